@@ -1,0 +1,113 @@
+"""Pictures and their proposals, without labels."""
+
+import math
+import multiprocessing
+import os
+from pathlib import Path
+
+import numpy as np
+from mmengine.dist import get_world_size
+from mmengine.logging import print_log
+from torch.utils.data import Dataset
+
+from mmsoco.proposals.pictures import UnreadablePicture
+from mmsoco.proposals.store import ProposalStore
+from mmsoco.registry import DATASETS, TRANSFORMS
+
+
+class TooManyBadPictures(RuntimeError):
+    """More pictures of an epoch could not be read than the configured bound allows."""
+
+
+@DATASETS.register_module()
+class ProposalDataset(Dataset):
+    """Pictures plus a proposal file.
+
+    A sample is asked for by (epoch, index). All its randomness comes from one
+    generator made from (seed, epoch, index) and handed to the transforms as
+    ``results['rng']``: a sample is the same in any worker of any process.
+
+    A picture that cannot be read is replaced by another one, drawn from that
+    same generator, and logged.
+
+    Args:
+        proposal_file: What ``data_pipelines/filter_proposals.py`` wrote.
+        data_root: Folder of the pictures; by default the one that the proposal
+            file names.
+        pipeline: Configs of transforms. The first one gets ``img_path``,
+            ``width``, ``height`` as recorded, ``proposals`` (N, 4) float32 xyxy
+            in pixels, and ``rng``.
+        seed: Seed of the samples.
+        max_bad: Fraction of an epoch's pictures that may be unreadable, but at
+            least ``min_bad`` pictures are allowed. Each process applies the
+            fraction to its share of the epoch.
+
+    Raises:
+        UserError: The proposal file is missing, not one, or of another folder.
+    """
+
+    def __init__(
+        self,
+        proposal_file: str | os.PathLike,
+        pipeline: list[dict],
+        data_root: str | os.PathLike | None = None,
+        seed: int = 0,
+        max_bad: float = 0.001,
+        min_bad: int = 10,
+    ):
+        self.store = ProposalStore.open(proposal_file)
+        self.data_root = Path(data_root or self.store.header['root'])
+        self.store.check_root(self.data_root)
+        self.pipeline = [TRANSFORMS.build(step) for step in pipeline]
+        self.seed = seed
+        self.max_bad = max(min_bad, math.ceil(max_bad * len(self.store) / get_world_size()))
+        # (epoch, unreadable pictures in it), shared by this process' workers.
+        self._bad = multiprocessing.Array('q', [0, 0])
+
+    @property
+    def metainfo(self) -> dict:
+        """Where the proposals came from; goes into checkpoints."""
+        keys = ('root', 'generator', 'filter', 'checksum', 'count')
+        return {key: self.store.header.get(key) for key in keys}
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def __getitem__(self, key: tuple[int, int]) -> dict:
+        """The sample of (epoch, index), as the pipeline's last transform leaves it.
+
+        Raises:
+            TooManyBadPictures: See ``max_bad``.
+        """
+        epoch, index = key
+        rng = np.random.default_rng([self.seed, epoch, index])
+        while True:
+            row = self.store[index]
+            results = {
+                'img_path': str(self.data_root / row.file_name),
+                'width': row.width,
+                'height': row.height,
+                'proposals': row.boxes.astype(np.float32),
+                'rng': rng,
+            }
+            try:
+                for step in self.pipeline:
+                    results = step(results)
+                return results
+            except UnreadablePicture as error:
+                self._count_bad(epoch, str(error))
+                index = int(rng.integers(len(self)))
+
+    def _count_bad(self, epoch: int, reason: str) -> None:
+        with self._bad.get_lock():
+            # Workers may be at two epochs at once; the count is of the later one.
+            if epoch > self._bad[0]:
+                self._bad[0], self._bad[1] = epoch, 0
+            self._bad[1] += 1
+            count = self._bad[1]
+        print_log(f'Replaced by another picture ({count} in epoch {epoch + 1}): {reason}', 'current')
+        if count > self.max_bad:
+            raise TooManyBadPictures(
+                f'{count} pictures of epoch {epoch + 1} could not be read, more than the {self.max_bad} allowed '
+                f'(max_bad of the data set); the last: {reason}'
+            )

@@ -1,0 +1,275 @@
+"""Views of a picture and the boxes that match across them."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from torch.nn.functional import interpolate
+
+from mmsoco.datasets.transforms.boxes import clip_boxes
+from mmsoco.registry import TRANSFORMS
+
+IMAGE = 'image'
+
+
+class Region(NamedTuple):
+    """A rectangle of the decoded picture, in its whole pixels."""
+
+    x1: int
+    y1: int
+    x2: int
+    y2: int
+
+
+@dataclass
+class ViewSpec:
+    """A view as the config writes it; see :class:`MultiViewProposalPipeline`."""
+
+    name: str
+    size: int
+    source: str = IMAGE
+    crop: dict | None = None
+    jitter: dict | None = None
+    augment: list[dict] = field(default_factory=list)
+
+
+@dataclass
+class Draw:
+    """One draw of K proposals, shared by all pairs of views that show the same regions."""
+
+    views: list[str]
+    regions: list[str]
+
+
+def resample(picture: np.ndarray, region: Region, size: int) -> np.ndarray:
+    """Cut a region out of a picture and resize it to (size, size, 3), aspect not kept.
+
+    Bilinear with antialiasing: the result is Pillow's, at a fraction of the time
+    (torchvision resizes tensors with the same kernel).
+    """
+    cut = picture[region.y1 : region.y2, region.x1 : region.x2]
+    tensor = torch.from_numpy(cut).permute(2, 0, 1)[None]
+    resized = interpolate(tensor, (size, size), mode='bilinear', antialias=True)
+    return resized[0].permute(1, 2, 0).numpy()
+
+
+def map_boxes(boxes: np.ndarray, region: Region, size: int) -> np.ndarray:
+    """Boxes of a picture, (N, 4), in pixels of a region resized to size x size, cut to it."""
+    x1, y1, x2, y2 = region
+    origin = np.array([x1, y1, x1, y1], np.float32)
+    scale = np.array([size / (x2 - x1), size / (y2 - y1)] * 2, np.float32)
+    return clip_boxes((boxes - origin) * scale, size, size)
+
+
+def random_crop(
+    rng: np.random.Generator,
+    source: Region,
+    width: float,
+    height: float,
+    scale: tuple[float, float],
+    ratio: tuple[float, float],
+) -> Region:
+    """A random part of ``source``, as torchvision's RandomResizedCrop chooses it.
+
+    Args:
+        width, height: The sides that the source is shown with; area and ratio
+            are meant in these pixels.
+        scale: Range of the part's area, as a fraction of the source's.
+        ratio: Range of the part's width / height, drawn log-uniformly.
+    """
+    for _ in range(10):
+        area = width * height * rng.uniform(*scale)
+        aspect = np.exp(rng.uniform(*np.log(ratio)))
+        w, h = np.sqrt(area * aspect), np.sqrt(area / aspect)
+        if w <= width and h <= height:
+            break
+    else:  # the largest centred part with a ratio in the range
+        aspect = np.clip(width / height, *ratio)
+        w, h = min(width, height * aspect), min(height, width / aspect)
+    x, y = rng.uniform(0, width - w), rng.uniform(0, height - h)
+    # Whole pixels of the picture, at least one: boxes then follow the true crop exactly.
+    edges = np.array([x / width, y / height, (x + w) / width, (y + h) / height])
+    sides = np.array([source.x2 - source.x1, source.y2 - source.y1] * 2)
+    x1, y1, x2, y2 = np.rint(edges * sides).astype(int)
+    x1, y1 = min(x1, sides[0] - 1), min(y1, sides[1] - 1)
+    x2, y2 = max(x2, x1 + 1), max(y2, y1 + 1)
+    return Region(int(source.x1 + x1), int(source.y1 + y1), int(source.x1 + x2), int(source.y1 + y2))
+
+
+@TRANSFORMS.register_module()
+class MultiViewProposalPipeline(BaseTransform):
+    """Make the views of a picture, and K matched boxes for each pair (paper, section 3.2).
+
+    The views form a small graph: each is made from the image or from another
+    view, by a random crop or by resizing alone. Geometry composes along the
+    graph; pixels are resampled once, from the decoded picture. A view that only
+    resizes another shows the same region of the picture.
+
+    Proposals are drawn once for each set of regions that a pair compares, so
+    pairs (v1, v2) and (v1, v3), v3 a smaller v2, share their boxes, and v1's
+    are the same array in both. K are drawn without replacement from those that
+    survive in all regions of the draw, that is, keep some area (and
+    ``min_side``) inside. Fewer than K are repeated in turn; where none is left
+    the whole view is the box. Row k of one view matches row k of the others.
+
+    A crop that leaves fewer than max(K // 2, 1) proposals is drawn again, with
+    half that bar after each failure, 5 tries in all.
+
+    Args:
+        views: For each view a dict of
+
+            - ``name``;
+            - ``source``: ``'image'`` (default) or the name of an earlier view;
+            - ``crop``: None, or ``dict(scale=..., ratio=...)``, the ranges of
+              area (fraction of the source) and of width / height, both measured
+              in the pixels that the source is shown with;
+            - ``size``: side of the square view, in pixels;
+            - ``jitter``: None, or the config of :class:`BoxJitter`;
+            - ``augment``: configs of transforms of the view and its boxes. They
+              get ``img`` (size, size, 3) uint8 RGB, ``boxes`` (a dict of (N, 4)
+              float32) and ``rng``.
+        pairs: Pairs of view names that the loss compares.
+        num_proposals: K (paper: 4).
+        min_side: Sides in view pixels under which a clipped box does not count
+            as surviving (paper: none, 0).
+
+    Adds the keys ``views`` (name -> (size, size, 3) uint8), ``boxes`` (draw ->
+    view name -> (K, 4) float32 xyxy in view pixels) and ``num_distinct`` (draw
+    -> int). A draw is named after its regions.
+
+    Raises:
+        ValueError: The graph is not one: unknown or repeated names, or a pair
+            whose views meet in more than one draw.
+    """
+
+    TRIES = 5
+
+    def __init__(
+        self,
+        views: list[dict],
+        pairs: list[tuple[str, str]],
+        num_proposals: int = 4,
+        min_side: float = 0.0,
+    ):
+        self.views = {view['name']: ViewSpec(**view) for view in views}
+        if len(self.views) != len(views):
+            raise ValueError(f'view names must differ, got {[view["name"] for view in views]}')
+        self.num_proposals = num_proposals
+        self.min_side = min_side
+        self.regions = self._regions()
+        # A region is measured in the pixels of the first view that shows it.
+        self.region_sizes: dict[str, int] = {}
+        for view in self.views.values():
+            self.region_sizes.setdefault(self.regions[view.name], view.size)
+        self.draws = self._draws(pairs)
+        # Jitter comes first, so that everything later sees the jittered box.
+        self.augments = {
+            view.name: [TRANSFORMS.build(step) for step in [view.jitter, *view.augment] if step is not None]
+            for view in self.views.values()
+        }
+
+    def _regions(self) -> dict[str, str]:
+        """View name -> name of the region it shows: its own if it crops, else its source's."""
+        regions = {IMAGE: IMAGE}
+        for view in self.views.values():
+            if view.name == IMAGE or view.source not in regions:
+                raise ValueError(f"source '{view.source}' of view '{view.name}' is not an earlier view")
+            regions[view.name] = regions[view.source] if view.crop is None else view.name
+        return regions
+
+    def _draws(self, pairs: list[tuple[str, str]]) -> dict[str, Draw]:
+        """The draws of proposals: pairs that compare the same regions share one."""
+        draws: dict[str, Draw] = {}
+        order = list(self.regions)
+        for pair in pairs:
+            unknown = set(pair) - set(self.views)
+            if unknown:
+                raise ValueError(f"pair {tuple(pair)} names '{min(unknown)}', which is no view")
+            regions = sorted({self.regions[name] for name in pair}, key=order.index)
+            draw = draws.setdefault('+'.join(regions), Draw([], regions))
+            draw.views += [name for name in pair if name not in draw.views]
+        for pair in pairs:
+            if sum(set(pair) <= set(draw.views) for draw in draws.values()) > 1:
+                raise ValueError(f'the views of pair {tuple(pair)} meet in more than one draw of proposals')
+        return draws
+
+    def transform(self, results: dict) -> dict:
+        picture, proposals, rng = results['img'], results['proposals'], results['rng']
+        regions, survives = self._place(picture.shape[1], picture.shape[0], proposals, rng)
+        results['boxes'], results['num_distinct'] = {}, {}
+        for name, draw in self.draws.items():
+            alive = np.flatnonzero(np.logical_and.reduce([survives[region] for region in draw.regions]))
+            chosen = rng.choice(alive, min(len(alive), self.num_proposals), replace=False)
+            results['num_distinct'][name] = len(chosen)
+            results['boxes'][name] = {
+                view: self._view_boxes(proposals[chosen], regions[self.regions[view]], self.views[view].size)
+                for view in draw.views
+            }
+        results['views'] = {
+            name: self._render(name, picture, regions[self.regions[name]], results['boxes'], rng)
+            for name in self.views
+        }
+        return results
+
+    def _place(
+        self, width: int, height: int, proposals: np.ndarray, rng: np.random.Generator
+    ) -> tuple[dict[str, Region], dict[str, np.ndarray]]:
+        """Choose all regions of a picture; also say, (N,) bool, which proposals survive in each."""
+        regions = {IMAGE: Region(0, 0, width, height)}
+        survives = {}
+        if IMAGE in self.region_sizes:
+            survives[IMAGE] = self._survives(proposals, regions[IMAGE], IMAGE)
+        for view in self.views.values():
+            if view.crop is None:
+                continue
+            source = regions[self.regions[view.source]]
+            shown = (width, height) if view.source == IMAGE else (self.views[view.source].size,) * 2
+            # Those that survive in the other regions of the view's draws.
+            partners = [
+                survives[region]
+                for draw in self.draws.values()
+                if view.name in draw.regions
+                for region in draw.regions
+                if region in survives
+            ]
+            bar = max(self.num_proposals // 2, 1)
+            for _ in range(self.TRIES):
+                region = random_crop(rng, source, *shown, **view.crop)
+                alive = self._survives(proposals, region, view.name)
+                if np.logical_and.reduce([alive, *partners]).sum() >= bar:
+                    break
+                bar /= 2
+            regions[view.name], survives[view.name] = region, alive
+        return regions, survives
+
+    def _survives(self, proposals: np.ndarray, region: Region, name: str) -> np.ndarray:
+        size = self.region_sizes[name]
+        boxes = map_boxes(proposals, region, size)
+        sides = (boxes[:, 2:] - boxes[:, :2]).min(axis=1)
+        return (sides > 0) & (sides >= self.min_side)
+
+    def _view_boxes(self, chosen: np.ndarray, region: Region, size: int) -> np.ndarray:
+        """The chosen proposals in a view; the whole view where there is none."""
+        if len(chosen) == 0:
+            return np.array([[0, 0, size, size]], np.float32)
+        return map_boxes(chosen, region, size)
+
+    def _render(
+        self, name: str, picture: np.ndarray, region: Region, boxes: dict, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Make a view's pixels, and its K boxes in place in every draw it belongs to."""
+        draws = [draw for draw in boxes if name in boxes[draw]]
+        view = {
+            'img': resample(picture, region, self.views[name].size),
+            'boxes': {draw: boxes[draw][name] for draw in draws},
+            'rng': rng,
+        }
+        for step in self.augments[name]:
+            view = step(view)
+        for draw in draws:
+            rows = view['boxes'][draw]
+            # Repeated after all changes: copies of a proposal stay identical.
+            boxes[draw][name] = rows[np.arange(self.num_proposals) % len(rows)]
+        return view['img']

@@ -1,0 +1,13 @@
+"""What a loader worker does first."""
+
+import cv2
+import torch
+
+from mmsoco.registry import FUNCTIONS
+
+
+@FUNCTIONS.register_module()
+def one_thread(worker_id: int) -> None:
+    """Keep OpenCV and torch to one thread in each worker: the workers are the parallelism."""
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)

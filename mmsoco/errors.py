@@ -1,0 +1,26 @@
+"""Errors that a user can mend, and how the command-line tools show them."""
+
+import functools
+import sys
+from collections.abc import Callable
+
+
+class UserError(Exception):
+    """Something that the user gave is wrong.
+
+    The message is one line and says what is wrong and what to do.
+    """
+
+
+def command(main: Callable[[], int | None]) -> Callable[[], None]:
+    """Make a tool's ``main``: a :class:`UserError` becomes one line on stderr and exit status 2."""
+
+    @functools.wraps(main)
+    def run() -> None:
+        try:
+            sys.exit(main())
+        except UserError as error:
+            print(f'error: {error}', file=sys.stderr)
+            sys.exit(2)
+
+    return run

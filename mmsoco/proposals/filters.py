@@ -1,0 +1,88 @@
+"""Which proposals are kept for training (paper, section 3.2; released code)."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from mmsoco.errors import UserError
+from mmsoco.proposals.selective_search import read_raw
+from mmsoco.proposals.store import ProposalRow, write_proposals
+
+#: In the order in which they are tried; see :func:`filter_boxes`.
+STAGES = ('all rules', 'aspect and side', 'side', 'whole picture')
+
+
+@dataclass(frozen=True)
+class ProposalFilter:
+    """The rules; the defaults are the paper's, ``min_side`` the released code's.
+
+    Args:
+        max_aspect: A box is kept when 1/max_aspect <= w/h <= max_aspect.
+        size: A box is kept when sqrt(wh) / sqrt(WH) lies in this range, both
+            ends included; W, H are the picture's sides.
+        min_side: Smallest width and height, in pixels.
+    """
+
+    max_aspect: float = 3.0
+    size: tuple[float, float] = (0.3, 0.8)
+    min_side: float = 32.0
+
+    def __post_init__(self):
+        low, high = self.size
+        if not (self.max_aspect >= 1 and 0 <= low <= high and self.min_side >= 0):
+            raise UserError(f'{self} cannot hold any box; give aspect >= 1 and a size range from low to high')
+
+
+def filter_boxes(boxes: np.ndarray, width: int, height: int, rules: ProposalFilter) -> tuple[np.ndarray, str]:
+    """Keep the boxes that training should see.
+
+    Where no box is left the rules are loosened as in the released code: first
+    aspect and side alone, then side alone, then the whole picture is the box.
+
+    Args:
+        boxes: (N, 4) xyxy in pixels.
+        width, height: The picture's sides, in pixels.
+
+    Returns:
+        (M, 4) boxes, M >= 1, of the dtype given, and which of :data:`STAGES` served.
+    """
+    # int64: areas of int16 sides overflow.
+    sides = (boxes[:, 2:] - boxes[:, :2].astype(np.int64)).astype(np.float64)
+    w, h = sides[:, 0], sides[:, 1]
+    aspect = (w <= rules.max_aspect * h) & (h <= rules.max_aspect * w)
+    relative = np.sqrt(w * h / (width * height))
+    size = (rules.size[0] <= relative) & (relative <= rules.size[1])
+    side = (w >= rules.min_side) & (h >= rules.min_side)
+    for stage, keep in zip(STAGES, (aspect & size & side, aspect & side, side), strict=False):
+        if keep.any():
+            return boxes[keep], stage
+    return np.array([[0, 0, width, height]], boxes.dtype), STAGES[-1]
+
+
+def filter_folder(raw: str | os.PathLike, out: str | os.PathLike, rules: ProposalFilter) -> dict[str, int]:
+    """Make the file that training reads from a folder of raw proposals.
+
+    Args:
+        raw: What :func:`~mmsoco.proposals.selective_search.search_folder` wrote.
+        out: The proposal file.
+
+    Returns:
+        How many pictures each of :data:`STAGES` served.
+
+    Raises:
+        UserError: The raw proposals are missing or incomplete.
+    """
+    header, raw_rows = read_raw(raw)
+    served = Counter(dict.fromkeys(STAGES, 0))
+
+    def rows() -> Iterator[ProposalRow]:
+        for row in raw_rows:
+            boxes, stage = filter_boxes(row.boxes, row.width, row.height, rules)
+            served[stage] += 1
+            yield row._replace(boxes=boxes)
+
+    write_proposals(out, rows(), {**header, 'kind': 'filtered', 'filter': asdict(rules)})
+    return dict(served)

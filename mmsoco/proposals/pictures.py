@@ -1,0 +1,67 @@
+"""Finding pictures and decoding them.
+
+The search and the training loader decode with the same function, so that boxes
+and pixels share one frame (orientation from EXIF included).
+"""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mmsoco.errors import UserError
+
+PICTURE_SUFFIXES = frozenset({'.bmp', '.gif', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp'})
+
+
+class UnreadablePicture(Exception):
+    """A picture that is missing or that OpenCV cannot decode."""
+
+
+def read_picture(path: str | os.PathLike) -> np.ndarray:
+    """Decode a picture to (H, W, 3) uint8 RGB.
+
+    Grey, CMYK, 16-bit and transparent pictures become 8-bit RGB; the EXIF
+    orientation is applied; of an animation the first frame is taken.
+
+    Raises:
+        UnreadablePicture: The file cannot be read or decoded; the message holds
+            the path and the reason.
+    """
+    try:
+        data = np.fromfile(path, np.uint8)
+    except OSError as error:
+        raise UnreadablePicture(f'{path}: {error.strerror}') from None
+    try:
+        picture = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+    except cv2.error as error:
+        raise UnreadablePicture(f'{path}: {error.err}') from None
+    if picture is None:
+        raise UnreadablePicture(f'{path}: not a picture that OpenCV can decode ({data.size} bytes)')
+    return picture
+
+
+def list_pictures(root: str | os.PathLike) -> list[str]:
+    """The pictures below a folder, as sorted POSIX paths relative to it.
+
+    Raises:
+        UserError: ``root`` is not a folder, or holds no picture.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise UserError(f'{root} is not a folder; give the folder that holds the pictures')
+    names = []
+    for folder, subfolders, files in os.walk(root, followlinks=True):
+        subfolders[:] = [name for name in subfolders if not name.startswith('.')]
+        relative = Path(folder).relative_to(root)
+        names += [
+            (relative / name).as_posix()
+            for name in files
+            if Path(name).suffix.lower() in PICTURE_SUFFIXES and not name.startswith('.')
+        ]
+    if not names:
+        raise UserError(
+            f'{root} holds no pictures; files ending in {", ".join(sorted(PICTURE_SUFFIXES))} are looked for'
+        )
+    return sorted(names)

@@ -1,0 +1,30 @@
+"""Registries of the scope ``mmsoco``, children of mmengine's.
+
+``dict(type='mmsoco.NAME')`` in any OpenMMLab config finds the parts below:
+mmengine imports this module on the first such name, and each registry imports
+its locations on first use.
+"""
+
+from mmengine import registry as root
+from mmengine.registry import Registry
+
+
+def _child(name: str, *locations: str) -> Registry:
+    return Registry(
+        name.lower().removesuffix('s').replace('_', ' '),
+        parent=getattr(root, name),
+        scope='mmsoco',
+        locations=[f'mmsoco.{location}' for location in locations],
+    )
+
+
+DATASETS = _child('DATASETS', 'datasets')
+DATA_SAMPLERS = _child('DATA_SAMPLERS', 'datasets')
+TRANSFORMS = _child('TRANSFORMS', 'datasets.transforms')
+FUNCTIONS = _child('FUNCTIONS', 'datasets')
+MODELS = _child('MODELS', 'models')
+OPTIMIZERS = _child('OPTIMIZERS', 'engine')
+OPTIM_WRAPPERS = _child('OPTIM_WRAPPERS', 'engine')
+OPTIM_WRAPPER_CONSTRUCTORS = _child('OPTIM_WRAPPER_CONSTRUCTORS', 'engine')
+HOOKS = _child('HOOKS', 'engine')
+LOOPS = _child('LOOPS', 'engine')
