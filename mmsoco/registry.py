@@ -28,3 +28,18 @@ OPTIM_WRAPPERS = _child('OPTIM_WRAPPERS', 'engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child('OPTIM_WRAPPER_CONSTRUCTORS', 'engine')
 HOOKS = _child('HOOKS', 'engine')
 LOOPS = _child('LOOPS', 'engine')
+
+# mmengine warns when a scope lacks a registry that it looks into.
+for _name in (
+    'EVALUATOR',
+    'LOG_PROCESSORS',
+    'METRICS',
+    'MODEL_WRAPPERS',
+    'PARAM_SCHEDULERS',
+    'RUNNERS',
+    'TASK_UTILS',
+    'VISBACKENDS',
+    'VISUALIZERS',
+    'WEIGHT_INITIALIZERS',
+):
+    _child(_name)

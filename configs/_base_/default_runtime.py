@@ -1,0 +1,30 @@
+default_scope = 'mmsoco'
+
+seed = 0
+randomness = dict(seed=seed)
+env_cfg = dict(
+    cudnn_benchmark=True,  # views have fixed sizes
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'),
+)
+# BN is synchronised over processes (paper, section 4.1); without CUDA
+# tools/train.py drops the switch.
+sync_bn = 'torch'
+model_wrapper_cfg = dict(type='MMDistributedDataParallel', broadcast_buffers=False)
+
+default_hooks = dict(
+    runtime_info=dict(type='RuntimeInfoHook'),
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=50),
+    checkpoint=dict(type='mmsoco.CheckpointHook', interval=1, max_keep_ckpts=3, save_param_scheduler=False),
+)
+custom_hooks = [
+    dict(type='TargetUpdateHook', base_momentum=0.99),  # paper, section 4.1
+    dict(type='WarmupCosineLRHook', warmup_epochs=10),
+    dict(type='MatchedBoxesHook', interval=1000),
+]
+log_processor = dict(by_epoch=False, window_size=50)
+visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')])
+log_level = 'INFO'
+load_from = None
+resume = False

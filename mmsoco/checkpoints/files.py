@@ -1,0 +1,28 @@
+"""Reading checkpoint files, without running code that they may hold."""
+
+import os
+import pickle
+from pathlib import Path
+
+import torch
+
+from mmsoco.errors import UserError
+
+
+def read_checkpoint(path: str | os.PathLike) -> dict:
+    """Load a checkpoint to the CPU.
+
+    Raises:
+        UserError: There is no such file, it is not a checkpoint, or it holds
+            more than tensors and plain values.
+    """
+    if not Path(path).is_file():
+        raise UserError(f'{path} does not exist; give a checkpoint, for instance work_dirs/NAME/epoch_100.pth')
+    try:
+        checkpoint = torch.load(path, map_location='cpu', weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f'{path} is no checkpoint of tensors and plain values ({reason})') from None
+    if not isinstance(checkpoint, dict):
+        raise UserError(f'{path} holds a {type(checkpoint).__name__} instead of a checkpoint')
+    return checkpoint

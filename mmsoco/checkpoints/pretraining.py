@@ -1,0 +1,37 @@
+"""What is in a pretraining checkpoint."""
+
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from mmsoco.errors import UserError
+
+#: Parts that only the pretraining has.
+PRETRAINING_ONLY = ('projector.', 'predictor.', 'target.')
+#: Parts that a detector takes.
+DETECTOR_PARTS = ('backbone.', 'neck.', 'roi_head.')
+
+
+def detector_weights(state_dict: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+    """The online network's weights of the parts that a detector has.
+
+    Args:
+        state_dict: Of a pretraining, or of what ``tools/extract_backbone.py``
+            made of one.
+        source: Where it came from, for the message.
+
+    Raises:
+        UserError: It is neither.
+    """
+    known = (*DETECTOR_PARTS, *PRETRAINING_ONLY)
+    needed = ('backbone.', 'roi_head.')
+    ours = all(name.startswith(known) for name in state_dict) and all(
+        any(name.startswith(prefix) for name in state_dict) for prefix in needed
+    )
+    if not ours:
+        found = sorted({name.split('.')[0] for name in state_dict})
+        raise UserError(
+            f'{source} is not a checkpoint of a SoCo pretraining: it should hold backbone, roi_head, projector, '
+            f'predictor and target, but holds {", ".join(found[:8]) or "nothing"}'
+        )
+    return {name: tensor for name, tensor in state_dict.items() if name.startswith(DETECTOR_PARTS)}

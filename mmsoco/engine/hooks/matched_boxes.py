@@ -1,0 +1,39 @@
+"""Showing what the network sees."""
+
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+
+from mmsoco.registry import HOOKS
+from mmsoco.visualization.drawing import contact_sheet
+from mmsoco.visualization.views import draw_matched_views
+
+
+@HOOKS.register_module()
+class MatchedBoxesHook(Hook):
+    """Send views with their matched boxes to the visualizer, for TensorBoard and the like.
+
+    Args:
+        interval: Optimizer steps between two pictures; the first step is shown, too.
+        num_pictures: Pictures shown at a time.
+    """
+
+    def __init__(self, interval: int = 1000, num_pictures: int = 4):
+        self.interval = interval
+        self.num_pictures = num_pictures
+
+    @master_only
+    def before_train_iter(self, runner, batch_idx: int, data_batch: dict | None = None) -> None:
+        if runner.iter % self.interval:
+            return
+        count = min(self.num_pictures, len(next(iter(data_batch['inputs'].values()))))
+        rows = [
+            draw_matched_views(
+                {name: view[i].numpy() for name, view in data_batch['inputs'].items()},
+                {
+                    draw: {name: boxes[i].numpy() for name, boxes in views.items()}
+                    for draw, views in data_batch['boxes'].items()
+                },
+            )
+            for i in range(count)
+        ]
+        runner.visualizer.add_image('matched_boxes', contact_sheet(rows, 1), step=runner.iter)

@@ -1,0 +1,74 @@
+"""The learning rate's schedule."""
+
+import math
+
+from mmengine.hooks import Hook
+
+from mmsoco.registry import HOOKS
+
+
+def warmup_cosine(
+    step: int, warmup_steps: int, max_steps: int, peak: float, start: float = 0.01, end: float = 1e-6
+) -> float:
+    """Linear warm-up, then a cosine (released code).
+
+    With t the step, W the warm-up and T the end::
+
+        t <= W: peak (start + (1 - start) t / W)
+        t > W:  end + (peak - end) (1 + cos(pi (t - W) / (T - W))) / 2
+
+    Args:
+        step: Optimizer steps done so far.
+        start: Rate at step 0, as a fraction of the peak.
+        end: Rate at the end.
+    """
+    if step <= warmup_steps:
+        return peak * (start + (1 - start) * (step / warmup_steps if warmup_steps else 1))
+    progress = (step - warmup_steps) / (max_steps - warmup_steps)
+    return end + (peak - end) * (1 + math.cos(math.pi * progress)) / 2
+
+
+@HOOKS.register_module()
+class WarmupCosineLRHook(Hook):
+    """Set the learning rate before each optimizer step, by :func:`warmup_cosine`.
+
+    The optimizer's configured lr is meant for ``base_batch_size`` pictures; the
+    peak is scaled to the total batch (paper, section 4.1). mmengine's LinearLR
+    arrives one step early, and its schedulers count micro-batches; and a
+    schedule computed from the step alone has nothing to save or restore.
+
+    Args:
+        warmup_epochs: Epochs of warm-up (paper: 10).
+        base_batch_size: Batch that the configured lr is meant for (paper: 256).
+        start: Rate at the first step, as a fraction of the peak (released code: 0.01).
+        end: Rate at the end (released code: 1e-6).
+    """
+
+    # Before RuntimeInfoHook, which reads the lr for the log.
+    priority = 'HIGHEST'
+
+    def __init__(
+        self, warmup_epochs: float = 10, base_batch_size: int = 256, start: float = 0.01, end: float = 1e-6
+    ):
+        self.warmup_epochs = warmup_epochs
+        self.base_batch_size = base_batch_size
+        self.start = start
+        self.end = end
+
+    def before_run(self, runner) -> None:
+        # Before a checkpoint is resumed: its optimizer holds the last step's rate.
+        self.lr = runner.optim_wrapper.param_groups[0]['lr']
+
+    def before_train(self, runner) -> None:
+        loop = runner.train_loop
+        self.peak = self.lr * loop.total_batch_size / self.base_batch_size
+        self.warmup_steps = loop.steps(self.warmup_epochs)
+        runner.logger.info(
+            f'Learning rate: {self.peak:g} = {self.lr:g} x {loop.total_batch_size} / {self.base_batch_size} after '
+            f'{self.warmup_steps} of {loop.max_iters} steps'
+        )
+
+    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
+        lr = warmup_cosine(runner.iter, self.warmup_steps, runner.max_iters, self.peak, self.start, self.end)
+        for group in runner.optim_wrapper.param_groups:
+            group['lr'] = lr

@@ -1,0 +1,36 @@
+"""Moving the target network."""
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+
+from mmsoco.models.momentum import momentum_at
+from mmsoco.registry import HOOKS
+
+
+@HOOKS.register_module()
+class TargetUpdateHook(Hook):
+    """Move the target network before each optimizer step's forward.
+
+    The momentum is a cosine over optimizer steps, see
+    :func:`~mmsoco.models.momentum.momentum_at`. Before the first step the target
+    is made equal to the online network, whatever was loaded.
+
+    Args:
+        base_momentum: Momentum at the first step (paper: 0.99).
+    """
+
+    def __init__(self, base_momentum: float = 0.99):
+        self.base_momentum = base_momentum
+
+    def before_train(self, runner) -> None:
+        if runner.iter == 0:
+            self._model(runner).reset_target()
+
+    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
+        momentum = momentum_at(runner.iter, runner.max_iters, self.base_momentum)
+        self._model(runner).update_target(momentum)
+        runner.message_hub.update_scalar('train/target_momentum', momentum)
+
+    @staticmethod
+    def _model(runner):
+        return runner.model.module if is_model_wrapper(runner.model) else runner.model

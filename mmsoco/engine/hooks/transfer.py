@@ -1,0 +1,35 @@
+"""Loading a pretraining into a detector, with nothing lost on the way."""
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+
+from mmsoco.checkpoints.pretraining import detector_weights
+from mmsoco.checkpoints.transfer import plan_transfer, require_complete
+from mmsoco.registry import HOOKS
+
+
+@HOOKS.register_module()
+class TransferHook(Hook):
+    """Make ``load_from`` of a pretraining checkpoint loud.
+
+    mmengine only warns about tensors that are missing or of another shape. This
+    hook prints a table of what is loaded and what stays new, and stops the run
+    when something that should load does not. Checkpoints of the detector itself,
+    as ``--resume`` and testing load them, pass unchanged.
+
+    Raises:
+        UserError: The checkpoint is neither, or does not fit.
+    """
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        state_dict = checkpoint.get('state_dict', checkpoint)
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        own = model.state_dict()
+        if set(state_dict) == set(own):
+            return
+        source = 'the checkpoint given as load_from'
+        pretrained = detector_weights(state_dict, source)
+        transfer = plan_transfer(pretrained, own)
+        require_complete(transfer, source)
+        runner.logger.info(f'Weights from the pretraining:\n{transfer.table()}')
+        checkpoint['state_dict'] = transfer.loaded

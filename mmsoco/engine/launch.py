@@ -1,0 +1,138 @@
+"""From a config file to a running Runner, with or without CUDA."""
+
+import os
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import get_world_size, init_dist
+from mmengine.runner import Runner
+
+from mmsoco.engine.batch import divide_batch
+from mmsoco.errors import UserError
+
+LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
+
+
+def read_config(path: str | os.PathLike, options: dict | None = None, work_dir: str | None = None) -> Config:
+    """Read a config, apply ``--cfg-options``, and settle the work folder.
+
+    Raises:
+        UserError: There is no such file.
+    """
+    if not Path(path).is_file():
+        raise UserError(f'{path} does not exist; configs are in configs/')
+    cfg = Config.fromfile(path)
+    cfg.merge_from_dict(options or {})
+    cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(path).stem}'
+    return cfg
+
+
+def prepare_processes(cfg: Config, launcher: str) -> list[str]:
+    """Join the other processes, and fit the config to a machine without CUDA.
+
+    Returns:
+        What was changed, to be logged.
+    """
+    cfg.launcher = launcher
+    notes = []
+    cuda = torch.cuda.is_available()
+    if launcher != 'none' and not torch.distributed.is_initialized():
+        if cuda:
+            init_dist(launcher, **cfg.env_cfg.get('dist_cfg', {}))
+        else:
+            # mmengine's init_dist wants a GPU for each process.
+            torch.distributed.init_process_group('gloo')
+    if not cuda:
+        if cfg.pop('sync_bn', None) is not None:
+            notes.append('no CUDA: BN is not synchronised over processes')
+        if launcher != 'none':
+            cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
+            notes.append('no CUDA: processes talk by gloo')
+    return notes
+
+
+def set_amp(cfg: Config, amp: bool | None) -> list[str]:
+    """Choose the precision: mixed when asked for or, for pretraining on CUDA, by default.
+
+    Returns:
+        What was chosen, to be logged.
+    """
+    cuda = torch.cuda.is_available()
+    if amp is None:
+        amp = cuda and 'total_batch_size' in cfg
+    if not amp:
+        return []
+    cfg.optim_wrapper.type = 'AmpOptimWrapper' if cuda else 'mmsoco.CPUAmpOptimWrapper'
+    return ['mixed precision: ' + ('float16 with loss scaling' if cuda else 'bfloat16')]
+
+
+def train(
+    config: str | os.PathLike,
+    work_dir: str | None = None,
+    resume: str | None = None,
+    amp: bool | None = None,
+    accumulate: int = 1,
+    options: dict | None = None,
+    launcher: str = 'none',
+) -> Runner:
+    """Train a config of mmsoco, or one of mmdet.
+
+    Args:
+        config: Path of the config.
+        work_dir: Folder for logs and checkpoints; ``work_dirs/NAME`` by default.
+        resume: 'auto' goes on from the newest checkpoint in the work folder, if
+            there is one; a path goes on from that file.
+        amp: Mixed precision; None means for pretraining on CUDA only.
+        accumulate: Micro-batches for an optimizer step (pretraining only).
+        options: What ``--cfg-options`` gave.
+        launcher: Who started the processes, one of :data:`LAUNCHERS`.
+
+    Returns:
+        The Runner, trained.
+
+    Raises:
+        UserError: Something that was given is wrong.
+    """
+    cfg = read_config(config, options, work_dir)
+    notes = prepare_processes(cfg, launcher)
+    if 'total_batch_size' in cfg:
+        notes.append('batch: ' + divide_batch(cfg, get_world_size(), accumulate))
+        # One seed for the order of pictures and what is done to them.
+        cfg.train_dataloader.dataset.seed = cfg.train_dataloader.sampler.seed = cfg.randomness.seed
+    elif accumulate > 1:
+        cfg.optim_wrapper.accumulative_counts = accumulate
+    notes += set_amp(cfg, amp)
+    if resume is not None:
+        cfg.resume = True
+        cfg.load_from = None if resume == 'auto' else resume
+    if cfg.get('load_from') and not Path(cfg.load_from).is_file() and '://' not in cfg.load_from:
+        raise UserError(f'{cfg.load_from} does not exist; give a checkpoint to load or resume')
+    runner = Runner.from_cfg(cfg)
+    for note in notes:
+        runner.logger.info(note[0].upper() + note[1:])
+    runner.train()
+    return runner
+
+
+def test(
+    config: str | os.PathLike,
+    checkpoint: str,
+    work_dir: str | None = None,
+    options: dict | None = None,
+    launcher: str = 'none',
+) -> dict[str, float]:
+    """Evaluate a detector's checkpoint by its config; returns the metrics.
+
+    Raises:
+        UserError: The config or the checkpoint does not exist.
+    """
+    cfg = read_config(config, options, work_dir)
+    if not Path(checkpoint).is_file():
+        raise UserError(f'{checkpoint} does not exist; give a checkpoint of the detector')
+    notes = prepare_processes(cfg, launcher)
+    cfg.load_from = checkpoint
+    runner = Runner.from_cfg(cfg)
+    for note in notes:
+        runner.logger.info(note)
+    return runner.test()

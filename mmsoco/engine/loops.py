@@ -1,0 +1,73 @@
+"""The training loop."""
+
+from mmengine.runner import EpochBasedTrainLoop
+from torch.utils.data import DataLoader
+
+from mmsoco.registry import LOOPS
+
+
+@LOOPS.register_module()
+class PretrainLoop(EpochBasedTrainLoop):
+    """Epochs over an endless loader, counted in optimizer steps.
+
+    ``runner.iter`` is the number of optimizer steps, also under gradient
+    accumulation: an iteration takes as many micro-batches as the sampler says.
+    So schedules, checkpoints and logs all count the same thing.
+
+    The loader is an :class:`~mmsoco.datasets.EpochSampler`'s: it is not
+    restarted between epochs, and a resumed run, also one from the middle of an
+    epoch, begins at the sample after the last one it saw.
+
+    Args:
+        runner: The Runner.
+        dataloader: Loader with an ``EpochSampler``, or its config.
+        max_epochs: Epochs to train.
+    """
+
+    def __init__(self, runner, dataloader: DataLoader | dict, max_epochs: int):
+        super().__init__(runner, dataloader, max_epochs)
+        self.sampler = self.dataloader.sampler
+        self._max_iters = self._max_epochs * self.sampler.steps_per_epoch
+
+    @property
+    def total_batch_size(self) -> int:
+        """Pictures an optimizer step, over all processes and micro-batches."""
+        return self.sampler.total_batch_size
+
+    def steps(self, epochs: float) -> int:
+        """Optimizer steps of so many epochs."""
+        return round(epochs * self.sampler.steps_per_epoch)
+
+    def run(self):
+        """Launch training, or go on with it."""
+        self._epoch, first = divmod(self._iter, self.sampler.steps_per_epoch)
+        self.sampler.start_step = self._iter
+        accumulate = self.sampler.accumulate
+        self.runner.optim_wrapper.initialize_count_status(
+            self.runner.model, self._iter * accumulate, self._max_iters * accumulate
+        )
+        self.runner.call_hook('before_train')
+        batches = iter(self.dataloader) if self._iter < self._max_iters else None
+        while self._epoch < self._max_epochs and not self.stop_training:
+            self.runner.call_hook('before_train_epoch')
+            self.runner.model.train()
+            for step in range(first, self.sampler.steps_per_epoch):
+                self.run_iter(step, [next(batches) for _ in range(accumulate)])
+            first = 0
+            self.runner.call_hook('after_train_epoch')
+            self._epoch += 1
+        self.runner.call_hook('after_train')
+        return self.runner.model
+
+    def run_iter(self, idx: int, data_batch: list[dict]) -> None:
+        """One optimizer step.
+
+        Args:
+            idx: Number of the step in its epoch.
+            data_batch: The step's micro-batches. Hooks are given the last one.
+        """
+        self.runner.call_hook('before_train_iter', batch_idx=idx, data_batch=data_batch[-1])
+        outputs = [self.runner.model.train_step(batch, self.runner.optim_wrapper) for batch in data_batch]
+        means = {key: sum(output[key] for output in outputs) / len(outputs) for key in outputs[0]}
+        self.runner.call_hook('after_train_iter', batch_idx=idx, data_batch=data_batch[-1], outputs=means)
+        self._iter += 1

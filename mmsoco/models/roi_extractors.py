@@ -1,0 +1,101 @@
+"""Cutting the features of boxes out of a feature pyramid."""
+
+from collections.abc import Sequence
+
+import torch
+from mmengine.model import BaseModule
+from torch import Tensor
+from torchvision.ops import roi_align
+
+from mmsoco.registry import MODELS
+
+
+def assign_levels(boxes: Tensor, max_sizes: Sequence[float]) -> Tensor:
+    """Scale-aware assignment (paper, section 3.3): the pyramid level of each box.
+
+    A box goes to the first level whose ``max_sizes`` its size sqrt(wh) does not
+    exceed; what is larger than all of them goes to one level more.
+
+    Args:
+        boxes: (..., 4) xyxy, in view pixels.
+        max_sizes: Ascending, in view pixels (paper: 48, 96, 192).
+
+    Returns:
+        (...) int64 in 0..len(max_sizes).
+    """
+    w, h = (boxes[..., 2:] - boxes[..., :2]).unbind(-1)
+    # Areas are compared, in double: a float32 product or root could round
+    # across the bound.
+    area = w.double() * h.double()
+    levels = torch.zeros_like(area, dtype=torch.int64)
+    for size in max_sizes:
+        levels += area > float(size) ** 2
+    return levels
+
+
+@MODELS.register_module()
+class ScaleAwareRoIExtractor(BaseModule):
+    """RoIAlign of each box on the one level that its size names.
+
+    Unlike mmdet's SingleRoIExtractor it takes (B, K, 4) boxes instead of a list
+    of RoIs, finds levels by ``max_sizes``, scales boxes by the true ratio of map
+    and view (the P5 of a 112 px view is 4 wide: 4/112, not 1/32), and uses
+    torchvision's RoIAlign, as mmcv's returns wrong values on channels_last maps.
+
+    All levels are pooled in every step, also those with no box on them: so every
+    process of a distributed run has gradients for the same parameters.
+
+    Args:
+        max_sizes: Largest sqrt(wh) of each level but the last, in view pixels.
+            One level more is expected than there are sizes; ``()`` means that
+            all boxes are pooled on one map.
+        output_size: Side of the pooled features (paper: 7, C4: 14).
+        sampling_ratio: Samples a bin and direction; 0 adapts to the box, as in
+            mmdet.
+    """
+
+    def __init__(self, max_sizes: Sequence[float] = (48, 96, 192), output_size: int = 7, sampling_ratio: int = 0):
+        super().__init__()
+        self.max_sizes = tuple(max_sizes)
+        self.output_size = output_size
+        # torchvision spells "adaptive" differently.
+        self.sampling_ratio = sampling_ratio or -1
+
+    def forward(self, feats: Sequence[Tensor], boxes: Tensor, view_size: tuple[int, int]) -> Tensor:
+        """Pool all boxes of a batch.
+
+        Args:
+            feats: One map a level, (B, C, H_l, W_l).
+            boxes: (B, K, 4) xyxy in view pixels.
+            view_size: Height and width of the view.
+
+        Returns:
+            (B * K, C, output_size, output_size) float32, image by image.
+
+        Raises:
+            ValueError: The number of maps does not fit ``max_sizes``.
+        """
+        if len(feats) != len(self.max_sizes) + 1:
+            raise ValueError(
+                f'{len(feats)} feature maps given, but max_sizes {self.max_sizes} is for {len(self.max_sizes) + 1}'
+            )
+        batch, num = boxes.shape[:2]
+        images = torch.arange(batch, device=boxes.device, dtype=boxes.dtype).repeat_interleave(num)
+        boxes = boxes.flatten(0, 1)
+        levels = assign_levels(boxes, self.max_sizes)
+        pooled = 0
+        for level, feat in enumerate(feats):
+            here = (levels == level)[:, None]
+            x, y = feat.shape[-1] / view_size[1], feat.shape[-2] / view_size[0]
+            x1, y1, x2, y2 = boxes.unbind(1)
+            scaled = torch.stack([x1 * x, y1 * y, x2 * x, y2 * y], dim=1)
+            # A box of another level shrinks to a point, which costs nothing; so
+            # shapes are the same in every step and the GPU is never waited for.
+            rois = torch.cat([images[:, None], scaled * here], dim=1)
+            # Float32 also under autocast: half the precision would move the samples.
+            with torch.autocast(feat.device.type, enabled=False):
+                features = roi_align(
+                    feat.float(), rois, self.output_size, sampling_ratio=self.sampling_ratio, aligned=True
+                )
+            pooled = pooled + features * here[:, :, None, None]
+        return pooled

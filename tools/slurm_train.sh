@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# tools/train.py as a Slurm job, one task a GPU.
+#
+#   [GPUS=16] [GPUS_PER_NODE=8] [CPUS_PER_TASK=9] [SRUN_ARGS=...] \
+#       tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [options of tools/train.py]
+set -euo pipefail
+if (($# < 4)); then
+    echo "usage: $0 PARTITION JOB_NAME CONFIG WORK_DIR [options of tools/train.py]" >&2
+    exit 2
+fi
+partition=$1 job=$2 config=$3 work_dir=$4
+shift 4
+gpus=${GPUS:-16}
+per_node=${GPUS_PER_NODE:-8}
+# Unquoted on purpose: SRUN_ARGS holds several arguments.
+# shellcheck disable=SC2086
+exec srun --partition="$partition" --job-name="$job" \
+    --gres="gpu:$per_node" --ntasks="$gpus" --ntasks-per-node="$per_node" \
+    --cpus-per-task="${CPUS_PER_TASK:-9}" --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
+    python -u tools/train.py "$config" --work-dir "$work_dir" --launcher slurm "$@"

@@ -1,0 +1,35 @@
+#!/usr/bin/env python
+"""Evaluate a detector.
+
+python tools/test.py configs/transfer/coco/mask-rcnn_r50fpn_soco_1x.py work_dirs/NAME/iter_90000.pth
+"""
+
+import argparse
+
+from mmengine.config import DictAction
+
+from mmsoco.engine.launch import LAUNCHERS, test
+from mmsoco.errors import command
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Evaluate a checkpoint of a detector by its config.')
+    parser.add_argument('config')
+    parser.add_argument('checkpoint')
+    parser.add_argument('--work-dir', help='folder for logs (default work_dirs/NAME_OF_CONFIG)')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change the config, for instance a.b=1'
+    )
+    parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='who started the processes')
+    return parser.parse_args()
+
+
+@command
+def main() -> None:
+    args = parse_args()
+    for name, value in test(args.config, args.checkpoint, args.work_dir, args.cfg_options, args.launcher).items():
+        print(f'{name}: {value}')
+
+
+if __name__ == '__main__':
+    main()

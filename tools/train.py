@@ -1,0 +1,48 @@
+#!/usr/bin/env python
+"""Train a config of mmsoco or of mmdet.
+
+python tools/train.py configs/soco/soco_r50fpn_8xb256_400e_in1k.py --accumulate 16
+"""
+
+import argparse
+
+from mmengine.config import DictAction
+
+from mmsoco.engine.launch import LAUNCHERS, train
+from mmsoco.errors import command
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Train a config of mmsoco (pretraining) or of mmdet (fine-tuning).')
+    parser.add_argument('config')
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints (default work_dirs/NAME_OF_CONFIG)')
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='go on from the checkpoint given, or from the newest one in the work folder',
+    )
+    parser.add_argument(
+        '--amp',
+        action=argparse.BooleanOptionalAction,
+        help='mixed precision (default: for pretraining on CUDA)',
+    )
+    parser.add_argument(
+        '--accumulate', type=int, default=1, metavar='N', help='batches a process takes for one optimizer step'
+    )
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change the config, for instance a.b=1'
+    )
+    parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='who started the processes')
+    return parser.parse_args()
+
+
+@command
+def main() -> None:
+    args = parse_args()
+    train(args.config, args.work_dir, args.resume, args.amp, args.accumulate, args.cfg_options, args.launcher)
+
+
+if __name__ == '__main__':
+    main()
