@@ -6,4 +6,4 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-model = dict(pairs={{_base_.pairs}})
+model = dict(pairs=_base_.pairs)

@@ -1,7 +1,15 @@
 from mmsoco.engine.hooks.checkpoint import CheckpointHook
 from mmsoco.engine.hooks.matched_boxes import MatchedBoxesHook
+from mmsoco.engine.hooks.precise_bn import PreciseBNHook
 from mmsoco.engine.hooks.schedule import WarmupCosineLRHook
 from mmsoco.engine.hooks.target_update import TargetUpdateHook
 from mmsoco.engine.hooks.transfer import TransferHook
 
-__all__ = ['CheckpointHook', 'MatchedBoxesHook', 'TargetUpdateHook', 'TransferHook', 'WarmupCosineLRHook']
+__all__ = [
+    'CheckpointHook',
+    'MatchedBoxesHook',
+    'PreciseBNHook',
+    'TargetUpdateHook',
+    'TransferHook',
+    'WarmupCosineLRHook',
+]

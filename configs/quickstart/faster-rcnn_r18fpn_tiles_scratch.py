@@ -1,0 +1,4 @@
+# The same recipe and seed, from random weights.
+_base_ = './faster-rcnn_r18fpn_tiles_soco.py'
+
+load_from = None

@@ -1,0 +1,78 @@
+"""BN statistics measured afresh before a detector is evaluated."""
+
+import torch
+from mmengine.dist import all_reduce
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from mmsoco.registry import HOOKS
+
+
+@HOOKS.register_module()
+class PreciseBNHook(Hook):
+    """Replace running averages of BN by statistics over fresh batches (Wu and Johnson 2021).
+
+    Running averages follow weights that have since changed; with the small
+    batches of detection that costs accuracy. The statistics are pooled over
+    ``num_iters`` training batches, and over processes, with the weights as they
+    are. It happens before the checkpoint of the same iteration is saved.
+
+    mmpretrain's hook of this name does not run with mmdet's loaders and
+    detectors; this one has a loader of its own and does loss-mode forwards.
+
+    Args:
+        interval: Iterations between two measurements, the same as between two
+            evaluations; the last iteration has one, too.
+        num_iters: Batches to measure (detectron2: 200).
+    """
+
+    def __init__(self, interval: int, num_iters: int = 200):
+        self.interval = interval
+        self.num_iters = num_iters
+
+    def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        if not (self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner)):
+            return
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        runner.logger.info(f'Measuring BN statistics on {self.num_iters} batches')
+        loader = runner.build_dataloader(runner.cfg.train_dataloader, seed=runner.seed + runner.iter)
+        measure_bn(model, self._batches(loader))
+        del loader
+
+    def _batches(self, loader):
+        batches = iter(loader)
+        for _ in range(self.num_iters):
+            try:
+                yield next(batches)
+            except StopIteration:
+                batches = iter(loader)
+                yield next(batches)
+
+
+@torch.no_grad()
+def measure_bn(model: nn.Module, batches) -> None:
+    """Set the running mean and variance of all BN layers that train to those over some batches.
+
+    Args:
+        model: A model of mmengine; it is left in train mode, its weights unchanged.
+        batches: Of its data loader.
+    """
+    layers = [m for m in model.modules() if isinstance(m, _BatchNorm) and m.training and m.track_running_stats]
+    momenta = [layer.momentum for layer in layers]
+    sums = [torch.zeros_like(torch.stack([layer.running_mean, layer.running_var])) for layer in layers]
+    count = 0
+    for layer in layers:
+        layer.momentum = 1.0  # running statistics become the batch's
+    for batch in batches:
+        model(**model.data_preprocessor(batch, training=True), mode='loss')
+        for layer, total in zip(layers, sums, strict=True):
+            # First and second moments can be averaged; variances cannot.
+            total += torch.stack([layer.running_mean, layer.running_var + layer.running_mean**2])
+        count += 1
+    for layer, momentum, total in zip(layers, momenta, sums, strict=True):
+        all_reduce(total.div_(count), op='mean')
+        layer.momentum = momentum
+        layer.running_mean.copy_(total[0])
+        layer.running_var.copy_(total[1] - total[0] ** 2)

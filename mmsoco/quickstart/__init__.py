@@ -1,0 +1,1 @@
+"""The whole chain on a small data set; see ``make quickstart``."""
