@@ -24,7 +24,7 @@ def parse_args() -> argparse.Namespace:
         nargs=2,
         default=(0.3, 0.8),
         metavar=('LOW', 'HIGH'),
-        help="range of sqrt(box area / picture area) (default 0.3 0.8); lower it where objects are small",
+        help='range of sqrt(box area / picture area) (default 0.3 0.8); lower it where objects are small',
     )
     parser.add_argument('--min-side', type=float, default=32.0, help='smallest side in pixels (default 32)')
     return parser.parse_args()

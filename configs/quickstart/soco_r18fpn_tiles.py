@@ -7,7 +7,7 @@ work_folder = 'work_dirs/quickstart'
 total_batch_size = 16
 
 pipeline = _base_.train_dataloader.dataset.pipeline
-for view, size in zip(pipeline[1].views, (192, 192, 96)):
+for view, size in zip(pipeline[1].views, (192, 192, 96), strict=True):
     view.size = size
 
 # ResNet-18 at half its width, and an FPN and a box head to match.

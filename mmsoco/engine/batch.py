@@ -24,14 +24,14 @@ def divide_batch(cfg: Config, world_size: int, accumulate: int) -> str:
     """
     total = cfg.total_batch_size
     parts = world_size * accumulate
-    batch_size, rest = divmod(total, parts)
-    if accumulate < 1 or rest or not batch_size:
-        divisors = [n for n in range(1, total + 1) if total % n == 0]
-        near = max((n for n in divisors if n <= parts), default=1)
+    if parts < 1 or total % parts:
+        near = max((n for n in range(1, parts + 1) if total % n == 0), default=1)
+        fitting = max(total // max(parts, 1), 1) * max(parts, 1)
         raise UserError(
             f'total_batch_size {total} does not divide into {world_size} processes x {accumulate} accumulated '
-            f'batches; use for instance {near} in all, or --cfg-options total_batch_size={max(total // parts, 1) * parts}'
+            f'batches; use for instance {near} in all, or --cfg-options total_batch_size={fitting}'
         )
+    batch_size = total // parts
     cfg.train_dataloader.batch_size = batch_size
     cfg.train_dataloader.sampler.update(batch_size=batch_size, accumulate=accumulate)
     cfg.optim_wrapper.accumulative_counts = accumulate

@@ -95,6 +95,7 @@ class LARSConstructor(DefaultOptimWrapperConstructor):
     """
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
+        """Build the wrapper with its optimizer."""
         model = getattr(model, 'module', model)
         trainable = [p for p in model.parameters() if p.requires_grad]
         groups = [

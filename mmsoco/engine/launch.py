@@ -7,6 +7,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import get_world_size, init_dist
 from mmengine.runner import Runner
+from mmengine.utils import import_modules_from_strings
 
 from mmsoco.engine.batch import divide_batch
 from mmsoco.errors import UserError
@@ -24,6 +25,8 @@ def read_config(path: str | os.PathLike, options: dict | None = None, work_dir: 
         raise UserError(f'{path} does not exist; configs are in configs/')
     cfg = Config.fromfile(path)
     cfg.merge_from_dict(options or {})
+    if 'custom_imports' in cfg:  # fromfile has seen the file's, not the options'
+        import_modules_from_strings(**cfg.custom_imports)
     cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(path).stem}'
     return cfg
 

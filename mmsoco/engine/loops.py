@@ -46,8 +46,10 @@ class PretrainLoop(EpochBasedTrainLoop):
         self.runner.optim_wrapper.initialize_count_status(
             self.runner.model, self._iter * accumulate, self._max_iters * accumulate
         )
+        # Before the hooks, one of which restores torch's random state: a loader
+        # takes a number from it.
+        batches = iter(self.dataloader)
         self.runner.call_hook('before_train')
-        batches = iter(self.dataloader) if self._iter < self._max_iters else None
         while self._epoch < self._max_epochs and not self.stop_training:
             self.runner.call_hook('before_train_epoch')
             self.runner.model.train()

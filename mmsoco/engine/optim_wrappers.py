@@ -19,5 +19,6 @@ class CPUAmpOptimWrapper(OptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Autocast, and no gradient synchronisation between accumulated batches."""
         with super().optim_context(model), torch.autocast('cpu', torch.bfloat16):
             yield

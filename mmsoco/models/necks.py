@@ -17,7 +17,7 @@ class BYOLNeck(NonLinearNeck):
         in_channels: Of the features.
         hid_channels: Hidden width (paper: 4096).
         out_channels: Of the embedding (paper: 256).
-        norm_cfg: The norm; 'BN1d' is synchronised by the Runner's ``sync_bn``.
+        norm_cfg: The norm, BN1d by default; the Runner's ``sync_bn`` synchronises it.
     """
 
     def __init__(
@@ -25,7 +25,7 @@ class BYOLNeck(NonLinearNeck):
         in_channels: int,
         hid_channels: int = 4096,
         out_channels: int = 256,
-        norm_cfg: dict = dict(type='BN1d'),
+        norm_cfg: dict | None = None,
     ):
         super().__init__(
             in_channels,
@@ -36,7 +36,7 @@ class BYOLNeck(NonLinearNeck):
             with_last_bias=True,
             with_last_bn=False,
             with_avg_pool=False,
-            norm_cfg=norm_cfg,
+            norm_cfg=norm_cfg or dict(type='BN1d'),
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """The detector's RoI head, as far as pretraining goes: pooling and shared layers."""
 
-from torch import Tensor, nn
 from mmengine.model import BaseModule
+from torch import Tensor, nn
 
 from mmsoco.registry import MODELS
 

@@ -83,9 +83,7 @@ def selective_search(picture: np.ndarray, parameters: SearchParameters = SearchP
     else:
         search.setBaseImage(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
         switch = (
-            search.switchToSelectiveSearchFast
-            if parameters.mode == 'fast'
-            else search.switchToSelectiveSearchQuality
+            search.switchToSelectiveSearchFast if parameters.mode == 'fast' else search.switchToSelectiveSearchQuality
         )
         switch(base_k=parameters.k, inc_k=parameters.k, sigma=parameters.sigma)
     found = np.asarray(search.process(), np.int32).reshape(-1, 4)
@@ -170,7 +168,7 @@ def search_folder(
                 rows = []
                 failed = []
                 search = partial(_search_file, root, parameters)
-                for name, result in zip(chunk, pool.map(search, chunk, chunksize=4), strict=True):
+                for result in pool.map(search, chunk, chunksize=4):
                     failure = result if isinstance(result, str) else None
                     if failure is None:
                         rows.append(result)

@@ -87,9 +87,8 @@ def write_proposals(path: str | os.PathLike, rows: Iterable[ProposalRow], header
         metadata={_HEADER_KEY: json.dumps(header, sort_keys=True).encode()},
     )
     batch = pa.record_batch(list(columns.values()), schema=schema)
-    with atomic_path(path) as temporary, pa.OSFile(str(temporary), 'wb') as sink:
-        with pa.ipc.new_file(sink, schema) as writer:
-            writer.write_batch(batch)
+    with atomic_path(path) as temporary, pa.ipc.new_file(str(temporary), schema) as writer:
+        writer.write_batch(batch)
     return len(names)
 
 
@@ -191,4 +190,3 @@ class ProposalStore:
                 f'{self.path} was made for {self.header["root"]}, but {root} has not its pictures '
                 f'({missing[0]} is missing); give the folder it was made for'
             )
-

@@ -208,8 +208,7 @@ class MultiViewProposalPipeline(BaseTransform):
                 for view in draw.views
             }
         results['views'] = {
-            name: self._render(name, picture, regions[self.regions[name]], results['boxes'], rng)
-            for name in self.views
+            name: self._render(name, picture, regions[self.regions[name]], results['boxes'], rng) for name in self.views
         }
         return results
 

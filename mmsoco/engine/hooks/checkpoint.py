@@ -1,7 +1,6 @@
 """Saving checkpoints that are whole, plain and resumable."""
 
 import io
-import os
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -62,7 +61,7 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
         self._random_state = None
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
-        checkpoint['message_hub']['log_scalars'] = {}
+        checkpoint['message_hub'].update(log_scalars={}, resumed_keys={})
         checkpoint['message_hub'] = plain(checkpoint['message_hub'])
         checkpoint['meta'] = plain(checkpoint['meta'])
         checkpoint['random_state'] = {'cpu': torch.get_rng_state()}
@@ -91,7 +90,7 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
         runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
 
         name = self.filename_tmpl.format(step)
-        self.last_ckpt = os.path.join(self.out_dir, name)
+        self.last_ckpt = str(Path(self.out_dir, name))
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
         runner.save_checkpoint(
             self.out_dir,

@@ -47,9 +47,7 @@ class WarmupCosineLRHook(Hook):
     # Before RuntimeInfoHook, which reads the lr for the log.
     priority = 'HIGHEST'
 
-    def __init__(
-        self, warmup_epochs: float = 10, base_batch_size: int = 256, start: float = 0.01, end: float = 1e-6
-    ):
+    def __init__(self, warmup_epochs: float = 10, base_batch_size: int = 256, start: float = 0.01, end: float = 1e-6):
         self.warmup_epochs = warmup_epochs
         self.base_batch_size = base_batch_size
         self.start = start

@@ -1,0 +1,35 @@
+# Everything runs in .venv, which `make setup` builds once.
+PYTHON := .venv/bin/python
+# The maintained OpenMMLab packages (onedl), or the original ones (upstream).
+LINE ?= onedl
+
+.PHONY: help setup quickstart test test-slow lint format clean
+
+help:  ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup:  ## build .venv: torch, the OpenMMLab packages, mmsoco
+	@tools/setup.sh $(LINE)
+
+quickstart: setup  ## pretrain on real pictures, fine-tune, look at it (about 10 minutes on 2 cores)
+	@$(PYTHON) -W ignore tools/quickstart.py
+
+test: setup  ## the core tests (some minutes)
+	@echo 'test: the core tests, about 5 minutes on 2 cores'
+	@$(PYTHON) -m pytest -m 'not slow' $(ARGS)
+
+test-slow: setup  ## the tests that train, in several processes and by the command-line tools
+	@echo 'test-slow: tests that train and start processes, about 10 minutes on 2 cores'
+	@$(PYTHON) -m pytest -m slow $(ARGS)
+
+lint: setup  ## what CI checks besides tests
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@.venv/bin/codespell
+
+format: setup  ## mend what can be mended automatically
+	@$(PYTHON) -m ruff check --fix .
+	@$(PYTHON) -m ruff format .
+
+clean:  ## remove .venv and what the tools wrote
+	rm -rf .venv work_dirs

@@ -1,0 +1,134 @@
+import numpy as np
+import pytest
+
+from mmsoco.errors import UserError
+from mmsoco.proposals.filters import STAGES, ProposalFilter, filter_boxes, filter_folder
+from mmsoco.proposals.selective_search import search_folder
+from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
+
+ALL_RULES, ASPECT_AND_SIDE, SIDE, WHOLE = STAGES
+ANY_SIZE = dict(size=(0.0, 1.0))
+
+
+def box(width, height, x=0, y=0):
+    return [x, y, x + width, y + height]
+
+
+def kept(boxes, side, rules):
+    """The boxes that pass all rules in a square picture; the last one always passes."""
+    result, stage = filter_boxes(np.array(boxes, np.int16), side, side, rules)
+    assert stage == ALL_RULES
+    return result.tolist()
+
+
+def test_aspect_keeps_both_bounds():
+    rules = ProposalFilter(min_side=0, **ANY_SIZE)
+    boxes = [box(90, 30), box(91, 30), box(30, 90), box(30, 91), box(50, 50)]
+    assert kept(boxes, 100, rules) == [boxes[0], boxes[2], boxes[4]]
+
+
+def test_size_keeps_both_bounds():
+    rules = ProposalFilter(min_side=0)
+    boxes = [box(30, 30), box(30, 29), box(80, 80), box(80, 81), box(18, 50), box(50, 50)]
+    assert kept(boxes, 100, rules) == [boxes[0], boxes[2], boxes[4], boxes[5]]
+
+
+def test_size_is_relative_to_both_sides_of_the_picture():
+    boxes = np.array([box(60, 60), box(59, 60), box(160, 160), box(160, 161)], np.int16)
+    result, stage = filter_boxes(boxes, 400, 100, ProposalFilter(min_side=0))
+    assert stage == ALL_RULES
+    assert result.tolist() == boxes[[0, 2]].tolist()
+
+
+def test_side_keeps_its_bound():
+    rules = ProposalFilter(**ANY_SIZE)
+    boxes = [box(32, 40), box(31, 40), box(40, 32), box(40, 31), box(50, 50)]
+    assert kept(boxes, 100, rules) == [boxes[0], boxes[2], boxes[4]]
+
+
+def test_the_defaults_are_the_papers():
+    assert ProposalFilter() == ProposalFilter(max_aspect=3, size=(0.3, 0.8), min_side=32)
+
+
+@pytest.mark.parametrize(
+    ('boxes', 'stage', 'expected'),
+    [
+        # One box passes all rules: those that only pass the looser ones go.
+        ([box(40, 40), box(95, 95), box(33, 100), box(5, 5)], ALL_RULES, [0]),
+        # None has the size: aspect and side decide.
+        ([box(95, 95), box(90, 95), box(33, 100), box(5, 5)], ASPECT_AND_SIDE, [0, 1]),
+        # None has the aspect either.
+        ([box(32, 100), box(100, 32), box(5, 5), box(20, 60)], SIDE, [0, 1]),
+    ],
+)
+def test_the_rules_are_loosened_in_turn(boxes, stage, expected):
+    boxes = np.array(boxes, np.int16)
+    result, served = filter_boxes(boxes, 100, 100, ProposalFilter())
+    assert served == stage
+    assert result.tolist() == boxes[expected].tolist()
+
+
+@pytest.mark.parametrize('boxes', [[box(31, 90), box(5, 5)], []])
+def test_with_no_box_left_the_whole_picture_is_the_box(boxes):
+    result, served = filter_boxes(np.array(boxes, np.int16).reshape(-1, 4), 100, 70, ProposalFilter())
+    assert served == WHOLE
+    assert result.tolist() == [[0, 0, 100, 70]]
+    assert result.dtype == np.int16
+
+
+@pytest.mark.parametrize('dtype', [np.int16, np.uint16, np.int32])
+def test_areas_do_not_overflow_the_boxes_type(dtype):
+    # 30000 x 30000 wraps around in 16 and in 32 bits.
+    boxes = np.array([box(200, 200), box(15000, 15000), box(30000, 30000)], dtype)
+    result, served = filter_boxes(boxes, 32000, 32000, ProposalFilter())
+    assert served == ALL_RULES
+    assert result.tolist() == [box(15000, 15000)]
+    assert result.dtype == dtype
+
+
+@pytest.mark.parametrize('arguments', [dict(max_aspect=0.5), dict(size=(0.8, 0.3)), dict(min_side=-1)])
+def test_rules_that_hold_no_box_are_refused(arguments):
+    with pytest.raises(UserError, match='cannot hold any box'):
+        ProposalFilter(**arguments)
+
+
+def test_filter_folder_counts_what_served_each_picture(tmp_path):
+    pictures = {
+        'a.jpg': [box(40, 40), box(95, 95)],
+        'b.jpg': [box(95, 95)],
+        'c.jpg': [box(32, 100)],
+        'd.jpg': [box(5, 5)],
+        'e.jpg': [box(40, 40, 3, 4), box(50, 50)],
+    }
+    rows = [ProposalRow(name, 100, 100, np.array(boxes, np.int32)) for name, boxes in pictures.items()]
+    header = dict(kind='raw', root='/pictures', generator=dict(name='made up'))
+    for i, part in enumerate((rows[:2], rows[2:])):
+        failures = ['f.jpg: broken'] * (i + 1)
+        write_proposals(tmp_path / 'raw' / f'shard-{i:05d}-of-00002.arrow', part, {**header, 'failures': failures})
+    served = filter_folder(tmp_path / 'raw', tmp_path / 'out.arrow', ProposalFilter())
+    assert served == {ALL_RULES: 2, ASPECT_AND_SIDE: 1, SIDE: 1, WHOLE: 1}
+
+    store = ProposalStore.open(tmp_path / 'out.arrow')
+    store.verify()
+    assert {row.file_name: row.boxes.tolist() for row in store} == {
+        'a.jpg': [box(40, 40)],
+        'b.jpg': [box(95, 95)],
+        'c.jpg': [box(32, 100)],
+        'd.jpg': [[0, 0, 100, 100]],
+        'e.jpg': pictures['e.jpg'],
+    }
+    assert all((row.width, row.height) == (100, 100) for row in store)
+    assert store.header['kind'] == 'filtered'
+    assert store.header['root'] == '/pictures'
+    assert store.header['generator'] == dict(name='made up')
+    assert store.header['failures'] == 3
+    assert store.header['filter'] == dict(max_aspect=3.0, size=[0.3, 0.8], min_side=32.0)
+
+
+def test_incomplete_raw_proposals_are_refused_with_the_counts(pictures, tmp_path):
+    raw = tmp_path / 'raw'
+    search_folder(pictures, raw, shard_size=2)
+    (raw / 'shard-00003-of-00004.arrow').unlink()
+    with pytest.raises(UserError, match='holds 3 of 4 shards'):
+        filter_folder(raw, tmp_path / 'out.arrow', ProposalFilter())
+    assert not (tmp_path / 'out.arrow').exists()

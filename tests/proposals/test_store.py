@@ -1,0 +1,255 @@
+import gc
+import json
+import multiprocessing
+import pickle
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from mmsoco.errors import UserError
+from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
+
+
+def make_rows(side=100, counts=(3, 1, 5), seed=0):
+    rng = np.random.default_rng(seed)
+    rows = []
+    for i, count in enumerate(counts):
+        corners = np.sort(rng.integers(0, side + 1, (count, 2, 2)), axis=1)
+        boxes = corners.reshape(-1, 4)
+        boxes[:1] = [0, 0, side, side]
+        rows.append(ProposalRow(f'folder/{i}é.jpg', side, side - i, boxes))
+    return rows
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / 'proposals.arrow'
+    write_proposals(path, make_rows(), dict(root='/pictures'))
+    return path
+
+
+def assert_same(store, rows):
+    assert len(store) == len(rows)
+    for read, written in zip(store, rows, strict=True):
+        assert read[:3] == written[:3]
+        np.testing.assert_array_equal(read.boxes, written.boxes)
+
+
+@pytest.mark.parametrize(
+    ('side', 'dtype'), [(100, np.int16), (32767, np.int16), (40000, np.uint16), (65535, np.uint16), (70000, np.int32)]
+)
+def test_round_trip_in_the_smallest_type_that_holds_the_sides(tmp_path, side, dtype):
+    rows = make_rows(side)
+    assert write_proposals(tmp_path / 'a.arrow', rows, dict(root='/pictures')) == 3
+    store = ProposalStore.open(tmp_path / 'a.arrow')
+    assert_same(store, rows)
+    assert all(row.boxes.dtype == dtype for row in store)
+    assert store[0].boxes.max() == side
+    store.verify()
+
+
+def test_one_large_picture_decides_the_type_of_all(tmp_path):
+    rows = [*make_rows(100), *make_rows(40000)]
+    write_proposals(tmp_path / 'a.arrow', rows, {})
+    store = ProposalStore.open(tmp_path / 'a.arrow')
+    assert_same(store, rows)
+    assert store[0].boxes.dtype == np.uint16
+
+
+def test_a_generator_of_rows_is_taken(tmp_path):
+    rows = make_rows()
+    assert write_proposals(tmp_path / 'a.arrow', iter(rows), {}) == len(rows)
+    assert_same(ProposalStore.open(tmp_path / 'a.arrow'), rows)
+
+
+def test_the_same_rows_give_the_same_bytes(tmp_path):
+    for name, header in (('a', dict(root='/p', generator={'x': 1, 'y': 2})), ('b', dict(generator={'y': 2, 'x': 1}))):
+        write_proposals(tmp_path / name, make_rows(), {'root': '/p', **header})
+    assert (tmp_path / 'a').read_bytes() == (tmp_path / 'b').read_bytes()
+    write_proposals(tmp_path / 'c', make_rows(seed=1), dict(root='/p', generator={'x': 1, 'y': 2}))
+    assert (tmp_path / 'a').read_bytes() != (tmp_path / 'c').read_bytes()
+
+
+def test_the_header_is_kept_and_completed(path):
+    header = ProposalStore.open(path).header
+    assert header['root'] == '/pictures'
+    assert header['count'] == 3
+    assert header['format'] == 1
+    assert len(header['checksum']) == 64
+
+
+@pytest.mark.parametrize('counts', [(0,), (0, 0), (2, 0, 3), (0, 4), (4, 0)])
+def test_rows_without_boxes(tmp_path, counts):
+    rows = make_rows(counts=counts)
+    write_proposals(tmp_path / 'a.arrow', rows, {})
+    store = ProposalStore.open(tmp_path / 'a.arrow')
+    assert_same(store, rows)
+    assert [row.boxes.shape for row in store] == [(count, 4) for count in counts]
+    store.verify()
+
+
+def test_boxes_are_views_of_the_mapped_file(path):
+    store = ProposalStore.open(path)
+    first, second = store[2].boxes, store[2].boxes
+    assert first is not second
+    assert np.shares_memory(first, second)
+    assert not np.shares_memory(first, store[0].boxes)
+    assert not first.flags.writeable
+    with pytest.raises(ValueError, match='read-only'):
+        first[0, 0] = 1
+
+
+def test_boxes_outlive_their_store(path):
+    boxes = ProposalStore.open(path)[2].boxes
+    gc.collect()
+    np.testing.assert_array_equal(boxes, make_rows()[2].boxes)
+
+
+@pytest.mark.parametrize('index', [3, -1, 100])
+def test_rows_out_of_range(path, index):
+    with pytest.raises(IndexError, match='of 3'):
+        ProposalStore.open(path)[index]
+
+
+def test_indices_may_be_numpy_integers(path):
+    assert ProposalStore.open(path)[np.int64(1)].file_name == 'folder/1é.jpg'
+
+
+def test_pickling_carries_only_the_path(tmp_path):
+    path = tmp_path / 'big.arrow'
+    rows = make_rows(counts=[100] * 200)
+    write_proposals(path, rows, dict(root='/pictures'))
+    store = ProposalStore.open(path)
+    pickled = pickle.dumps(store)
+    assert len(pickled) < 200 + len(str(path))
+    assert path.stat().st_size > 100 * len(pickled)
+    assert_same(pickle.loads(pickled), rows)
+
+
+def test_two_processes_read_one_store(path):
+    store = ProposalStore.open(path)
+    context = multiprocessing.get_context('forkserver')
+    with ProcessPoolExecutor(1, context) as one, ProcessPoolExecutor(1, context) as two:
+        futures = [pool.submit(ProposalStore.__getitem__, store, i) for i, pool in enumerate((one, two))]
+        assert_same([future.result() for future in futures], make_rows()[:2])
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(UserError, match=r'gone\.arrow does not exist; make it with data_pipelines/'):
+        ProposalStore.open(tmp_path / 'gone.arrow')
+
+
+@pytest.mark.parametrize('part', [0.0, 0.1, 0.5, 0.99])
+def test_a_truncated_file(path, part):
+    content = path.read_bytes()
+    path.write_bytes(content[: int(part * len(content))])
+    with pytest.raises(UserError, match=r'proposals\.arrow is not a proposal file, or not all of one \(.+\)') as error:
+        ProposalStore.open(path)
+    assert '\n' not in str(error.value)
+
+
+def test_a_file_of_another_kind(tmp_path):
+    path = tmp_path / 'a.json'
+    path.write_text(json.dumps({'a.jpg': [[1, 2, 3, 4]] * 100}))
+    with pytest.raises(UserError, match=r'a\.json is not a proposal file'):
+        ProposalStore.open(path)
+
+
+def test_a_folder_is_not_a_proposal_file(tmp_path):
+    with pytest.raises(UserError, match='is not a proposal file'):
+        ProposalStore.open(tmp_path)
+
+
+def test_an_arrow_file_without_a_header(tmp_path):
+    path = tmp_path / 'other.arrow'
+    batch = pa.record_batch([pa.array([1, 2, 3])], names=['numbers'])
+    with pa.OSFile(str(path), 'wb') as sink, pa.ipc.new_file(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    with pytest.raises(UserError, match=r'other\.arrow is an Arrow file but holds no proposals'):
+        ProposalStore.open(path)
+
+
+def test_another_format_number(tmp_path):
+    write_proposals(tmp_path / 'a.arrow', make_rows(), dict(format=2))
+    with pytest.raises(UserError, match='has format 2, this mmsoco reads 1; make the file again'):
+        ProposalStore.open(tmp_path / 'a.arrow')
+
+
+def test_another_number_of_rows_than_the_header_says(tmp_path):
+    write_proposals(tmp_path / 'a.arrow', make_rows(), dict(count=4))
+    with pytest.raises(UserError, match='should hold 4 rows but holds 3'):
+        ProposalStore.open(tmp_path / 'a.arrow')
+
+
+def alter(path, content, offset=0):
+    """Change one byte of the only place in a file that holds ``content``."""
+    data = bytearray(path.read_bytes())
+    assert data.count(content) == 1
+    data[data.find(content) + offset] ^= 4
+    path.write_bytes(data)
+
+
+def test_verify_detects_an_altered_byte_in_the_boxes(path):
+    ProposalStore.open(path).verify()
+    flat = np.concatenate([row.boxes for row in make_rows()]).astype(np.int16)
+    alter(path, flat.tobytes(), offset=flat.nbytes // 2)
+    store = ProposalStore.open(path)
+    with pytest.raises(UserError, match='does not match its checksum'):
+        store.verify()
+
+
+def test_verify_detects_an_altered_name(path):
+    alter(path, ''.join(row.file_name for row in make_rows()).encode())
+    store = ProposalStore.open(path)
+    with pytest.raises(UserError, match='does not match its checksum'):
+        store.verify()
+
+
+def write_store(folder, names, root='/old/pictures'):
+    rows = [ProposalRow(name, 10, 10, np.array([[0, 0, 10, 10]])) for name in names]
+    write_proposals(folder / 'proposals.arrow', rows, dict(root=root))
+    return ProposalStore.open(folder / 'proposals.arrow')
+
+
+def test_check_root_refuses_another_folder_and_names_both(tmp_path):
+    store = write_store(tmp_path, [f'{i}.jpg' for i in range(40)])
+    other = tmp_path / 'other'
+    other.mkdir()
+    (other / 'stranger.jpg').touch()
+    with pytest.raises(UserError) as error:
+        store.check_root(other)
+    for part in ('/old/pictures', str(other), 'proposals.arrow', '0.jpg'):
+        assert part in str(error.value)
+
+
+def test_check_root_refuses_what_is_no_folder(tmp_path):
+    store = write_store(tmp_path, ['a.jpg'])
+    with pytest.raises(UserError, match='gone is not a folder'):
+        store.check_root(tmp_path / 'gone')
+
+
+@pytest.mark.parametrize('count', [1, 3, 16, 40])
+def test_check_root_accepts_the_folder_wherever_it_is(tmp_path, count):
+    names = [f'sub/{i}.jpg' for i in range(count)]
+    store = write_store(tmp_path, names)
+    (tmp_path / 'moved' / 'sub').mkdir(parents=True)
+    for name in names:
+        (tmp_path / 'moved' / name).touch()
+    store.check_root(tmp_path / 'moved')
+
+
+def test_check_root_tolerates_a_few_missing_files(tmp_path):
+    names = [f'{i:02d}.jpg' for i in range(16)]
+    store = write_store(tmp_path, names)
+    root = Path(tmp_path, 'root')
+    root.mkdir()
+    for name in names[4:]:
+        (root / name).touch()
+    store.check_root(root)
+    for name in names[4:10]:
+        (root / name).unlink()
+    with pytest.raises(UserError, match='has not its pictures'):
+        store.check_root(root)

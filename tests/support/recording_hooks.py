@@ -1,0 +1,69 @@
+"""Hooks that tests put into real runs, by ``custom_imports``."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import torch
+from mmengine.dist import get_rank
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from mmsoco.registry import HOOKS
+
+
+def unwrapped(runner):
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
+def digest(tensors) -> str:
+    sha = hashlib.sha256()
+    for tensor in tensors:
+        sha.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return sha.hexdigest()
+
+
+@HOOKS.register_module()
+class EvalNormsHook(Hook):
+    """BN in eval mode: a picture's embedding does not depend on the others in its batch."""
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        for module in runner.model.modules():
+            if isinstance(module, _BatchNorm):
+                module.eval()
+
+
+@HOOKS.register_module()
+class RecordHook(Hook):
+    """Write what each process holds to ``record_RANK.json`` in the work folder."""
+
+    priority = 'LOWEST'
+
+    def before_train(self, runner):
+        self.steps = []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        model = unwrapped(runner)
+        online = [p for module in model.followed.values() for p in module.parameters()]
+        target = list(model.target.parameters())
+        self.steps.append(
+            dict(
+                iter=runner.iter,
+                lr=runner.optim_wrapper.param_groups[0]['lr'],
+                momentum=runner.message_hub.get_scalar('train/target_momentum').current(),
+                target=digest(target),
+                target_is_online=digest(online) == digest(target),
+            )
+        )
+
+    def after_train(self, runner):
+        model = unwrapped(runner)
+        record = dict(
+            steps=self.steps,
+            iter=runner.iter,
+            online=digest(p for p in model.parameters() if p.requires_grad),
+            target=digest(model.target.parameters()),
+            random_state=digest([torch.get_rng_state()]),
+        )
+        Path(runner.work_dir, f'record_{get_rank()}.json').write_text(json.dumps(record))

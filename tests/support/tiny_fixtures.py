@@ -1,0 +1,116 @@
+"""Models, batches and options small enough for tests."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope='session')
+def root():
+    """The checkout."""
+    return ROOT
+
+
+@pytest.fixture(scope='session')
+def recipe(root):
+    """The paper's recipe, to be run with ``tiny_options``."""
+    return str(root / 'configs/soco/soco_r50fpn_8xb256_400e_in1k.py')
+
+
+@pytest.fixture
+def tiny_options(pictures, proposal_file):
+    """``--cfg-options`` that make the recipe two epochs of two steps on eight pictures."""
+    head = 'model.roi_head.bbox_head'
+    data = 'train_dataloader.dataset'
+    views = f'{data}.pipeline.1.views'
+    return {
+        'model.backbone.depth': 18,
+        'model.backbone.base_channels': 4,
+        'model.backbone.stem_channels': 4,
+        'model.neck.in_channels': [4, 8, 16, 32],
+        'model.neck.out_channels': 4,
+        f'{head}.in_channels': 4,
+        f'{head}.conv_out_channels': 4,
+        f'{head}.fc_out_channels': 8,
+        'model.projector.in_channels': 8,
+        'model.projector.hid_channels': 16,
+        'model.projector.out_channels': 8,
+        'model.predictor.in_channels': 8,
+        'model.predictor.hid_channels': 16,
+        'model.predictor.out_channels': 8,
+        f'{views}.0.size': 64,
+        f'{views}.1.size': 64,
+        f'{views}.2.size': 32,
+        f'{data}.data_root': str(pictures),
+        f'{data}.proposal_file': str(proposal_file),
+        'train_dataloader.num_workers': 0,
+        'train_dataloader.persistent_workers': False,
+        'total_batch_size': 4,
+        'train_cfg.max_epochs': 2,
+        'custom_imports.imports': ['recording_hooks'],
+        'custom_hooks': [
+            dict(type='TargetUpdateHook', base_momentum=0.99),
+            dict(type='WarmupCosineLRHook', warmup_epochs=1),
+            dict(type='MatchedBoxesHook', interval=2),
+            dict(type='RecordHook'),
+        ],
+    }
+
+
+@pytest.fixture
+def tiny_model_cfg():
+    """The real model, some channels wide."""
+    norm_cfg = dict(type='BN', requires_grad=True)
+    return dict(
+        type='mmsoco.SoCoAlgorithm',
+        backbone=dict(
+            type='mmdet.ResNet',
+            depth=18,
+            base_channels=4,
+            stem_channels=4,
+            norm_cfg=norm_cfg,
+            norm_eval=False,
+            init_cfg=None,
+        ),
+        neck=dict(type='mmdet.FPN', in_channels=[4, 8, 16, 32], out_channels=4, num_outs=4, norm_cfg=norm_cfg),
+        roi_head=dict(
+            type='mmsoco.ProposalRoIHead',
+            bbox_roi_extractor=dict(type='mmsoco.ScaleAwareRoIExtractor', max_sizes=(12, 24, 48)),
+            bbox_head=dict(
+                type='Shared4Conv1FCBBoxHead',
+                _scope_='mmdet',
+                in_channels=4,
+                conv_out_channels=4,
+                fc_out_channels=8,
+                norm_cfg=norm_cfg,
+                with_reg=False,
+                cls_predictor_cfg=dict(type='mmsoco.Identity'),
+            ),
+        ),
+        projector=dict(type='mmsoco.BYOLNeck', in_channels=8, hid_channels=16, out_channels=8),
+        predictor=dict(type='mmsoco.BYOLHead', in_channels=8, hid_channels=16, out_channels=8),
+        pairs=[('v1', 'v2'), ('v1', 'v3')],
+    )
+
+
+@pytest.fixture
+def batch():
+    """Two pictures in three views of 64, 64 and 32 px, with three matched boxes."""
+    generator = torch.Generator().manual_seed(0)
+
+    def view(size):
+        return torch.randint(0, 256, (2, size, size, 3), dtype=torch.uint8, generator=generator)
+
+    def boxes(size):
+        corners = torch.rand(2, 3, 2, 2, generator=generator) * size
+        return torch.cat([corners.amin(2), corners.amax(2) + 1], dim=2)
+
+    v2 = boxes(63)
+    return {
+        'inputs': {'v1': view(64), 'v2': view(64), 'v3': view(32)},
+        'boxes': {'image+v2': {'v1': boxes(63), 'v2': v2, 'v3': v2 / 2}},
+        'num_distinct': {'image+v2': torch.tensor([3, 3])},
+    }

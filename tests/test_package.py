@@ -1,0 +1,86 @@
+import importlib.metadata
+import os
+import subprocess
+import sys
+
+import mmsoco
+
+# Read by every interpreter that starts with its folder on PYTHONPATH, so by search workers too.
+BLOCKER = """
+import sys
+
+BLOCKED = {'torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmpretrain'}
+
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition('.')[0] in BLOCKED:
+            raise ImportError(f'{name} is blocked')
+
+
+sys.meta_path.insert(0, Blocker())
+"""
+
+ROUND_TRIP = """
+import importlib
+import pkgutil
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+
+def main(folder):
+    try:
+        import torch
+    except ImportError as error:
+        assert str(error) == 'torch is blocked', error
+    else:
+        raise AssertionError('the blocker does not block')
+
+    import mmsoco
+    import mmsoco.proposals
+
+    for module in pkgutil.iter_modules(mmsoco.proposals.__path__, 'mmsoco.proposals.'):
+        importlib.import_module(module.name)
+        print('imported', module.name)
+
+    from mmsoco.proposals.filters import ProposalFilter, filter_folder
+    from mmsoco.proposals.selective_search import search_folder
+    from mmsoco.proposals.store import ProposalStore
+
+    picture = np.full((60, 80, 3), 200, np.uint8)
+    picture[15:45, 20:60] = (20, 90, 160)
+    (folder / 'pictures').mkdir()
+    assert cv2.imwrite(str(folder / 'pictures' / 'a.png'), picture)
+    search_folder(folder / 'pictures', folder / 'raw')
+    filter_folder(folder / 'raw', folder / 'proposals.arrow', ProposalFilter(min_side=8))
+    row = ProposalStore.open(folder / 'proposals.arrow')[0]
+    print('row', row.file_name, row.width, row.height, len(row.boxes) > 0)
+
+
+if __name__ == '__main__':
+    main(Path(sys.argv[1]))
+"""
+
+
+def test_proposals_are_made_without_torch_and_openmmlab(tmp_path):
+    (tmp_path / 'sitecustomize.py').write_text(BLOCKER)
+    (tmp_path / 'round_trip.py').write_text(ROUND_TRIP)
+    paths = [str(tmp_path), os.environ.get('PYTHONPATH', '')]
+    run = subprocess.run(
+        [sys.executable, tmp_path / 'round_trip.py', tmp_path],
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join(filter(None, paths))},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    lines = run.stdout.splitlines()
+    for name in ('filters', 'pictures', 'selective_search', 'store'):
+        assert f'imported mmsoco.proposals.{name}' in lines
+    assert lines[-1] == 'row a.png 80 60 True'
+
+
+def test_version_is_the_installed_one():
+    assert mmsoco.__version__ == importlib.metadata.version('mmsoco')
