@@ -40,4 +40,5 @@ def proposal_file(pictures, tmp_path_factory):
     filter_folder(folder / 'raw', folder / 'proposals.arrow', ProposalFilter(size=(0.1, 0.9), min_side=8))
     return folder / 'proposals.arrow'
 
+
 from tiny_fixtures import *  # noqa: F403

@@ -16,6 +16,7 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Evaluate a checkpoint of a detector by its config.')
     parser.add_argument('config')
     parser.add_argument('checkpoint')
+    parser.add_argument('--out', help='write the metrics to this file, as JSON')
     parser.add_argument('--work-dir', help='folder for logs (default work_dirs/NAME_OF_CONFIG)')
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change the config, for instance a.b=1'
@@ -27,8 +28,7 @@ def parse_args() -> argparse.Namespace:
 @command
 def main() -> None:
     args = parse_args()
-    for name, value in test(args.config, args.checkpoint, args.work_dir, args.cfg_options, args.launcher).items():
-        print(f'{name}: {value}')
+    test(args.config, args.checkpoint, args.work_dir, args.out, args.cfg_options, args.launcher)
 
 
 if __name__ == '__main__':

@@ -1,16 +1,18 @@
 """From a config file to a running Runner, with or without CUDA."""
 
+import json
 import os
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import get_world_size, init_dist
+from mmengine.dist import get_world_size, init_dist, is_main_process
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
 from mmsoco.engine.batch import divide_batch
 from mmsoco.errors import UserError
+from mmsoco.files import atomic_path
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
@@ -122,10 +124,22 @@ def test(
     config: str | os.PathLike,
     checkpoint: str,
     work_dir: str | None = None,
+    out: str | os.PathLike | None = None,
     options: dict | None = None,
     launcher: str = 'none',
 ) -> dict[str, float]:
-    """Evaluate a detector's checkpoint by its config; returns the metrics.
+    """Evaluate a detector's checkpoint by its config.
+
+    Args:
+        config: Path of the detector's config.
+        checkpoint: Path of the detector's checkpoint.
+        work_dir: Folder for logs; ``work_dirs/NAME`` by default.
+        out: File for the metrics, as JSON.
+        options: What ``--cfg-options`` gave.
+        launcher: Who started the processes, one of :data:`LAUNCHERS`.
+
+    Returns:
+        Name -> value of each metric.
 
     Raises:
         UserError: The config or the checkpoint does not exist.
@@ -138,4 +152,8 @@ def test(
     runner = Runner.from_cfg(cfg)
     for note in notes:
         runner.logger.info(note)
-    return runner.test()
+    metrics = runner.test()
+    if out is not None and is_main_process():
+        with atomic_path(out) as temporary:
+            temporary.write_text(json.dumps(metrics, indent=2))
+    return metrics

@@ -21,9 +21,8 @@ def weights(path):
 def run(recipe, tiny_options, tmp_path):
     """Train the 400-epoch recipe for two epochs of two steps; returns the work folder."""
 
-    def run(name, accumulate=1, resume=None, extra_hooks=(), **options):
+    def run(name, accumulate=1, resume=None, **options):
         options = {**tiny_options, **{key.replace('__', '.'): value for key, value in options.items()}}
-        options['custom_hooks'] = [*options['custom_hooks'], *(dict(type=hook) for hook in extra_hooks)]
         train(recipe, str(tmp_path / name), resume, False, accumulate, options)
         return tmp_path / name
 
@@ -69,8 +68,8 @@ def test_finished_run_resumes_to_nothing(run):
 
 def test_accumulation_takes_the_same_steps(run):
     """With BN in eval mode, two micro-batches give the gradient of the whole batch."""
-    whole = run('whole', extra_hooks=['EvalNormsHook'])
-    parts = run('parts', accumulate=2, extra_hooks=['EvalNormsHook'])
+    whole = run('whole', default_hooks__norms__type='EvalNormsHook')
+    parts = run('parts', accumulate=2, default_hooks__norms__type='EvalNormsHook')
     a, b = record(whole), record(parts)
     assert [(s['iter'], s['lr'], s['momentum']) for s in a['steps']] == [
         (s['iter'], s['lr'], s['momentum']) for s in b['steps']

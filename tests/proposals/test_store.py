@@ -253,3 +253,12 @@ def test_check_root_tolerates_a_few_missing_files(tmp_path):
         (root / name).unlink()
     with pytest.raises(UserError, match='has not its pictures'):
         store.check_root(root)
+
+
+def test_check_root_of_a_file_without_rows_is_no_crash(tmp_path):
+    """What filtering makes when no picture could be read."""
+    store = write_store(tmp_path, [])
+    try:
+        store.check_root(tmp_path)
+    except UserError as error:
+        assert 'proposals.arrow' in str(error)

@@ -1,5 +1,6 @@
 """Models, batches and options small enough for tests."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -51,12 +52,9 @@ def tiny_options(pictures, proposal_file):
         'total_batch_size': 4,
         'train_cfg.max_epochs': 2,
         'custom_imports.imports': ['recording_hooks'],
-        'custom_hooks': [
-            dict(type='TargetUpdateHook', base_momentum=0.99),
-            dict(type='WarmupCosineLRHook', warmup_epochs=1),
-            dict(type='MatchedBoxesHook', interval=2),
-            dict(type='RecordHook'),
-        ],
+        'custom_hooks.1.warmup_epochs': 1,
+        'custom_hooks.2.interval': 2,
+        'default_hooks.record.type': 'RecordHook',
     }
 
 
@@ -114,3 +112,11 @@ def batch():
         'boxes': {'image+v2': {'v1': boxes(63), 'v2': v2, 'v3': v2 / 2}},
         'num_distinct': {'image+v2': torch.tensor([3, 3])},
     }
+
+
+@pytest.fixture
+def free_port():
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return probe.getsockname()[1]

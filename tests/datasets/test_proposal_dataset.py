@@ -1,0 +1,326 @@
+import random
+import shutil
+from itertools import islice
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader, default_collate
+
+from mmsoco.datasets import EpochSampler, ProposalDataset, TooManyBadPictures, one_thread
+from mmsoco.errors import UserError
+from mmsoco.proposals.filters import ProposalFilter, filter_folder
+from mmsoco.proposals.selective_search import search_folder
+from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
+
+K = 3
+SIZES = {'v1': 32, 'v2': 32, 'v3': 16}
+COLOR = [
+    dict(type='mmsoco.HorizontalFlip', prob=0.5),
+    dict(type='mmsoco.ColorJitter'),
+    dict(type='mmsoco.Grayscale'),
+    dict(type='mmsoco.GaussianBlur', prob=0.5),
+    dict(type='mmsoco.Solarize'),
+]
+VIEWS = [
+    dict(name='v1', size=32, jitter=dict(type='mmsoco.BoxJitter'), augment=COLOR),
+    dict(name='v2', source='v1', crop=dict(scale=(0.5, 1.0), ratio=(3 / 4, 4 / 3)), size=32, augment=COLOR),
+    dict(name='v3', source='v2', size=16, augment=COLOR),
+]
+PIPELINE = [
+    dict(type='mmsoco.LoadPicture'),
+    dict(type='mmsoco.MultiViewProposalPipeline', views=VIEWS, pairs=[('v1', 'v2'), ('v1', 'v3')], num_proposals=K),
+    dict(type='mmsoco.PackViews'),
+]
+LOAD_ONLY = PIPELINE[:1]
+DRAW = 'image+v2'
+
+
+@pytest.fixture(autouse=True)
+def opencv_without_threads():
+    """Other tests' use of OpenCV's threads must not reach forked workers; test_workers.py has a test of its own."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    yield
+    cv2.setNumThreads(before)
+
+
+def flatten(sample):
+    """The arrays of a sample or a batch, under their path of keys."""
+    if isinstance(sample, dict):
+        return {(key, *rest): value for key, part in sample.items() for rest, value in flatten(part).items()}
+    return {(): np.asarray(sample)}
+
+
+def assert_equal(a, b):
+    a, b = flatten(a), flatten(b)
+    assert a.keys() == b.keys()
+    for key in a:
+        assert a[key].dtype == b[key].dtype
+        assert a[key].tobytes() == b[key].tobytes(), key
+
+
+def differ(a, b):
+    a, b = flatten(a), flatten(b)
+    return any(a[key].tobytes() != b[key].tobytes() for key in a)
+
+
+def batches(dataset, workers, count):
+    sampler = EpochSampler(dataset, batch_size=3, seed=5)
+    loader = DataLoader(
+        dataset,
+        batch_size=3,
+        sampler=sampler,
+        num_workers=workers,
+        collate_fn=default_collate,
+        worker_init_fn=one_thread,
+        drop_last=True,
+        timeout=60 if workers else 0,
+    )
+    return list(islice(iter(loader), count))
+
+
+@pytest.mark.parametrize('workers', [1, 3])
+def test_samples_do_not_depend_on_the_number_of_workers(proposal_file, workers):
+    """Five batches of two steps an epoch: three epochs are met."""
+    reference = batches(ProposalDataset(proposal_file, PIPELINE, seed=3), 0, 5)
+    loaded = batches(ProposalDataset(proposal_file, PIPELINE, seed=3), workers, 5)
+    assert len(reference) == len(loaded) == 5
+    for a, b in zip(reference, loaded, strict=True):
+        assert_equal(a, b)
+    for name, size in SIZES.items():
+        assert reference[0]['inputs'][name].shape == (3, size, size, 3)
+        assert reference[0]['boxes'][DRAW][name].shape == (3, K, 4)
+
+
+def test_the_same_sample_twice_and_from_another_process_order(proposal_file):
+    dataset = ProposalDataset(proposal_file, PIPELINE)
+    first = dataset[0, 4]
+    for key in ((1, 2), (0, 0), (7, 4)):
+        dataset[key]
+    assert_equal(first, dataset[0, 4])
+
+
+def test_a_sample_depends_on_epoch_index_and_seed(proposal_file):
+    dataset = ProposalDataset(proposal_file, PIPELINE)
+    sample = dataset[0, 4]
+    assert differ(sample, dataset[1, 4])
+    assert differ(sample, dataset[0, 5])
+    assert differ(sample, ProposalDataset(proposal_file, PIPELINE, seed=1)[0, 4])
+
+
+def test_global_generators_are_neither_used_nor_changed(proposal_file):
+    dataset = ProposalDataset(proposal_file, PIPELINE)
+    samples = []
+    for seed in (0, 1):
+        random.seed(seed)
+        np.random.seed(seed)
+        torch.manual_seed(seed)
+        cv2.setRNGSeed(seed)
+        states = random.getstate(), np.random.get_state()[1].tobytes(), torch.get_rng_state()
+        samples.append(dataset[2, 1])
+        assert random.getstate() == states[0]
+        assert np.random.get_state()[1].tobytes() == states[1]
+        assert torch.equal(torch.get_rng_state(), states[2])
+    assert_equal(*samples)
+
+
+def test_the_pipeline_gets_what_the_file_holds(proposal_file, pictures):
+    dataset = ProposalDataset(proposal_file, LOAD_ONLY)
+    store = ProposalStore.open(proposal_file)
+    assert len(dataset) == len(store) == 8
+    sample = dataset[0, 6]
+    assert sample['img_path'] == str(pictures / store[6].file_name)
+    assert sample['proposals'].dtype == np.float32
+    np.testing.assert_array_equal(sample['proposals'], store[6].boxes)
+    assert sample['img'].shape == (store[6].height, store[6].width, 3)
+
+
+def test_metainfo_names_the_proposals(proposal_file, pictures):
+    metainfo = ProposalDataset(proposal_file, LOAD_ONLY).metainfo
+    assert metainfo['root'] == str(pictures.resolve())
+    assert metainfo['count'] == 8
+    assert metainfo['filter']['min_side'] == 8
+    assert metainfo['generator']['name'] == 'selective_search'
+    assert metainfo['checksum'] == ProposalStore.open(proposal_file).header['checksum']
+
+
+@pytest.fixture
+def gaps(pictures, proposal_file, tmp_path):
+    """A copy of the pictures, four of them unusable, and the indices of these."""
+    root = tmp_path / 'gaps'
+    shutil.copytree(pictures, root)
+    names = [row.file_name for row in ProposalStore.open(proposal_file)]
+    (root / names[1]).write_text('not a picture')
+    (root / names[3]).unlink()
+    picture = cv2.imread(str(root / names[4]))
+    assert cv2.imwrite(str(root / names[4]), picture[:, :-1])
+    (root / names[6]).write_bytes(b'')
+    return root, (1, 3, 4, 6)
+
+
+def test_unusable_pictures_are_replaced_by_others_deterministically(proposal_file, gaps):
+    root, bad = gaps
+    dataset, again = (ProposalDataset(proposal_file, LOAD_ONLY, root, min_bad=1000) for _ in range(2))
+    used = []
+    for epoch in range(3):
+        for index in bad:
+            sample = dataset[epoch, index]
+            names = [str(root / row.file_name) for row in dataset.store]
+            replacement = names.index(sample['img_path'])
+            assert replacement not in bad
+            np.testing.assert_array_equal(sample['proposals'], dataset.store[replacement].boxes)
+            # In another order, after another number of bad pictures: the same.
+            again[epoch, bad[0]]
+            assert again[epoch, index]['img_path'] == sample['img_path']
+            used.append(replacement)
+    assert len(set(used)) > 1
+    for index in set(range(8)) - set(bad):
+        assert dataset[0, index]['img_path'].endswith(dataset.store[index].file_name)
+
+
+def test_replacements_are_the_same_for_any_number_of_workers(proposal_file, gaps):
+    root, _ = gaps
+    loaded = [batches(ProposalDataset(proposal_file, PIPELINE, root, min_bad=1000), n, 4) for n in (0, 2)]
+    for a, b in zip(*loaded, strict=True):
+        assert_equal(a, b)
+
+
+def test_more_unusable_pictures_than_the_bound_stop_the_run(proposal_file, gaps):
+    root, bad = gaps
+    dataset = ProposalDataset(proposal_file, LOAD_ONLY, root, min_bad=0, max_bad=0)
+    dataset[0, 0]
+    with pytest.raises(TooManyBadPictures, match=r'1 pictures of epoch 1 could not be read, more than the 0 allowed'):
+        dataset[0, bad[1]]
+    with pytest.raises(TooManyBadPictures, match=str(root)):
+        dataset[0, bad[0]]
+
+
+def bad_events(dataset, epoch=0):
+    """How many unreadable pictures an epoch meets, replacements included."""
+    for bound in range(1000):
+        dataset.max_bad = bound
+        try:
+            for index in range(len(dataset)):
+                dataset[epoch, index]
+            return bound
+        except TooManyBadPictures:
+            dataset._bad[:] = [0, 0]
+    raise AssertionError('no end of bad pictures')
+
+
+def test_the_count_starts_again_with_each_epoch(proposal_file, gaps):
+    root, bad = gaps
+    dataset = ProposalDataset(proposal_file, LOAD_ONLY, root)
+    # One more than the worst of the epochs, but less than two of them together.
+    events = []
+    for epoch in range(4):
+        dataset._bad[:] = [0, 0]
+        events.append(bad_events(dataset, epoch))
+    assert min(events) >= len(bad)
+    assert max(events) < sum(events)
+    fresh = ProposalDataset(proposal_file, LOAD_ONLY, root, min_bad=max(events))
+    for epoch in range(4):
+        for index in range(8):
+            fresh[epoch, index]
+
+
+def test_the_bound_is_a_fraction_but_never_under_its_minimum(proposal_file):
+    def bound(**arguments):
+        return ProposalDataset(proposal_file, LOAD_ONLY, **arguments).max_bad
+
+    assert bound() == 10
+    assert bound(max_bad=0.5, min_bad=1) == 4
+    assert bound(max_bad=0.01, min_bad=3) == 3
+
+
+@pytest.mark.parametrize('workers', [1, 3])
+def test_the_bound_holds_over_all_workers_and_names_its_error(proposal_file, gaps, workers):
+    root, _ = gaps
+    events = bad_events(ProposalDataset(proposal_file, LOAD_ONLY, root))
+
+    def run(bound):
+        dataset = ProposalDataset(proposal_file, PIPELINE, root, min_bad=bound, max_bad=0)
+        keys = [(0, i) for i in range(8)]
+        return list(DataLoader(dataset, 2, sampler=keys, num_workers=workers, worker_init_fn=one_thread, timeout=60))
+
+    assert len(run(events)) == 4
+    with pytest.raises(TooManyBadPictures, match=rf'more than the {events - 1} allowed'):
+        run(events - 1)
+
+
+def test_a_picture_without_proposals_gives_the_whole_view(pictures, proposal_file, tmp_path):
+    rows = [row._replace(boxes=np.empty((0, 4), int)) for row in ProposalStore.open(proposal_file)]
+    write_proposals(tmp_path / 'empty.arrow', rows, dict(root=str(pictures)))
+    views = [dict(view, jitter=None) for view in VIEWS]
+    pipeline = [PIPELINE[0], dict(PIPELINE[1], views=views), PIPELINE[2]]
+    sample = ProposalDataset(tmp_path / 'empty.arrow', pipeline)[0, 2]
+    for name, size in SIZES.items():
+        assert sample['boxes'][DRAW][name].tolist() == [[0, 0, size, size]] * K
+        assert sample['inputs'][name].shape == (size, size, 3)
+    assert sample['num_distinct'] == {DRAW: 0}
+
+
+def test_a_missing_proposal_file_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r'gone\.arrow does not exist'):
+        ProposalDataset(tmp_path / 'gone.arrow', PIPELINE)
+
+
+def test_another_folder_of_pictures_is_refused(proposal_file, pictures, tmp_path):
+    (tmp_path / 'other').mkdir()
+    with pytest.raises(UserError, match='was made for') as error:
+        ProposalDataset(proposal_file, PIPELINE, tmp_path / 'other')
+    assert str(tmp_path / 'other') in str(error.value) and str(pictures) in str(error.value)
+
+
+def test_the_data_root_overrides_the_files(pictures, proposal_file, tmp_path):
+    shutil.copytree(pictures, tmp_path / 'moved')
+    moved = ProposalDataset(proposal_file, PIPELINE, tmp_path / 'moved')
+    assert_equal(moved[0, 0], ProposalDataset(proposal_file, PIPELINE)[0, 0])
+
+
+def test_unusual_pictures_give_normal_samples(tmp_path):
+    root = tmp_path / 'pictures'
+    root.mkdir()
+    rgb = cv2.resize(np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8), (90, 70))
+    Image.fromarray(rgb[..., 0]).save(root / 'grey.png')
+    Image.fromarray(rgb).convert('CMYK').save(root / 'cmyk.jpg')
+    Image.fromarray(rgb).convert('RGBA').save(root / 'rgba.png')
+    Image.fromarray(rgb[:1, :1]).save(root / 'pixel.png')
+    Image.fromarray(rgb[:1]).save(root / 'row.png')
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(rgb).save(root / 'turned.jpg', exif=exif)
+    assert search_folder(root, tmp_path / 'raw') == (6, [])
+    filter_folder(tmp_path / 'raw', tmp_path / 'p.arrow', ProposalFilter(min_side=8))
+    dataset = ProposalDataset(tmp_path / 'p.arrow', PIPELINE, min_bad=0, max_bad=0)
+    assert len(dataset) == 6
+    for index in range(6):
+        for epoch in range(3):
+            sample = dataset[epoch, index]
+            assert 1 <= sample['num_distinct'][DRAW] <= K
+            for name, size in SIZES.items():
+                view, boxes = sample['inputs'][name], sample['boxes'][DRAW][name]
+                assert view.shape == (size, size, 3) and view.dtype == np.uint8
+                assert boxes.shape == (K, 4) and boxes.dtype == np.float32
+                assert (boxes >= 0).all() and (boxes <= size).all()
+                assert (boxes[:, 2:] > boxes[:, :2]).all()
+
+
+def test_default_collate_stacks_samples(proposal_file):
+    dataset = ProposalDataset(proposal_file, PIPELINE)
+    batch = default_collate([dataset[0, 0], dataset[0, 1]])
+    assert batch['inputs']['v3'].shape == (2, 16, 16, 3) and batch['inputs']['v3'].dtype == torch.uint8
+    assert batch['boxes'][DRAW]['v1'].dtype == torch.float32
+    assert batch['num_distinct'][DRAW].shape == (2,)
+
+
+def test_a_picture_of_another_size_is_counted_with_both_sizes(proposal_file, pictures, tmp_path):
+    rows = [ProposalRow(r.file_name, r.width + 1, r.height, r.boxes) for r in ProposalStore.open(proposal_file)]
+    write_proposals(tmp_path / 'p.arrow', rows, dict(root=str(pictures)))
+    dataset = ProposalDataset(tmp_path / 'p.arrow', PIPELINE, min_bad=0, max_bad=0)
+    sizes = f'is {rows[0].width - 1}x{rows[0].height}, but its proposals are for {rows[0].width}x{rows[0].height}'
+    with pytest.raises(TooManyBadPictures, match=sizes):
+        dataset[0, 0]

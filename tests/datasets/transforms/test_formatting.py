@@ -1,0 +1,63 @@
+import cv2
+import numpy as np
+import pytest
+
+from mmsoco.datasets.transforms import LoadPicture, MultiViewProposalPipeline, PackViews
+from mmsoco.proposals.pictures import UnreadablePicture, read_picture
+from mmsoco.registry import TRANSFORMS
+
+
+@pytest.fixture
+def path(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    assert cv2.imwrite(str(tmp_path / 'a.png'), picture)
+    return tmp_path / 'a.png'
+
+
+def test_load_decodes_as_the_search_does(path):
+    results = LoadPicture()(dict(img_path=str(path), width=50, height=40, proposals='kept'))
+    np.testing.assert_array_equal(results['img'], read_picture(path))
+    np.testing.assert_array_equal(results['img'], cv2.imread(str(path))[..., ::-1])
+    assert results['proposals'] == 'kept'
+
+
+@pytest.mark.parametrize(('width', 'height'), [(40, 50), (50, 41), (49, 40)])
+def test_load_refuses_a_picture_of_another_size(path, width, height):
+    with pytest.raises(UnreadablePicture, match=rf'a\.png: is 50x40, but its proposals are for {width}x{height}'):
+        LoadPicture()(dict(img_path=str(path), width=width, height=height))
+
+
+def test_load_refuses_what_is_no_picture(path):
+    path.write_text('not a picture')
+    with pytest.raises(UnreadablePicture, match=r'a\.png'):
+        LoadPicture()(dict(img_path=str(path), width=50, height=40))
+
+
+def test_pack_keeps_exactly_what_the_model_takes(path):
+    flip = [dict(type='mmsoco.HorizontalFlip', prob=1.0)]
+    pipeline = MultiViewProposalPipeline(
+        [dict(name='v1', size=16, augment=flip), dict(name='v2', size=8, augment=flip)],
+        [('v1', 'v2')],
+        num_proposals=3,
+    )
+    results = LoadPicture()(dict(img_path=str(path), width=50, height=40))
+    results.update(proposals=np.array([[5, 5, 40, 30]], np.float32), rng=np.random.default_rng(0))
+    results = pipeline(results)
+    assert not results['views']['v1'].flags.c_contiguous  # or the assertion below is empty
+    packed = PackViews()(results)
+    assert set(packed) == {'inputs', 'boxes', 'num_distinct'}
+    assert list(packed['inputs']) == ['v1', 'v2']
+    for name, size in dict(v1=16, v2=8).items():
+        view, boxes = packed['inputs'][name], packed['boxes']['image'][name]
+        assert view.shape == (size, size, 3) and view.dtype == np.uint8
+        assert view.flags.c_contiguous
+        np.testing.assert_array_equal(view, results['views'][name])
+        assert boxes.shape == (3, 4) and boxes.dtype == np.float32
+        assert boxes.flags.c_contiguous
+    assert packed['num_distinct'] == {'image': 1}
+    assert type(packed['num_distinct']['image']) is int
+
+
+@pytest.mark.parametrize('kind', [LoadPicture, PackViews])
+def test_the_registry_knows_the_name(kind):
+    assert isinstance(TRANSFORMS.build(dict(type=f'mmsoco.{kind.__name__}')), kind)

@@ -1,0 +1,199 @@
+import cv2
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+from torchvision.transforms import functional
+
+from mmsoco.datasets.transforms import ColorJitter, GaussianBlur, Grayscale, Solarize
+from mmsoco.datasets.transforms.photometric import (
+    adjust_brightness,
+    adjust_contrast,
+    adjust_hue,
+    adjust_saturation,
+)
+from mmsoco.registry import TRANSFORMS
+
+#: Mean absolute difference, in levels of 255, that counts as equal.
+BOUND = 2
+
+
+def textured(height=150, width=200):
+    """A colourful picture with detail at every scale and few clipped values."""
+    rng = np.random.default_rng(0)
+    picture = np.full((height, width, 3), 128, np.float32)
+    for cells, strength in ((4, 110), (16, 50), (64, 30)):
+        noise = rng.random((cells, cells, 3), dtype=np.float32) - 0.5
+        picture += strength * cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.clip(picture + rng.normal(0, 12, picture.shape), 0, 255).astype(np.uint8)
+
+
+PICTURE = textured()
+
+
+def apply(transform, picture=PICTURE, seed=0):
+    return transform(dict(img=picture, boxes={}, rng=np.random.default_rng(seed)))['img']
+
+
+def difference(a, b):
+    a, b = np.asarray(a), np.asarray(b)
+    assert a.shape == b.shape and a.dtype == b.dtype == np.uint8
+    return np.abs(a.astype(int) - b.astype(int)).mean()
+
+
+def assert_matches(result, reference):
+    assert difference(result, reference) < BOUND
+    assert difference(PICTURE, reference) > BOUND  # doing nothing would be noticed
+
+
+@pytest.mark.parametrize(
+    ('adjust', 'reference', 'values'),
+    [
+        (adjust_brightness, functional.adjust_brightness, (0.6, 1.4)),
+        (adjust_contrast, functional.adjust_contrast, (0.6, 1.4)),
+        (adjust_saturation, functional.adjust_saturation, (0.8, 1.2)),
+        (adjust_hue, functional.adjust_hue, (-0.1, 0.1)),
+    ],
+)
+def test_colour_changes_are_torchvisions(adjust, reference, values):
+    for value in values:
+        assert_matches(adjust(PICTURE, value), reference(Image.fromarray(PICTURE), value))
+
+
+@pytest.mark.parametrize('adjust', [adjust_brightness, adjust_contrast, adjust_saturation])
+def test_factor_1_changes_nothing(adjust):
+    np.testing.assert_array_equal(adjust(PICTURE, 1.0), PICTURE)
+
+
+def test_grayscale_is_torchvisions():
+    assert_matches(apply(Grayscale(prob=1.0)), functional.rgb_to_grayscale(Image.fromarray(PICTURE), 3))
+
+
+@pytest.mark.parametrize('sigma', [0.5, 2.0])
+def test_blur_is_pillows(sigma):
+    reference = Image.fromarray(PICTURE).filter(ImageFilter.GaussianBlur(radius=sigma))
+    assert_matches(apply(GaussianBlur(prob=1.0, sigma=(sigma, sigma))), reference)
+
+
+@pytest.mark.parametrize('threshold', [128, 60, 255, 0])
+def test_solarize_is_torchvisions(threshold):
+    reference = functional.solarize(Image.fromarray(PICTURE), threshold)
+    np.testing.assert_array_equal(apply(Solarize(prob=1.0, threshold=threshold)), np.asarray(reference))
+
+
+def test_solarize_inverts_from_the_threshold_on():
+    levels = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
+    result = apply(Solarize(prob=1.0, threshold=100), levels)[..., 0].ravel()
+    assert result.tolist() == [*range(100), *(255 - level for level in range(100, 256))]
+
+
+def test_blur_strength_is_drawn_from_its_range():
+    """The variance that is left falls with sigma: the two ends of the range bound all draws."""
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    weak, strong = (apply(GaussianBlur(1.0, (s, s)), noise).std() for s in (0.4, 2.0))
+    left = [apply(GaussianBlur(1.0, (0.4, 2.0)), noise, seed).std() for seed in range(100)]
+    assert strong - 1e-6 <= min(left) and max(left) <= weak + 1e-6
+    assert min(left) < strong + 0.1 * (weak - strong) and max(left) > weak - 0.2 * (weak - strong)
+
+
+@pytest.mark.parametrize(
+    ('index', 'argument', 'value', 'low', 'high'),
+    [
+        (0, 'brightness', 0.4, 0.6, 1.4),
+        (1, 'contrast', 0.4, 0.6, 1.4),
+        (2, 'saturation', 0.2, 0.8, 1.2),
+        (3, 'hue', 0.1, -0.1, 0.1),
+        (0, 'brightness', 1.5, 0.0, 2.5),
+    ],
+)
+def test_each_strength_is_drawn_from_its_range(index, argument, value, low, high):
+    jitter = ColorJitter(**{'prob': 1.0, argument: value})
+    used = []
+    adjust, bounds = jitter.steps[index]
+    jitter.steps[index] = lambda img, factor: used.append(factor) or adjust(img, factor), bounds
+    tiny = PICTURE[:2, :2]
+    for seed in range(500):
+        apply(jitter, tiny, seed)
+    assert len(used) == 500
+    used = (np.array(used) - low) / (high - low)
+    assert 0 <= used.min() < 0.02 and 0.98 < used.max() <= 1
+    assert used.mean() == pytest.approx(0.5, abs=0.07)
+
+
+def test_the_order_of_the_changes_is_random():
+    jitter = ColorJitter(prob=1.0)
+    order = []
+
+    def recording(number, adjust):
+        return lambda img, factor: order.append(number) or adjust(img, factor)
+
+    jitter.steps = [(recording(number, adjust), bounds) for number, (adjust, bounds) in enumerate(jitter.steps)]
+    orders = []
+    for seed in range(400):
+        order.clear()
+        apply(jitter, PICTURE[:2, :2], seed)
+        orders.append(tuple(order))
+    assert all(sorted(o) == [0, 1, 2, 3] for o in orders)
+    assert len(set(orders)) == 24
+    first = np.bincount([o[0] for o in orders], minlength=4)
+    np.testing.assert_allclose(first, 100, atol=45)
+
+
+def test_colour_jitter_of_no_strength_changes_nothing_but_rounding():
+    jitter = ColorJitter(prob=1.0, brightness=0, contrast=0, saturation=0, hue=0)
+    # From RGB to 8-bit HSV and back, as in Pillow.
+    assert 0 < difference(apply(jitter), PICTURE) < 1
+
+
+@pytest.mark.parametrize(
+    ('make', 'probability'),
+    [
+        (lambda prob: ColorJitter(prob=prob), 0.8),
+        (lambda prob: Grayscale(prob=prob), 0.2),
+        (lambda prob: GaussianBlur(prob=prob, sigma=(1.0, 2.0)), 0.1),
+        (lambda prob: Solarize(prob=prob), 0.2),
+    ],
+)
+def test_each_follows_its_probability(make, probability):
+    tiny = np.random.default_rng(1).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+    rng = np.random.default_rng(0)
+    for prob in (probability, 0.0, 1.0):
+        transform = make(prob)
+        changed = [not np.array_equal(transform(dict(img=tiny, boxes={}, rng=rng))['img'], tiny) for _ in range(2000)]
+        spread = np.sqrt(prob * (1 - prob) / 2000)
+        assert np.mean(changed) == pytest.approx(prob, abs=5 * spread + 1e-9)
+
+
+def test_the_defaults_are_byols():
+    assert ColorJitter().prob == 0.8
+    assert [bounds for _, bounds in ColorJitter().steps] == [(0.6, 1.4), (0.6, 1.4), (0.8, 1.2), (-0.1, 0.1)]
+    assert Grayscale().prob == Solarize().prob == 0.2
+    assert GaussianBlur(prob=1.0).sigma == (0.1, 2.0)
+
+
+ALL = [
+    ColorJitter(prob=1.0),
+    Grayscale(prob=1.0),
+    GaussianBlur(prob=1.0, sigma=(1.0, 1.0)),
+    Solarize(prob=1.0),
+]
+
+
+@pytest.mark.parametrize('transform', ALL, ids=lambda transform: type(transform).__name__)
+def test_a_mirrored_picture_is_treated_like_any_other(transform):
+    """HorizontalFlip hands on a view of the array with a negative stride."""
+    np.testing.assert_array_equal(
+        apply(transform, PICTURE[:, ::-1]), apply(transform, np.ascontiguousarray(PICTURE[:, ::-1]))
+    )
+
+
+@pytest.mark.parametrize('transform', ALL, ids=lambda transform: type(transform).__name__)
+def test_the_callers_picture_is_not_changed(transform):
+    picture = PICTURE.copy()
+    result = apply(transform, picture)
+    np.testing.assert_array_equal(picture, PICTURE)
+    assert result.shape == picture.shape and result.dtype == np.uint8
+
+
+@pytest.mark.parametrize('name', ['ColorJitter', 'Grayscale', 'GaussianBlur', 'Solarize'])
+def test_the_registry_knows_the_name(name):
+    assert type(TRANSFORMS.build(dict(type=f'mmsoco.{name}', prob=0.3))).__name__ == name

@@ -1,0 +1,50 @@
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmsoco.engine.launch import prepare_processes, read_config, set_amp, train
+from mmsoco.errors import UserError
+
+
+def test_missing_config():
+    with pytest.raises(UserError, match=r'nothing.py does not exist; configs are in configs/'):
+        read_config('nothing.py')
+
+
+def test_work_folder_is_named_after_the_config(recipe):
+    assert read_config(recipe).work_dir == 'work_dirs/soco_r50fpn_8xb256_400e_in1k'
+    assert read_config(recipe, work_dir='here').work_dir == 'here'
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='about machines without CUDA')
+def test_without_cuda_the_switches_for_gpus_go_and_it_is_said(recipe):
+    cfg = Config.fromfile(recipe)
+    notes = prepare_processes(cfg, 'none')
+    assert 'sync_bn' not in cfg
+    assert notes == ['no CUDA: BN is not synchronised over processes']
+    assert set_amp(cfg, None) == [] and cfg.optim_wrapper.type == 'OptimWrapper'
+
+
+def test_total_batch_that_does_not_divide(recipe, tiny_options, tmp_path):
+    with pytest.raises(UserError, match='total_batch_size 4 does not divide into 1 processes x 3'):
+        train(recipe, str(tmp_path / 'out'), None, False, 3, tiny_options)
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('resume', ['gone.pth', None])
+def test_missing_checkpoint(recipe, tiny_options, tmp_path, resume):
+    if resume is None:
+        tiny_options['load_from'] = 'gone.pth'
+    with pytest.raises(UserError, match=r'gone.pth does not exist; give a checkpoint'):
+        train(recipe, str(tmp_path / 'out'), resume, False, 1, tiny_options)
+
+
+def test_fewer_pictures_than_a_batch(recipe, tiny_options, tmp_path):
+    with pytest.raises(UserError, match='8 pictures are less than one batch of 16'):
+        train(recipe, str(tmp_path), None, False, 1, {**tiny_options, 'total_batch_size': 16})
+
+
+def test_seed_reaches_pictures_and_samples(recipe, tiny_options, tmp_path):
+    runner = train(recipe, str(tmp_path), None, False, 1, {**tiny_options, 'randomness.seed': 7})
+    assert runner.train_dataloader.dataset.seed == 7
+    assert runner.train_dataloader.sampler.seed == 7

@@ -1,0 +1,140 @@
+"""Every config builds; the transfer config trains and evaluates on a real detector."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmdet.datasets import CocoDataset
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+
+from mmsoco.engine.launch import train
+from mmsoco.errors import UserError
+from mmsoco.registry import MODELS, TRANSFORMS
+
+CONFIGS = Path(__file__).parents[1] / 'configs'
+PRETRAININGS = sorted([*CONFIGS.glob('soco/*.py'), *CONFIGS.glob('quickstart/soco_*.py')])
+
+
+def without_parameters(cfg):
+    with torch.device('meta'), DefaultScope.overwrite_default_scope('mmsoco'):
+        return MODELS.build(cfg)
+
+
+@pytest.mark.parametrize('path', PRETRAININGS, ids=lambda path: path.stem)
+def test_pretraining_config(path):
+    cfg = Config.fromfile(path)
+    model = without_parameters(cfg.model)
+    assert model.backbone.norm_eval is False and model.backbone.frozen_stages == -1
+    pipeline = TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[1])
+    assert model.pairs == [tuple(pair) for pair in cfg.pairs]
+    assert set(pipeline.views) == {name for pair in model.pairs for name in pair}
+
+
+def test_recipe_of_the_paper():
+    """Section 4.1 and the numbers of the released code, as a reader of the config finds them."""
+    cfg = Config.fromfile(CONFIGS / 'soco/soco_r50fpn_8xb256_400e_in1k.py')
+    assert cfg.total_batch_size == 2048 and cfg.train_cfg.max_epochs == 400
+    assert Config.fromfile(CONFIGS / 'soco/soco_r50fpn_8xb256_100e_in1k.py').train_cfg.max_epochs == 100
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.lr, optimizer.momentum, optimizer.weight_decay, optimizer.trust) == (1.0, 0.9, 1e-5, 0.001)
+    assert cfg.sync_bn == 'torch'
+    transform = TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[1])
+    assert transform.num_proposals == 4 and transform.min_side == 0
+    assert [view.size for view in transform.views.values()] == [224, 224, 112]
+    assert list(transform.draws) == ['image+v2'] and transform.draws['image+v2'].views == ['v1', 'v2', 'v3']
+    names = {view: [type(step).__name__ for step in steps] for view, steps in transform.augments.items()}
+    common = ['HorizontalFlip', 'ColorJitter', 'Grayscale', 'GaussianBlur']
+    assert names == {'v1': ['BoxJitter', *common], 'v2': [*common, 'Solarize'], 'v3': [*common, 'Solarize']}
+    assert [steps[-1 if view == 'v1' else -2].prob for view, steps in transform.augments.items()] == [1.0, 0.1, 0.1]
+    model = without_parameters(cfg.model)
+    assert model.roi_head.bbox_roi_extractor.max_sizes == (48, 96, 192)
+    widths = [(m.fc0.in_features, m.fc0.out_features, m.fc1.out_features) for m in (model.projector, model.predictor)]
+    assert widths == [(1024, 4096, 256), (256, 4096, 256)]
+    assert len(model.neck.fpn_convs) == 4 and model.neck.fpn_convs[0].with_norm and model.neck.lateral_convs[0].with_norm
+
+
+@pytest.fixture
+def coco(tmp_path):
+    """Four pictures of two rectangles each, as COCO has them, masks included."""
+    rng = np.random.default_rng(0)
+    images, annotations = [], []
+    (tmp_path / 'coco').mkdir()
+    for i in range(4):
+        picture = rng.integers(0, 80, (96, 128, 3), np.uint8)
+        images.append(dict(id=i, file_name=f'{i}.jpg', width=128, height=96))
+        for x, y in ((8, 10), (64, 30)):
+            picture[y : y + 50, x : x + 50] = rng.integers(120, 255, 3)
+            annotations.append(
+                dict(
+                    id=len(annotations) + 1,
+                    image_id=i,
+                    category_id=1,
+                    bbox=[x, y, 50, 50],
+                    area=2500,
+                    iscrowd=0,
+                    segmentation=[[x, y, x + 50, y, x + 50, y + 50, x, y + 50]],
+                )
+            )
+        cv2.imwrite(str(tmp_path / f'coco/{i}.jpg'), picture)
+    categories = [dict(id=i, name=name) for i, name in enumerate(CocoDataset.METAINFO['classes'], 1)]
+    truth = dict(images=images, annotations=annotations, categories=categories)
+    (tmp_path / 'coco.json').write_text(json.dumps(truth))
+    return tmp_path
+
+
+@pytest.fixture
+def transfer_options(coco):
+    """The transfer recipe on four tiny pictures, with few boxes a picture."""
+    options = {
+        'train_cfg.max_iters': 2,
+        'train_cfg.val_interval': 2,
+        'train_dataloader.dataset.pipeline.2.scales': [(128, 96)],
+        'val_dataloader.dataset.pipeline.1.scale': (128, 96),
+        'model.train_cfg.rcnn.sampler.num': 8,
+        'model.train_cfg.rpn_proposal.max_per_img': 20,
+        'model.test_cfg.rpn.max_per_img': 10,
+        'model.test_cfg.rcnn.score_thr': 0.0,
+        'custom_hooks.1.num_iters': 1,
+        'custom_hooks.1.interval': 2,
+        'val_evaluator.ann_file': str(coco / 'coco.json'),
+        'default_hooks.checkpoint.interval': 2,
+    }
+    for loader in ('train', 'val'):
+        options[f'{loader}_dataloader.num_workers'] = 0
+        options[f'{loader}_dataloader.persistent_workers'] = False
+        options[f'{loader}_dataloader.dataset.data_root'] = str(coco)
+        options[f'{loader}_dataloader.dataset.ann_file'] = 'coco.json'
+        options[f'{loader}_dataloader.dataset.data_prefix.img'] = 'coco/'
+    return options
+
+
+@pytest.mark.slow
+def test_coco_transfer_loads_trains_and_evaluates(transfer_options, tmp_path):
+    """The whole way: a pretraining checkpoint in, two steps, BN measured, boxes and masks evaluated, resumed."""
+    with DefaultScope.overwrite_default_scope('mmsoco'):
+        soco = MODELS.build(Config.fromfile(CONFIGS / 'soco/soco_r50fpn_8xb256_100e_in1k.py').model)
+    torch.save({'state_dict': soco.state_dict(), 'meta': {}}, tmp_path / 'epoch_100.pth')
+    config = CONFIGS / 'transfer/coco/mask-rcnn_r50fpn_soco_1x.py'
+    options = {**transfer_options, 'load_from': str(tmp_path / 'epoch_100.pth')}
+    runner = train(config, str(tmp_path / 'out'), None, None, 1, options)
+    metrics = runner.message_hub.log_scalars
+    assert {'val/coco/bbox_mAP', 'val/coco/segm_mAP'} <= set(metrics)
+
+    log = next((tmp_path / 'out').glob('*/*.log')).read_text()
+    assert 'Weights from the pretraining' in log and 'new: depends on the classes' in log
+    assert 'Measuring BN statistics on 1 batches' in log
+    trained = torch.load(tmp_path / 'out/iter_2.pth', weights_only=True)
+    norms = [group for group in trained['optimizer']['param_groups'] if group['weight_decay'] == 0]
+    assert norms, 'norms should have no weight decay'
+    assert int(trained['state_dict']['backbone.bn1.num_batches_tracked']) > 0, 'BN should train'
+
+    # The detector's own checkpoint passes the hook unchanged.
+    again = train(config, str(tmp_path / 'out'), 'auto', None, 1, {**options, 'train_cfg.max_iters': 3})
+    assert again.iter == 3
+    torch.save({'state_dict': {'conv1.weight': torch.zeros(1)}}, tmp_path / 'other.pth')
+    with pytest.raises(UserError, match='not a checkpoint of a SoCo pretraining'):
+        train(config, str(tmp_path / 'x'), None, None, 1, {**options, 'load_from': str(tmp_path / 'other.pth')})

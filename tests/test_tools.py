@@ -1,0 +1,138 @@
+"""The command-line tools, as a user calls them."""
+
+import json
+import os
+import runpy
+import subprocess
+import sys
+
+import pytest
+import torch
+
+
+def call(root, capsys, monkeypatch, tool, *args):
+    """Run a tool in this process; returns (exit status, stdout, stderr)."""
+    monkeypatch.setattr(sys, 'argv', [tool, *map(str, args)])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(str(root / tool), run_name='__main__')
+    captured = capsys.readouterr()
+    return stop.value.code or 0, captured.out, captured.err
+
+
+@pytest.fixture
+def tool(root, capsys, monkeypatch):
+    return lambda name, *args: call(root, capsys, monkeypatch, name, *args)
+
+
+def as_arguments(options):
+    return [f'{key}={str(value).replace(" ", "")}' for key, value in options.items()]
+
+
+def assert_one_line(result, *words):
+    status, _, err = result
+    # Progress bars write to stderr, too, and end their line.
+    lines = [line for line in err.splitlines() if line.startswith('error: ')]
+    assert status == 2 and len(lines) == 1, err
+    assert err.rstrip().endswith(lines[0])
+    for word in words:
+        assert word in lines[0]
+
+
+def test_search_and_filter(tool, pictures, tmp_path):
+    status, out, _ = tool('data_pipelines/selective_search.py', pictures, tmp_path / 'raw', '--jobs', 1)
+    assert status == 0 and 'proposals of 8 pictures; 0 could not be read' in out
+    status, out, _ = tool(
+        'data_pipelines/filter_proposals.py', tmp_path / 'raw', tmp_path / 'p.arrow', '--min-side', 8
+    )
+    assert status == 0 and 'p.arrow: 8 pictures' in out and 'kept by all rules' in out
+
+
+def test_search_in_a_missing_or_an_empty_folder(tool, tmp_path):
+    search = 'data_pipelines/selective_search.py'
+    assert_one_line(tool(search, tmp_path / 'gone', tmp_path / 'out'), 'gone is not a folder')
+    (tmp_path / 'empty').mkdir()
+    assert_one_line(tool(search, tmp_path / 'empty', tmp_path / 'out'), 'holds no pictures')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_training_on_what_is_no_proposal_file(tool, recipe, tiny_options, tmp_path):
+    (tmp_path / 'p.arrow').write_text('nothing')
+    tiny_options['train_dataloader.dataset.proposal_file'] = tmp_path / 'p.arrow'
+    result = tool('tools/train.py', recipe, '--work-dir', tmp_path, '--cfg-options', *as_arguments(tiny_options))
+    assert_one_line(result, 'p.arrow is not a proposal file')
+
+
+def test_training_on_pictures_that_the_proposals_are_not_for(tool, recipe, tiny_options, pictures, tmp_path):
+    (tmp_path / 'other').mkdir()
+    tiny_options['train_dataloader.dataset.data_root'] = tmp_path / 'other'
+    result = tool('tools/train.py', recipe, '--work-dir', tmp_path, '--cfg-options', *as_arguments(tiny_options))
+    assert_one_line(result, str(pictures), str(tmp_path / 'other'))
+
+
+def test_training_with_a_batch_that_does_not_divide(tool, recipe, tmp_path):
+    result = tool('tools/train.py', recipe, '--work-dir', tmp_path / 'out', '--accumulate', 3)
+    assert_one_line(result, 'total_batch_size 2048 does not divide')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_extracting(tool, tiny_model_cfg, tmp_path):
+    from mmsoco.registry import MODELS
+
+    extract = 'tools/extract_backbone.py'
+    torch.save({'state_dict': MODELS.build(tiny_model_cfg).state_dict()}, tmp_path / 'soco.pth')
+    status, out, _ = tool(extract, tmp_path / 'soco.pth', tmp_path / 'out.safetensors')
+    assert status == 0 and 'taken' in out and 'SHA-256' in out and (tmp_path / 'out.safetensors').exists()
+    assert_one_line(
+        tool(extract, tmp_path / 'soco.pth', tmp_path / 'x.pth', '--target', 'keras'), "target 'keras' is unknown"
+    )
+    torch.save({'state_dict': {'conv1.weight': torch.zeros(1)}}, tmp_path / 'other.pth')
+    assert_one_line(tool(extract, tmp_path / 'other.pth', tmp_path / 'x.pth'), 'not a checkpoint of a SoCo pretraining')
+    assert not (tmp_path / 'x.pth').exists()
+
+
+def test_testing_a_missing_checkpoint(tool, root, tmp_path):
+    config = root / 'configs/transfer/coco/mask-rcnn_r50fpn_soco_1x.py'
+    assert_one_line(tool('tools/test.py', config, tmp_path / 'gone.pth'), 'gone.pth does not exist')
+
+
+def launch(root, processes, recipe, work_dir, options, port):
+    """tools/dist_train.sh itself, on processes that talk by gloo."""
+    environment = {
+        **os.environ,
+        'PORT': str(port),
+        'OMP_NUM_THREADS': '1',
+        'CUDA_VISIBLE_DEVICES': '',
+        'PYTHONPATH': str(root / 'tests/support'),
+        'PATH': f'{os.path.dirname(sys.executable)}:{os.environ["PATH"]}',  # noqa: PTH120
+    }
+    command = [root / 'tools/dist_train.sh', recipe, str(processes), '--work-dir', work_dir]
+    done = subprocess.run(
+        [*map(str, command), '--cfg-options', *as_arguments(options)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('norms', ['training', 'fixed'])
+def test_two_processes(root, recipe, tiny_options, tmp_path, norms, free_port):
+    """The 400-epoch recipe on two processes: equal on both and, with BN fixed, equal to one process."""
+    if norms == 'fixed':
+        tiny_options['default_hooks.norms.type'] = 'EvalNormsHook'
+    log = launch(root, 2, recipe, tmp_path / 'two', tiny_options, free_port)
+    assert 'Batch: 4 = 2 x 2' in log and 'No CUDA: processes talk by gloo' in log
+    first, second = (json.loads((tmp_path / f'two/record_{rank}.json').read_text()) for rank in range(2))
+    assert first == second
+    assert first['iter'] == 4
+    if norms == 'fixed':
+        log = launch(root, 1, recipe, tmp_path / 'one', tiny_options, free_port)
+        assert 'Batch: 4 = 1 x 4' in log
+        one, two = (
+            torch.load(tmp_path / f'{name}/epoch_2.pth', weights_only=True)['state_dict'] for name in ('one', 'two')
+        )
+        for key in one:
+            torch.testing.assert_close(one[key], two[key], rtol=1e-4, atol=1e-6, msg=key)
