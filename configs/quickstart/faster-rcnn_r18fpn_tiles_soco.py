@@ -2,7 +2,7 @@
 _base_ = 'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'
 
 work_folder = 'work_dirs/quickstart'
-load_from = f'{work_folder}/pretrain/epoch_60.pth'
+load_from = f'{work_folder}/pretrain/epoch_50.pth'
 custom_hooks = [dict(type='mmsoco.TransferHook')]
 
 # The widths of the pretraining.
@@ -32,8 +32,8 @@ model = dict(
         ),
     ),
     # A tile holds few objects: fewer boxes are sampled, for the sake of CPUs.
-    train_cfg=dict(rpn_proposal=dict(max_per_img=200), rcnn=dict(sampler=dict(num=64))),
-    test_cfg=dict(rpn=dict(max_per_img=200)),
+    train_cfg=dict(rpn_proposal=dict(nms_pre=500, max_per_img=100), rcnn=dict(sampler=dict(num=64))),
+    test_cfg=dict(rpn=dict(nms_pre=500, max_per_img=100)),
 )
 
 metainfo = dict(classes=('tree',))
@@ -41,6 +41,8 @@ train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='RandomFlip', prob=[0.25, 0.25, 0.25], direction=['horizontal', 'vertical', 'diagonal']),
+    # The validation tiles show another place, in another light.
+    dict(type='PhotoMetricDistortion'),
     dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
 ]
 test_pipeline = [
@@ -51,7 +53,7 @@ test_pipeline = [
 ]
 data = dict(data_root=f'{work_folder}/data/', metainfo=metainfo)
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     num_workers=1,
     sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True),
     batch_sampler=None,
@@ -65,15 +67,17 @@ test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=f'{work_folder}/data/val.json')
 test_evaluator = val_evaluator
 
-optim_wrapper = dict(optimizer=dict(lr=0.02, momentum=0.9, weight_decay=1e-4))
-train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=120, val_interval=120)
+# AdamW learns faster than SGD where there is only time for some hundred steps.
+iterations = 250
+optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=1e-3, weight_decay=0.05))
+train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=iterations, val_interval=iterations)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=20),
-    dict(type='MultiStepLR', by_epoch=False, begin=0, end=120, milestones=[80, 106], gamma=0.1),
+    dict(type='CosineAnnealingLR', by_epoch=False, begin=20, end=iterations, T_max=iterations - 20, eta_min=1e-6),
 ]
 default_hooks = dict(
     logger=dict(interval=10),
-    checkpoint=dict(type='mmsoco.CheckpointHook', by_epoch=False, interval=40, max_keep_ckpts=1),
+    checkpoint=dict(type='mmsoco.CheckpointHook', by_epoch=False, interval=50, max_keep_ckpts=1),
 )
 log_processor = dict(by_epoch=False, window_size=10)
 randomness = dict(seed=0)

@@ -31,7 +31,7 @@ train_dataloader = dict(
 )
 
 optim_wrapper = dict(optimizer=dict(lr=4.0))
-train_cfg = dict(max_epochs=60)
+train_cfg = dict(max_epochs=50)
 custom_hooks = [
     dict(type='TargetUpdateHook', base_momentum=0.97),
     dict(type='WarmupCosineLRHook', warmup_epochs=5),

@@ -59,7 +59,7 @@ def plan(folder: Path) -> list[Step]:
                 '3 minutes',
                 (
                     f'tools/train.py {configs}/faster-rcnn_r18fpn_tiles_{name}.py --work-dir {folder}/{name} --resume',
-                    f'tools/test.py {configs}/faster-rcnn_r18fpn_tiles_{name}.py {folder}/{name}/iter_200.pth '
+                    f'tools/test.py {configs}/faster-rcnn_r18fpn_tiles_{name}.py {folder}/{name}/iter_250.pth '
                     f'--work-dir {folder}/{name} --out {folder}/{name}/metrics.json '
                     f'--cfg-options test_evaluator.outfile_prefix={folder}/{name}/val',
                 ),

@@ -244,7 +244,11 @@ def test_the_bound_holds_over_all_workers_and_names_its_error(proposal_file, gap
     def run(bound):
         dataset = ProposalDataset(proposal_file, PIPELINE, root, min_bad=bound, max_bad=0)
         keys = [(0, i) for i in range(8)]
-        return list(DataLoader(dataset, 2, sampler=keys, num_workers=workers, worker_init_fn=one_thread, timeout=60))
+        loader = iter(DataLoader(dataset, 2, sampler=keys, num_workers=workers, worker_init_fn=one_thread, timeout=60))
+        try:
+            return list(loader)
+        finally:
+            loader._shutdown_workers()  # left to the garbage collector after an error, it waits for seconds
 
     assert len(run(events)) == 4
     with pytest.raises(TooManyBadPictures, match=rf'more than the {events - 1} allowed'):

@@ -1,4 +1,4 @@
-from itertools import islice
+from itertools import chain, islice
 
 import pytest
 
@@ -32,7 +32,7 @@ def test_a_step_takes_the_same_pictures_however_the_batch_is_divided(monkeypatch
     for step in range(steps):
         parts = [rank[step] for rank in ranks]
         assert all(len(part) == TOTAL_BATCH // world_size for part in parts)
-        together = sorted(sum(parts, []))
+        together = sorted(chain(*parts))
         assert len(set(together)) == TOTAL_BATCH  # the parts are disjoint
         assert together == sorted(whole[step])
 
@@ -46,7 +46,7 @@ def test_micro_batches_of_all_processes_make_the_steps_batch_in_order(monkeypatc
 
 def test_an_epoch_drops_its_tail_and_the_next_has_another_order(monkeypatch):
     steps = take_steps(make(monkeypatch), 2 * STEPS_PER_EPOCH)
-    epochs = [sum(steps[:STEPS_PER_EPOCH], []), sum(steps[STEPS_PER_EPOCH:], [])]
+    epochs = [list(chain(*part)) for part in (steps[:STEPS_PER_EPOCH], steps[STEPS_PER_EPOCH:])]
     for number, epoch in enumerate(epochs):
         assert {e for e, _ in epoch} == {number}
         indices = [i for _, i in epoch]

@@ -31,10 +31,12 @@ def opencv_threads():
 
 
 def load():
-    # The time-out is for a worker that hangs: the loader would wait for ever.
-    return [
-        tuple(map(int, item)) for item in DataLoader(Threads(), 1, num_workers=1, worker_init_fn=one_thread, timeout=10)
-    ]
+    # The time-out is for a worker that hangs: without one the loader would wait for ever.
+    loader = iter(DataLoader(Threads(), 1, num_workers=1, worker_init_fn=one_thread, timeout=10))
+    try:
+        return [tuple(map(int, item)) for item in loader]
+    finally:
+        loader._shutdown_workers()
 
 
 def test_a_worker_has_one_thread(opencv_threads):
