@@ -22,5 +22,8 @@ def command(main: Callable[[], int | None]) -> Callable[[], None]:
         except UserError as error:
             print(f'error: {error}', file=sys.stderr)
             sys.exit(2)
+        except KeyboardInterrupt:
+            print('interrupted; the same command goes on from here', file=sys.stderr)
+            sys.exit(130)
 
     return run

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from tiny_fixtures import *  # noqa: F403
 
 from mmsoco.proposals.filters import ProposalFilter, filter_folder
 from mmsoco.proposals.selective_search import SearchParameters, search_folder
@@ -39,6 +40,3 @@ def proposal_file(pictures, tmp_path_factory):
     search_folder(pictures, folder / 'raw', SearchParameters(min_size=20))
     filter_folder(folder / 'raw', folder / 'proposals.arrow', ProposalFilter(size=(0.1, 0.9), min_side=8))
     return folder / 'proposals.arrow'
-
-
-from tiny_fixtures import *  # noqa: F403

@@ -48,13 +48,15 @@ def test_recipe_of_the_paper():
     assert list(transform.draws) == ['image+v2'] and transform.draws['image+v2'].views == ['v1', 'v2', 'v3']
     names = {view: [type(step).__name__ for step in steps] for view, steps in transform.augments.items()}
     common = ['HorizontalFlip', 'ColorJitter', 'Grayscale', 'GaussianBlur']
-    assert names == {'v1': ['BoxJitter', *common], 'v2': [*common, 'Solarize'], 'v3': [*common, 'Solarize']}
-    assert [steps[-1 if view == 'v1' else -2].prob for view, steps in transform.augments.items()] == [1.0, 0.1, 0.1]
+    assert names == {'v1': common, 'v2': [*common, 'Solarize'], 'v3': [*common, 'Solarize']}
+    assert [steps[3].prob for steps in transform.augments.values()] == [1.0, 0.1, 0.1]
+    assert {view: (jitter.prob, jitter.ratio) for view, jitter in transform.jitters.items()} == {'v1': (0.5, 0.1)}
     model = without_parameters(cfg.model)
     assert model.roi_head.bbox_roi_extractor.max_sizes == (48, 96, 192)
     widths = [(m.fc0.in_features, m.fc0.out_features, m.fc1.out_features) for m in (model.projector, model.predictor)]
     assert widths == [(1024, 4096, 256), (256, 4096, 256)]
-    assert len(model.neck.fpn_convs) == 4 and model.neck.fpn_convs[0].with_norm and model.neck.lateral_convs[0].with_norm
+    assert len(model.neck.fpn_convs) == 4
+    assert all(conv.with_norm for conv in [*model.neck.fpn_convs, *model.neck.lateral_convs])
 
 
 @pytest.fixture

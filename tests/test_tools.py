@@ -41,9 +41,7 @@ def assert_one_line(result, *words):
 def test_search_and_filter(tool, pictures, tmp_path):
     status, out, _ = tool('data_pipelines/selective_search.py', pictures, tmp_path / 'raw', '--jobs', 1)
     assert status == 0 and 'proposals of 8 pictures; 0 could not be read' in out
-    status, out, _ = tool(
-        'data_pipelines/filter_proposals.py', tmp_path / 'raw', tmp_path / 'p.arrow', '--min-side', 8
-    )
+    status, out, _ = tool('data_pipelines/filter_proposals.py', tmp_path / 'raw', tmp_path / 'p.arrow', '--min-side', 8)
     assert status == 0 and 'p.arrow: 8 pictures' in out and 'kept by all rules' in out
 
 

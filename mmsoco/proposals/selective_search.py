@@ -106,7 +106,7 @@ def _search_file(root: Path, parameters: SearchParameters, name: str) -> Proposa
 
 
 def _start_worker() -> None:
-    cv2.setNumThreads(1)
+    cv2.setNumThreads(0)
 
 
 def search_folder(

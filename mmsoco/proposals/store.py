@@ -65,8 +65,9 @@ def write_proposals(path: str | os.PathLike, rows: Iterable[ProposalRow], header
         sizes.append((row.width, row.height))
         counts.append(len(row.boxes))
         boxes.append(row.boxes)
-    sizes = np.array(sizes, np.int32).reshape(-1, 2)
+    sizes = np.array(sizes, np.int64).reshape(-1, 2)
     dtype = _box_type(int(sizes.max(initial=0)))
+    sizes = sizes.astype(np.int32)
     flat = np.concatenate([b.astype(dtype).reshape(-1) for b in boxes] or [np.empty(0, dtype)])
     # 64-bit offsets: a hundred million boxes are no rarity.
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
@@ -183,7 +184,7 @@ class ProposalStore:
         """
         if not Path(root).is_dir():
             raise UserError(f'{root} is not a folder; give the folder that holds the pictures of {self.path}')
-        rows = np.unique(np.linspace(0, len(self) - 1, sample).astype(int))
+        rows = np.unique(np.linspace(0, len(self) - 1, sample).astype(int)) if len(self) else []
         missing = [name for i in rows if not Path(root, name := self._names[int(i)].as_py()).is_file()]
         if 2 * len(missing) > len(rows):
             raise UserError(

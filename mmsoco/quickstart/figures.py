@@ -18,7 +18,7 @@ from mmsoco.visualization.drawing import PALETTE, contact_sheet, draw_boxes, wri
 from mmsoco.visualization.views import draw_matched_views
 
 matplotlib.use('Agg')
-from matplotlib import pyplot  # noqa: E402
+from matplotlib import pyplot
 
 PRETRAIN_CONFIG = 'configs/quickstart/soco_r18fpn_tiles.py'
 WHITE, FOUND = (255, 255, 255), (230, 159, 0)

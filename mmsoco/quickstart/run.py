@@ -35,7 +35,9 @@ def plan(folder: Path) -> list[Step]:
     data = folder / 'data'
     configs = Path('configs/quickstart')
     steps = [
-        Step('fetch aerial photos and cut tiles', 'half a minute', (f'data_pipelines/sample_data.py {data}',), data),
+        Step(
+            'fetch aerial photos and cut tiles', 'about half a minute', (f'data_pipelines/sample_data.py {data}',), data
+        ),
         Step(
             'search for proposals on the training tiles',
             'some seconds',
@@ -47,7 +49,7 @@ def plan(folder: Path) -> list[Step]:
         ),
         Step(
             'pretrain backbone, FPN and box head without labels',
-            '4 minutes',
+            'about 4 minutes',
             (f'tools/train.py {configs}/soco_r18fpn_tiles.py --work-dir {folder}/pretrain --resume',),
             folder / 'pretrain/epoch_50.pth',
         ),
@@ -56,7 +58,7 @@ def plan(folder: Path) -> list[Step]:
         steps.append(
             Step(
                 f'fine-tune Faster R-CNN {words}',
-                '3 minutes',
+                'about 3 minutes',
                 (
                     f'tools/train.py {configs}/faster-rcnn_r18fpn_tiles_{name}.py --work-dir {folder}/{name} --resume',
                     f'tools/test.py {configs}/faster-rcnn_r18fpn_tiles_{name}.py {folder}/{name}/iter_250.pth '
@@ -90,7 +92,7 @@ def run(folder: str | os.PathLike, say: Callable[[str], None] = print) -> None:
         if step.result.exists():
             say(f'[{number}/{len(steps) + 1}] {step.title}: done already')
             continue
-        say(f'[{number}/{len(steps) + 1}] {step.title} (about {step.minutes})')
+        say(f'[{number}/{len(steps) + 1}] {step.title} ({step.minutes})')
         start = time.monotonic()
         for command in step.commands:
             say(f'    python {command}')

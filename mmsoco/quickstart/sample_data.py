@@ -72,6 +72,8 @@ def write_tiles(wheel: zipfile.ZipFile, photo: str, folder: Path) -> dict:
     """Cut a photo of the wheel into tiles; returns their annotations as COCO has them."""
     encoded = np.frombuffer(wheel.read(f'{photo}.png'), np.uint8)
     picture = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    if picture is None:
+        raise ValueError(f'{photo}.png cannot be decoded')
     boxes = read_voc_boxes(wheel.read(f'{photo}.xml'))
     folder.mkdir(parents=True)
     images, annotations = [], []
@@ -121,7 +123,7 @@ def make_sample_data(out: str | os.PathLike, wheel: str | os.PathLike | None = N
                 (work / 'data' / f'{split}.json').write_text(json.dumps(coco))
                 counts[split] = len(coco['images']), len(coco['annotations'])
         (work / 'data').rename(out)
-    except (OSError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile, ElementTree.ParseError) as error:
         raise UserError(f'{wheel or WHEEL} is not the wheel that is expected ({error})') from None
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -102,7 +102,11 @@ def test_table_tells_what_is_new_and_why(soco, mask_rcnn):
 @pytest.fixture
 def small():
     """A pretraining's and a detector's state dicts that fit."""
-    pretrained = {'backbone.w': torch.ones(2, 2), 'neck.w': torch.ones(3), 'roi_head.bbox_head.shared_fcs.0.bias': torch.ones(1)}
+    pretrained = {
+        'backbone.w': torch.ones(2, 2),
+        'neck.w': torch.ones(3),
+        'roi_head.bbox_head.shared_fcs.0.bias': torch.ones(1),
+    }
     detector = {name: torch.zeros_like(t) for name, t in pretrained.items()} | {'rpn_head.w': torch.zeros(1)}
     return pretrained, detector
 
@@ -117,14 +121,14 @@ def test_shape_that_differs_is_refused(small):
 def test_detector_part_that_should_load_and_does_not_is_refused(small):
     pretrained, detector = small
     detector['neck.extra'] = torch.zeros(4)
-    with pytest.raises(UserError, match='neck.extra of the detector is not in the pretraining'):
+    with pytest.raises(UserError, match=r'neck\.extra of the detector is not in the pretraining'):
         require_complete(plan_transfer(pretrained, detector), 'a.pth')
 
 
 def test_pretrained_tensor_without_a_place_is_refused(small):
     pretrained, detector = small
     del detector['neck.w']
-    with pytest.raises(UserError, match='neck.w has no place in the detector'):
+    with pytest.raises(UserError, match=r'neck\.w has no place in the detector'):
         require_complete(plan_transfer(pretrained, detector), 'a.pth')
 
 
@@ -142,5 +146,5 @@ def test_detectors_that_start_at_c3_are_refused(root, soco):
 
 
 def test_other_checkpoints_are_refused():
-    with pytest.raises(UserError, match='r.pth is not a checkpoint of a SoCo pretraining.*holds conv1, fc'):
+    with pytest.raises(UserError, match=r'r\.pth is not a checkpoint of a SoCo pretraining.*holds conv1, fc'):
         detector_weights({'conv1.weight': torch.zeros(1), 'fc.weight': torch.zeros(1)}, 'r.pth')

@@ -138,8 +138,15 @@ def test_figures_for_the_log(model, batch):
 def test_c4_has_no_neck_and_a_shared_head(batch):
     model = SoCoAlgorithm(
         backbone=dict(
-            type="mmdet.ResNet", depth=18, base_channels=4, num_stages=3, strides=(1, 2, 2), dilations=(1, 1, 1),
-            out_indices=(2,), norm_eval=False, init_cfg=None,
+            type='mmdet.ResNet',
+            depth=18,
+            base_channels=4,
+            num_stages=3,
+            strides=(1, 2, 2),
+            dilations=(1, 1, 1),
+            out_indices=(2,),
+            norm_eval=False,
+            init_cfg=None,
         ),
         roi_head=dict(
             type='mmsoco.ProposalRoIHead',

@@ -84,11 +84,12 @@ def random_crop(
         aspect = np.exp(rng.uniform(*np.log(ratio)))
         w, h = np.sqrt(area * aspect), np.sqrt(area / aspect)
         if w <= width and h <= height:
+            x, y = rng.uniform(0, width - w), rng.uniform(0, height - h)
             break
     else:  # the largest centred part with a ratio in the range
         aspect = np.clip(width / height, *ratio)
         w, h = min(width, height * aspect), min(height, width / aspect)
-    x, y = rng.uniform(0, width - w), rng.uniform(0, height - h)
+        x, y = (width - w) / 2, (height - h) / 2
     # Whole pixels of the picture, at least one: boxes then follow the true crop exactly.
     edges = np.array([x / width, y / height, (x + w) / width, (y + h) / height])
     sides = np.array([source.x2 - source.x1, source.y2 - source.y1] * 2)
@@ -126,7 +127,7 @@ class MultiViewProposalPipeline(BaseTransform):
               area (fraction of the source) and of width / height, both measured
               in the pixels that the source is shown with;
             - ``size``: side of the square view, in pixels;
-            - ``jitter``: None, or the config of :class:`BoxJitter`;
+            - ``jitter``: None, or the config of :class:`BoxJitter`, applied first;
             - ``augment``: configs of transforms of the view and its boxes. They
               get ``img`` (size, size, 3) uint8 RGB, ``boxes`` (a dict of (N, 4)
               float32) and ``rng``.
@@ -164,11 +165,8 @@ class MultiViewProposalPipeline(BaseTransform):
         for view in self.views.values():
             self.region_sizes.setdefault(self.regions[view.name], view.size)
         self.draws = self._draws(pairs)
-        # Jitter comes first, so that everything later sees the jittered box.
-        self.augments = {
-            view.name: [TRANSFORMS.build(step) for step in [view.jitter, *view.augment] if step is not None]
-            for view in self.views.values()
-        }
+        self.jitters = {view.name: TRANSFORMS.build(view.jitter) for view in self.views.values() if view.jitter}
+        self.augments = {view.name: [TRANSFORMS.build(step) for step in view.augment] for view in self.views.values()}
 
     def _regions(self) -> dict[str, str]:
         """View name -> name of the region it shows: its own if it crops, else its source's."""
@@ -207,9 +205,7 @@ class MultiViewProposalPipeline(BaseTransform):
                 view: self._view_boxes(proposals[chosen], regions[self.regions[view]], self.views[view].size)
                 for view in draw.views
             }
-        results['views'] = {
-            name: self._render(name, picture, regions[self.regions[name]], results['boxes'], rng) for name in self.views
-        }
+        results['views'] = {name: self._render(name, regions[self.regions[name]], results) for name in self.views}
         return results
 
     def _place(
@@ -255,20 +251,17 @@ class MultiViewProposalPipeline(BaseTransform):
             return np.array([[0, 0, size, size]], np.float32)
         return map_boxes(chosen, region, size)
 
-    def _render(
-        self, name: str, picture: np.ndarray, region: Region, boxes: dict, rng: np.random.Generator
-    ) -> np.ndarray:
+    def _render(self, name: str, region: Region, results: dict) -> np.ndarray:
         """Make a view's pixels, and its K boxes in place in every draw it belongs to."""
-        draws = [draw for draw in boxes if name in boxes[draw]]
-        view = {
-            'img': resample(picture, region, self.views[name].size),
-            'boxes': {draw: boxes[draw][name] for draw in draws},
-            'rng': rng,
-        }
+        boxes = {draw: members[name] for draw, members in results['boxes'].items() if name in members}
+        view = {'img': resample(results['img'], region, self.views[name].size), 'boxes': boxes, 'rng': results['rng']}
+        if name in self.jitters:
+            # A whole view that stands in for no proposal stays whole.
+            drawn = {draw: rows for draw, rows in boxes.items() if results['num_distinct'][draw]}
+            boxes |= self.jitters[name]({**view, 'boxes': drawn})['boxes']
         for step in self.augments[name]:
             view = step(view)
-        for draw in draws:
-            rows = view['boxes'][draw]
+        for draw, rows in view['boxes'].items():
             # Repeated after all changes: copies of a proposal stay identical.
-            boxes[draw][name] = rows[np.arange(self.num_proposals) % len(rows)]
+            results['boxes'][draw][name] = rows[np.arange(self.num_proposals) % len(rows)]
         return view['img']

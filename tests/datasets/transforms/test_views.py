@@ -159,7 +159,7 @@ def test_too_few_proposals_are_repeated_in_turn_with_identical_copies():
 
 
 def test_without_a_surviving_proposal_the_box_is_the_whole_view():
-    results = run(soco(flip(0.5)), paint([]), [], seed=0)
+    results = run(soco(flip(0.5), jitter=dict(type='mmsoco.BoxJitter', prob=1.0)), paint([]), [], seed=0)
     assert results['num_distinct'] == {DRAW: 0}
     for name, size in dict(v1=64, v2=64, v3=32).items():
         boxes = results['boxes'][DRAW][name]
