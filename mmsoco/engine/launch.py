@@ -72,6 +72,22 @@ def set_amp(cfg: Config, amp: bool | None) -> list[str]:
     return ['mixed precision: ' + ('float16 with loss scaling' if cuda else 'bfloat16')]
 
 
+def newest_checkpoint(work_dir: str | os.PathLike) -> str | None:
+    """The checkpoint that a run in this folder goes on from; None where it begins.
+
+    mmengine's own way loses ``load_from`` when there is nothing to resume, so
+    that a fine-tuning would begin from random weights.
+    """
+    pointer = Path(work_dir, 'last_checkpoint')
+    if not pointer.is_file():
+        return None
+    # By name: the folder may have been moved.
+    named = Path(work_dir, Path(pointer.read_text().strip()).name)
+    if not named.is_file():
+        raise UserError(f'{pointer} names {named.name}, which is not there; name the checkpoint: --resume FILE')
+    return str(named)
+
+
 def train(
     config: str | os.PathLike,
     work_dir: str | None = None,
@@ -86,8 +102,8 @@ def train(
     Args:
         config: Path of the config.
         work_dir: Folder for logs and checkpoints; ``work_dirs/NAME`` by default.
-        resume: 'auto' goes on from the newest checkpoint in the work folder, if
-            there is one; a path goes on from that file.
+        resume: 'auto' goes on from the newest checkpoint in the work folder or,
+            if there is none, begins; a path goes on from that file.
         amp: Mixed precision; None means for pretraining on CUDA only.
         accumulate: Micro-batches for an optimizer step (pretraining only).
         options: What ``--cfg-options`` gave.
@@ -108,9 +124,10 @@ def train(
     elif accumulate > 1:
         cfg.optim_wrapper.accumulative_counts = accumulate
     notes += set_amp(cfg, amp)
+    if resume == 'auto':
+        resume = newest_checkpoint(cfg.work_dir)
     if resume is not None:
-        cfg.resume = True
-        cfg.load_from = None if resume == 'auto' else resume
+        cfg.resume, cfg.load_from = True, resume
     if cfg.get('load_from') and not Path(cfg.load_from).is_file() and '://' not in cfg.load_from:
         raise UserError(f'{cfg.load_from} does not exist; give a checkpoint to load or resume')
     runner = Runner.from_cfg(cfg)

@@ -30,7 +30,8 @@ class SoCoDataPreprocessor(BaseDataPreprocessor):
         std: Sequence[float] = (58.395, 57.12, 57.375),
         channels_last: bool = True,
     ):
-        super().__init__()
+        # The loader's memory is pinned: copies need not be waited for.
+        super().__init__(non_blocking=True)
         self.register_buffer('mean', torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(std).view(3, 1, 1), persistent=False)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format

@@ -99,7 +99,7 @@ def run(folder: str | os.PathLike, say: Callable[[str], None] = print) -> None:
             _run_logged(command, folder / f'step_{number}.log')
         times[step.title] = time.monotonic() - start
         with atomic_path(times_file) as temporary:
-            temporary.write_text(json.dumps(times, indent=2))
+            temporary.write_text(json.dumps(times, indent=2) + '\n')
     say(f'[{len(steps) + 1}/{len(steps) + 1}] draw figures (about half a minute)')
     # Imported late: it needs torch and mmdet, which take seconds to import.
     from mmsoco.quickstart.figures import draw_figures

@@ -86,6 +86,16 @@ def test_loading_a_pretraining_starts_with_an_equal_target(run):
     assert record(again)['steps'][0]['target_is_online']
 
 
+def test_resuming_where_nothing_is_begins_with_what_the_config_loads(run):
+    work = run('first')
+    load_from = str(work / 'epoch_2.pth')
+    loaded = run('loaded', load_from=load_from)
+    resumed = run('resumed', resume='auto', load_from=load_from)
+    assert record(resumed) == record(loaded)
+    assert record(resumed)['steps'][0]['target'] != record(work)['steps'][0]['target']
+    assert weights(resumed / 'epoch_2.pth')['meta']['iter'] == 4
+
+
 def test_mixed_precision_on_a_cpu(recipe, tiny_options, tmp_path):
     runner = train(recipe, str(tmp_path / 'amp'), None, True, 1, tiny_options)
     assert type(runner.optim_wrapper).__name__ == 'CPUAmpOptimWrapper'
