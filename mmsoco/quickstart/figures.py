@@ -53,7 +53,7 @@ def draw_proposals(folder: Path, out: Path) -> None:
     for i in np.linspace(0, len(store) - 1, 6).astype(int):
         row = store[int(i)]
         boxes = rng.permutation(row.boxes)[:12]
-        cells.append(draw_boxes(read_picture(folder / 'data/train' / row.file_name), boxes, PALETTE))
+        cells.append(draw_boxes(read_picture(folder / 'data/train' / row.file_name), boxes, PALETTE, thickness=2))
     write_picture(out, contact_sheet(cells, 3))
 
 
