@@ -1,7 +1,7 @@
 # Everything runs in .venv, which `make setup` builds once.
 PYTHON := .venv/bin/python
-# The maintained OpenMMLab packages (onedl), or the original ones (upstream).
-LINE ?= onedl
+# The maintained OpenMMLab packages (onedl, the default), or the original ones (upstream).
+LINE ?=
 
 .PHONY: help setup quickstart test test-slow lint format clean
 
@@ -31,5 +31,5 @@ format: setup  ## mend what can be mended automatically
 	@$(PYTHON) -m ruff check --fix .
 	@$(PYTHON) -m ruff format .
 
-clean:  ## remove .venv and what the tools wrote
-	rm -rf .venv work_dirs
+clean:  ## remove .venv
+	rm -rf .venv

@@ -1,6 +1,7 @@
 """Errors that a user can mend, and how the command-line tools show them."""
 
 import functools
+import os
 import sys
 from collections.abc import Callable
 
@@ -20,10 +21,12 @@ def command(main: Callable[[], int | None]) -> Callable[[], None]:
         try:
             sys.exit(main())
         except UserError as error:
-            print(f'error: {error}', file=sys.stderr)
+            # One line for all processes of a distributed run.
+            if os.environ.get('RANK', '0') == '0':
+                print(f'error: {error}', file=sys.stderr)
             sys.exit(2)
         except KeyboardInterrupt:
-            print('interrupted; the same command goes on from here', file=sys.stderr)
+            print('interrupted', file=sys.stderr)
             sys.exit(130)
 
     return run

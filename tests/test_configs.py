@@ -11,6 +11,7 @@ from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
+from mmsoco.engine.launch import test as evaluate
 from mmsoco.engine.launch import train
 from mmsoco.errors import UserError
 from mmsoco.registry import MODELS, TRANSFORMS
@@ -105,7 +106,9 @@ def transfer_options(coco):
         'val_evaluator.ann_file': str(coco / 'coco.json'),
         'default_hooks.checkpoint.interval': 2,
     }
-    for loader in ('train', 'val'):
+    options['test_evaluator.ann_file'] = options['val_evaluator.ann_file']
+    options['test_dataloader.dataset.pipeline.1.scale'] = (128, 96)
+    for loader in ('train', 'val', 'test'):
         options[f'{loader}_dataloader.num_workers'] = 0
         options[f'{loader}_dataloader.persistent_workers'] = False
         options[f'{loader}_dataloader.dataset.data_root'] = str(coco)
@@ -137,6 +140,14 @@ def test_coco_transfer_loads_trains_and_evaluates(transfer_options, tmp_path):
     # The detector's own checkpoint passes the hook unchanged.
     again = train(config, str(tmp_path / 'out'), 'auto', None, 1, {**options, 'train_cfg.max_iters': 3})
     assert again.iter == 3
+    metrics = evaluate(config, str(tmp_path / 'out/iter_3.pth'), str(tmp_path / 'test'), tmp_path / 'm.json', options)
+    assert json.loads((tmp_path / 'm.json').read_text()) == metrics and 'coco/segm_mAP' in metrics
+
+    # What is no detector, and no checkpoint at all, is refused.
+    with pytest.raises(UserError, match='the checkpoint is a pretraining, its detector is not trained yet'):
+        evaluate(config, options['load_from'], str(tmp_path / 'test'), None, options)
+    with pytest.raises(UserError, match='no pretraining is given; add --cfg-options load_from='):
+        train(config, str(tmp_path / 'y'), None, None, 1, transfer_options)
     torch.save({'state_dict': {'conv1.weight': torch.zeros(1)}}, tmp_path / 'other.pth')
     with pytest.raises(UserError, match='not a checkpoint of a SoCo pretraining'):
         train(config, str(tmp_path / 'x'), None, None, 1, {**options, 'load_from': str(tmp_path / 'other.pth')})

@@ -56,15 +56,21 @@ def test_search_in_a_missing_or_an_empty_folder(tool, tmp_path):
 def test_training_on_what_is_no_proposal_file(tool, recipe, tiny_options, tmp_path):
     (tmp_path / 'p.arrow').write_text('nothing')
     tiny_options['train_dataloader.dataset.proposal_file'] = tmp_path / 'p.arrow'
-    result = tool('tools/train.py', recipe, '--work-dir', tmp_path, '--cfg-options', *as_arguments(tiny_options))
+    result = tool(
+        'tools/train.py', recipe, '--work-dir', tmp_path / 'out', '--cfg-options', *as_arguments(tiny_options)
+    )
     assert_one_line(result, 'p.arrow is not a proposal file')
+    assert not (tmp_path / 'out').exists()
 
 
 def test_training_on_pictures_that_the_proposals_are_not_for(tool, recipe, tiny_options, pictures, tmp_path):
     (tmp_path / 'other').mkdir()
     tiny_options['train_dataloader.dataset.data_root'] = tmp_path / 'other'
-    result = tool('tools/train.py', recipe, '--work-dir', tmp_path, '--cfg-options', *as_arguments(tiny_options))
+    result = tool(
+        'tools/train.py', recipe, '--work-dir', tmp_path / 'out', '--cfg-options', *as_arguments(tiny_options)
+    )
     assert_one_line(result, str(pictures), str(tmp_path / 'other'))
+    assert not (tmp_path / 'out').exists()
 
 
 def test_training_with_a_batch_that_does_not_divide(tool, recipe, tmp_path):
@@ -93,6 +99,51 @@ def test_testing_a_missing_checkpoint(tool, root, tmp_path):
     assert_one_line(tool('tools/test.py', config, tmp_path / 'gone.pth'), 'gone.pth does not exist')
 
 
+def shell(root, script, *args, **environment):
+    return subprocess.run(
+        [root / script, *args], env={**os.environ, **environment}, capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.mark.parametrize('script', ['tools/dist_train.sh', 'tools/dist_test.sh', 'tools/slurm_train.sh'])
+def test_scripts_say_how_to_call_them(root, script):
+    done = shell(root, script)
+    assert done.returncode == 2 and done.stderr.startswith('usage: ')
+
+
+def fake_program(path):
+    """A program that prints its arguments."""
+    path.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    path.chmod(0o755)
+    return path
+
+
+def test_several_nodes_by_environment_variables(root, tmp_path):
+    nodes = dict(NNODES='2', NODE_RANK='1', MASTER_ADDR='10.0.0.1', PORT='1234')
+    program = str(fake_program(tmp_path / 'python'))
+    lines = shell(root, 'tools/dist_test.sh', 'cfg.py', 'a.pth', '8', '--x', PYTHON=program, **nodes).stdout.split()
+    assert lines[:2] == ['-m', 'torch.distributed.run']
+    flags = {'--nnodes=2', '--node_rank=1', '--master_addr=10.0.0.1', '--master_port=1234', '--nproc_per_node=8'}
+    assert flags <= set(lines)
+    assert lines[-6:] == [str(root / 'tools/test.py'), 'cfg.py', 'a.pth', '--launcher', 'pytorch', '--x']
+
+
+def test_slurm_starts_a_task_for_each_gpu(root, tmp_path):
+    fake_program(tmp_path / 'srun')
+    environment = dict(PATH=f'{tmp_path}:{os.environ["PATH"]}', GPUS='4', GPUS_PER_NODE='2', SRUN_ARGS='--a --b')
+    lines = shell(root, 'tools/slurm_train.sh', 'gpu', 'job', 'cfg.py', 'out', '--resume', **environment).stdout.split()
+    assert {'--partition=gpu', '--gres=gpu:2', '--ntasks=4', '--ntasks-per-node=2', '--a', '--b'} <= set(lines)
+    assert lines[-7:] == [
+        str(root / 'tools/train.py'),
+        'cfg.py',
+        '--work-dir',
+        'out',
+        '--launcher',
+        'slurm',
+        '--resume',
+    ]
+
+
 def launch(root, processes, recipe, work_dir, options, port):
     """tools/dist_train.sh itself, on processes that talk by gloo."""
     environment = {
@@ -101,7 +152,7 @@ def launch(root, processes, recipe, work_dir, options, port):
         'OMP_NUM_THREADS': '1',
         'CUDA_VISIBLE_DEVICES': '',
         'PYTHONPATH': str(root / 'tests/support'),
-        'PATH': f'{os.path.dirname(sys.executable)}:{os.environ["PATH"]}',  # noqa: PTH120
+        'PYTHON': sys.executable,
     }
     command = [root / 'tools/dist_train.sh', recipe, str(processes), '--work-dir', work_dir]
     done = subprocess.run(

@@ -10,6 +10,9 @@ if (($# < 4)); then
 fi
 partition=$1 job=$2 config=$3 work_dir=$4
 shift 4
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+python=${PYTHON:-$root/.venv/bin/python}
+[[ -x $python ]] || python=python
 gpus=${GPUS:-16}
 per_node=${GPUS_PER_NODE:-8}
 # Unquoted on purpose: SRUN_ARGS holds several arguments.
@@ -17,4 +20,4 @@ per_node=${GPUS_PER_NODE:-8}
 exec srun --partition="$partition" --job-name="$job" \
     --gres="gpu:$per_node" --ntasks="$gpus" --ntasks-per-node="$per_node" \
     --cpus-per-task="${CPUS_PER_TASK:-9}" --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
-    python -u tools/train.py "$config" --work-dir "$work_dir" --launcher slurm "$@"
+    "$python" -u "$root/tools/train.py" "$config" --work-dir "$work_dir" --launcher slurm "$@"

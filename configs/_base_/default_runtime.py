@@ -1,7 +1,6 @@
 default_scope = 'mmsoco'
 
-seed = 0
-randomness = dict(seed=seed)
+randomness = dict(seed=0)  # of the weights, and of all samples
 env_cfg = dict(
     cudnn_benchmark=True,  # views have fixed sizes
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),

@@ -1,8 +1,6 @@
 # ImageNet with selective-search proposals; three views (paper, section 3.2).
 # Files are looked for from where the command runs; --cfg-options
 # train_dataloader.dataset.data_root=... and ...proposal_file=... change that.
-view_size, small_size = 224, 112
-num_proposals = 4
 pairs = [('v1', 'v2'), ('v1', 'v3')]
 
 # BYOL's augmentations without its crop (paper, section 4.1).
@@ -22,7 +20,7 @@ views = [
     dict(
         name='v1',
         source='image',
-        size=view_size,
+        size=224,
         jitter=dict(type='BoxJitter', prob=0.5, ratio=0.1),
         augment=augment_first,
     ),
@@ -30,10 +28,10 @@ views = [
         name='v2',
         source='v1',
         crop=dict(scale=(0.5, 1.0), ratio=(3 / 4, 4 / 3)),
-        size=view_size,
+        size=224,
         augment=augment_others,
     ),
-    dict(name='v3', source='v2', size=small_size, augment=augment_others),
+    dict(name='v3', source='v2', size=112, augment=augment_others),
 ]
 
 train_dataloader = dict(
@@ -51,7 +49,7 @@ train_dataloader = dict(
         proposal_file='data/imagenet/proposals.arrow',
         pipeline=[
             dict(type='LoadPicture'),
-            dict(type='MultiViewProposalPipeline', views=views, pairs=pairs, num_proposals=num_proposals),
+            dict(type='MultiViewProposalPipeline', views=views, pairs=pairs, num_proposals=4),
             dict(type='PackViews'),
         ],
     ),

@@ -2,3 +2,4 @@
 _base_ = './faster-rcnn_r18fpn_tiles_soco.py'
 
 load_from = None
+custom_hooks = []

@@ -1,5 +1,6 @@
 """Pictures and their proposals, without labels."""
 
+import logging
 import math
 import multiprocessing
 import os
@@ -105,7 +106,9 @@ class ProposalDataset(Dataset):
                 self._bad[0], self._bad[1] = epoch, 0
             self._bad[1] += 1
             count = self._bad[1]
-        print_log(f'Replaced by another picture ({count} in epoch {epoch + 1}): {reason}', 'current')
+        # As an error: of processes other than the first, mmengine shows nothing less.
+        words = f'Replaced by another picture ({count} in epoch {epoch + 1}): {reason}'
+        print_log(words, 'current', logging.ERROR)
         if count > self.max_bad:
             raise TooManyBadPictures(
                 f'{count} pictures of epoch {epoch + 1} could not be read, more than the {self.max_bad} allowed '

@@ -96,6 +96,8 @@ class LARSConstructor(DefaultOptimWrapperConstructor):
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Build the wrapper with its optimizer."""
+        if self.paramwise_cfg:
+            raise ValueError('LARSConstructor has its own two groups; leave paramwise_cfg out')
         model = getattr(model, 'module', model)
         trainable = [p for p in model.parameters() if p.requires_grad]
         groups = [

@@ -13,6 +13,7 @@ from mmengine.utils import import_modules_from_strings
 from mmsoco.engine.batch import divide_batch
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
+from mmsoco.proposals.store import ProposalStore
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
@@ -45,6 +46,8 @@ def prepare_processes(cfg: Config, launcher: str) -> list[str]:
     if launcher != 'none' and not torch.distributed.is_initialized():
         if cuda:
             init_dist(launcher, **cfg.env_cfg.get('dist_cfg', {}))
+        elif launcher != 'pytorch':
+            raise UserError(f'launcher {launcher} needs CUDA; without it use tools/dist_train.sh')
         else:
             # mmengine's init_dist wants a GPU for each process.
             torch.distributed.init_process_group('gloo')
@@ -65,11 +68,33 @@ def set_amp(cfg: Config, amp: bool | None) -> list[str]:
     """
     cuda = torch.cuda.is_available()
     if amp is None:
-        amp = cuda and 'total_batch_size' in cfg
-    if not amp:
-        return []
+        if not (cuda and 'total_batch_size' in cfg):
+            return []
+    elif not amp:
+        cfg.optim_wrapper.type = 'OptimWrapper'
+        for option in ('loss_scale', 'dtype', 'use_fsdp'):
+            cfg.optim_wrapper.pop(option, None)
+        return ['full precision']
     cfg.optim_wrapper.type = 'AmpOptimWrapper' if cuda else 'mmsoco.CPUAmpOptimWrapper'
     return ['mixed precision: ' + ('float16 with loss scaling' if cuda else 'bfloat16')]
+
+
+def build_runner(cfg: Config, notes: list[str]) -> Runner:
+    """Build the Runner and log what the config was changed to."""
+    runner = Runner.from_cfg(cfg)
+    for note in notes:
+        runner.logger.info(note[0].upper() + note[1:])
+    return runner
+
+
+def check_data(dataset: dict) -> None:
+    """Refuse a proposal file or a folder of pictures before anything is written.
+
+    Raises:
+        UserError: See :class:`~mmsoco.datasets.ProposalDataset`.
+    """
+    store = ProposalStore.open(dataset.proposal_file)
+    store.check_root(dataset.get('data_root') or store.header['root'])
 
 
 def newest_checkpoint(work_dir: str | os.PathLike) -> str | None:
@@ -119,10 +144,14 @@ def train(
     notes = prepare_processes(cfg, launcher)
     if 'total_batch_size' in cfg:
         notes.append('batch: ' + divide_batch(cfg, get_world_size(), accumulate))
+        check_data(cfg.train_dataloader.dataset)
         # One seed for the order of pictures and what is done to them.
         cfg.train_dataloader.dataset.seed = cfg.train_dataloader.sampler.seed = cfg.randomness.seed
     elif accumulate > 1:
-        cfg.optim_wrapper.accumulative_counts = accumulate
+        raise UserError(
+            '--accumulate is for pretraining; in an mmdet config set optim_wrapper.accumulative_counts, and multiply '
+            'its iterations: mmengine counts every batch'
+        )
     notes += set_amp(cfg, amp)
     if resume == 'auto':
         resume = newest_checkpoint(cfg.work_dir)
@@ -130,9 +159,7 @@ def train(
         cfg.resume, cfg.load_from = True, resume
     if cfg.get('load_from') and not Path(cfg.load_from).is_file() and '://' not in cfg.load_from:
         raise UserError(f'{cfg.load_from} does not exist; give a checkpoint to load or resume')
-    runner = Runner.from_cfg(cfg)
-    for note in notes:
-        runner.logger.info(note[0].upper() + note[1:])
+    runner = build_runner(cfg, notes)
     runner.train()
     return runner
 
@@ -166,10 +193,7 @@ def test(
         raise UserError(f'{checkpoint} does not exist; give a checkpoint of the detector')
     notes = prepare_processes(cfg, launcher)
     cfg.load_from = checkpoint
-    runner = Runner.from_cfg(cfg)
-    for note in notes:
-        runner.logger.info(note)
-    metrics = runner.test()
+    metrics = build_runner(cfg, notes).test()
     if out is not None and is_main_process():
         with atomic_path(out) as temporary:
             temporary.write_text(json.dumps(metrics, indent=2))

@@ -1,5 +1,6 @@
 """The training loop."""
 
+import torch
 from mmengine.runner import EpochBasedTrainLoop
 from torch.utils.data import DataLoader
 
@@ -53,8 +54,8 @@ class PretrainLoop(EpochBasedTrainLoop):
         while self._epoch < self._max_epochs and not self.stop_training:
             self.runner.call_hook('before_train_epoch')
             self.runner.model.train()
-            for step in range(first, self.sampler.steps_per_epoch):
-                self.run_iter(step, [next(batches) for _ in range(accumulate)])
+            for _ in range(first, self.sampler.steps_per_epoch):
+                self.run_iter(self._iter, [next(batches) for _ in range(accumulate)])
             first = 0
             self.runner.call_hook('after_train_epoch')
             self._epoch += 1
@@ -65,11 +66,17 @@ class PretrainLoop(EpochBasedTrainLoop):
         """One optimizer step.
 
         Args:
-            idx: Number of the step in its epoch.
+            idx: Number of the step. Not of the step in its epoch: LoggerHook
+                would compare that with the loader's length in micro-batches.
             data_batch: The step's micro-batches. Hooks are given the last one.
         """
         self.runner.call_hook('before_train_iter', batch_idx=idx, data_batch=data_batch[-1])
         outputs = [self.runner.model.train_step(batch, self.runner.optim_wrapper) for batch in data_batch]
-        means = {key: sum(output[key] for output in outputs) / len(outputs) for key in outputs[0]}
-        self.runner.call_hook('after_train_iter', batch_idx=idx, data_batch=data_batch[-1], outputs=means)
+        self.runner.call_hook('after_train_iter', batch_idx=idx, data_batch=data_batch[-1], outputs=average(outputs))
         self._iter += 1
+
+
+def average(outputs: list[dict[str, torch.Tensor]]) -> dict[str, float]:
+    """Mean of each logged value over micro-batches, fetched from the device at once."""
+    values = torch.stack([torch.stack([value.detach().float() for value in output.values()]) for output in outputs])
+    return dict(zip(outputs[0], values.mean(dim=0).tolist(), strict=True))

@@ -127,7 +127,9 @@ class SoCoAlgorithm(BaseModel):
 
         losses = {}
         for a, b in self.pairs:
-            draw = next(draw for draw, views in boxes.items() if a in views and b in views)
+            draw = next((draw for draw, views in boxes.items() if a in views and b in views), None)
+            if draw is None:
+                raise ValueError(f'no boxes match across the pair {(a, b)}; give the view pipeline the same pairs')
             forth = self.predictor.loss(online[draw, a], target[draw, b])
             back = self.predictor.loss(online[draw, b], target[draw, a])
             losses[f'loss_{a}_{b}'] = forth + back

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -51,8 +52,8 @@ def require_selective_search() -> None:
         _ = cv2.ximgproc.segmentation.createSelectiveSearchSegmentation
     except AttributeError:
         raise UserError(
-            'this cv2 has no selective search; run: pip uninstall -y opencv-python opencv-python-headless; '
-            'pip install --force-reinstall --no-deps "opencv-contrib-python>=4.11,<4.13"'
+            'this cv2 has no selective search, another opencv package has overwritten it; run: '
+            f'{sys.executable} -m pip install --force-reinstall --no-deps opencv-contrib-python==4.12.0.88'
         ) from None
 
 

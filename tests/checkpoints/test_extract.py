@@ -89,6 +89,9 @@ def test_what_is_no_pretraining_is_refused(tmp_path):
     for name, content in files.items():
         torch.save(content, tmp_path / name)
     (tmp_path / 'text.pth').write_text('no checkpoint')
+    # Bytes at which pickle's reader raises KeyError and IndexError.
+    (tmp_path / 'page.pth').write_text('html\n')
+    (tmp_path / 'zeros.pth').write_bytes(b'r\0\0\0\0.')
     whole = (tmp_path / 'detector.pth').read_bytes()
     (tmp_path / 'cut.pth').write_bytes(whole[: len(whole) // 2])
     messages = {
@@ -97,6 +100,8 @@ def test_what_is_no_pretraining_is_refused(tmp_path):
         'list.pth': 'holds a list',
         'code.pth': 'no checkpoint of tensors and plain values',
         'text.pth': 'no checkpoint of tensors and plain values',
+        'page.pth': 'no checkpoint of tensors and plain values',
+        'zeros.pth': 'no checkpoint of tensors and plain values',
         'cut.pth': 'no checkpoint of tensors and plain values',
         'missing.pth': 'does not exist',
     }

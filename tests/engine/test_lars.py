@@ -79,6 +79,12 @@ def test_state_survives_a_round_trip():
     assert torch.equal(a, b)
 
 
+def test_constructor_refuses_groups_it_would_ignore():
+    cfg = dict(type='OptimWrapper', optimizer=dict(type='LARS', lr=1.0, weight_decay=1e-5))
+    with pytest.raises(ValueError, match='leave paramwise_cfg out'):
+        LARSConstructor(cfg, dict(norm_decay_mult=0))(nn.Linear(2, 2))
+
+
 def test_negative_numbers_are_refused():
     with pytest.raises(ValueError, match='trust must not be negative'):
         LARS([nn.Parameter(torch.ones(1))], lr=1.0, trust=-1.0)

@@ -25,6 +25,28 @@ def test_without_cuda_the_switches_for_gpus_go_and_it_is_said(recipe):
     assert set_amp(cfg, None) == [] and cfg.optim_wrapper.type == 'OptimWrapper'
 
 
+@pytest.mark.parametrize('amp', [None, True])
+def test_with_cuda_pretraining_is_in_mixed_precision(recipe, monkeypatch, amp):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    cfg = Config.fromfile(recipe)
+    assert set_amp(cfg, amp) == ['mixed precision: float16 with loss scaling']
+    assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
+    assert set_amp(cfg, False) == ['full precision'] and cfg.optim_wrapper.type == 'OptimWrapper'
+    assert prepare_processes(cfg, 'none') == [] and cfg.sync_bn == 'torch'
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='about machines without CUDA')
+def test_slurm_needs_cuda(recipe):
+    with pytest.raises(UserError, match='launcher slurm needs CUDA'):
+        prepare_processes(Config.fromfile(recipe), 'slurm')
+
+
+def test_accumulation_is_refused_where_it_would_change_the_recipe(root, tmp_path):
+    config = root / 'configs/transfer/coco/mask-rcnn_r50fpn_soco_1x.py'
+    with pytest.raises(UserError, match='--accumulate is for pretraining'):
+        train(config, str(tmp_path / 'out'), accumulate=4)
+
+
 def test_total_batch_that_does_not_divide(recipe, tiny_options, tmp_path):
     with pytest.raises(UserError, match='total_batch_size 4 does not divide into 1 processes x 3'):
         train(recipe, str(tmp_path / 'out'), None, False, 3, tiny_options)

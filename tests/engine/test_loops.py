@@ -79,6 +79,16 @@ def test_accumulation_takes_the_same_steps(run):
         torch.testing.assert_close(first[key], second[key], rtol=1e-4, atol=1e-6, msg=key)
 
 
+def test_log_has_every_interval_also_under_accumulation(run):
+    """An interval longer than an epoch, and a loader that counts micro-batches."""
+    work = run('log', accumulate=2, default_hooks__logger__interval=3)
+    (scalars,) = work.glob('*/vis_data/scalars.json')
+    entries = [json.loads(line) for line in scalars.read_text().splitlines()]
+    assert [entry['step'] for entry in entries] == [3]
+    assert {'loss', 'loss_v1_v2', 'loss_v1_v3', 'target_std', 'distinct_boxes', 'lr'} <= set(entries[0])
+    assert entries[0]['loss'] == pytest.approx(entries[0]['loss_v1_v2'] + entries[0]['loss_v1_v3'], abs=1e-5)
+
+
 def test_loading_a_pretraining_starts_with_an_equal_target(run):
     work = run('first')
     again = run('second', load_from=str(work / 'epoch_2.pth'))

@@ -169,6 +169,12 @@ def test_weights_are_in_the_views_memory_format(tiny_model_cfg):
     assert MODELS.build(tiny_model_cfg).backbone.conv1.weight.is_contiguous()
 
 
+def test_pair_without_matched_boxes(model, batch):
+    batch['boxes']['image+v2'].pop('v3')
+    with pytest.raises(ValueError, match=r"no boxes match across the pair \('v1', 'v3'\)"):
+        run(model, batch)
+
+
 def test_unknown_mode(model):
     with pytest.raises(ValueError, match='predict'):
         model({}, {}, mode='predict')

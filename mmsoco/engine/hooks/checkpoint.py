@@ -35,7 +35,8 @@ def plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        items = [plain(item) for item in value]
+        return tuple(items) if type(value) is tuple else items
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, np.ndarray):

@@ -1,5 +1,8 @@
 """BN statistics measured afresh before a detector is evaluated."""
 
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
 import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
@@ -31,28 +34,30 @@ class PreciseBNHook(Hook):
     def __init__(self, interval: int, num_iters: int = 200):
         self.interval = interval
         self.num_iters = num_iters
+        self._stream = None
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         if not (self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner)):
             return
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         runner.logger.info(f'Measuring BN statistics on {self.num_iters} batches')
-        loader = runner.build_dataloader(runner.cfg.train_dataloader, seed=runner.seed + runner.iter)
-        measure_bn(model, self._batches(loader))
-        del loader
+        if self._stream is None:  # kept: annotations are parsed once
+            self._stream = endless(runner.build_dataloader(runner.cfg.train_dataloader, seed=runner.seed + 1))
+        devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+        # The detector draws its samples from torch's generator: measuring must
+        # not change how training goes on. The context brings autocast.
+        with torch.random.fork_rng(devices), runner.optim_wrapper.optim_context(model):
+            measure_bn(model, islice(self._stream, self.num_iters))
 
-    def _batches(self, loader):
-        batches = iter(loader)
-        for _ in range(self.num_iters):
-            try:
-                yield next(batches)
-            except StopIteration:
-                batches = iter(loader)
-                yield next(batches)
+
+def endless(loader: Iterable) -> Iterator:
+    """The loader's batches, over and over."""
+    while True:
+        yield from loader
 
 
 @torch.no_grad()
-def measure_bn(model: nn.Module, batches) -> None:
+def measure_bn(model: nn.Module, batches: Iterable) -> None:
     """Set the running mean and variance of all BN layers that train to those over some batches.
 
     Args:

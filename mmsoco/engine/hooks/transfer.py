@@ -5,6 +5,7 @@ from mmengine.model import is_model_wrapper
 
 from mmsoco.checkpoints.pretraining import detector_weights
 from mmsoco.checkpoints.transfer import plan_transfer, require_complete
+from mmsoco.errors import UserError
 from mmsoco.registry import HOOKS
 
 
@@ -14,22 +15,42 @@ class TransferHook(Hook):
 
     mmengine only warns about tensors that are missing or of another shape. This
     hook prints a table of what is loaded and what stays new, and stops the run
-    when something that should load does not. Checkpoints of the detector itself,
-    as ``--resume`` and testing load them, pass unchanged.
+    when something that should load does not, or when nothing is loaded at all.
+    Checkpoints of the detector itself, as ``--resume`` and testing load them,
+    pass unchanged.
 
     Raises:
-        UserError: The checkpoint is neither, or does not fit.
+        UserError: The checkpoint is neither, or does not fit; there is none; or
+            a pretraining is given where a trained detector is tested.
     """
+
+    def __init__(self):
+        self._loaded = self._from_pretraining = False
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         state_dict = checkpoint.get('state_dict', checkpoint)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         own = model.state_dict()
+        self._loaded = True
         if set(state_dict) == set(own):
             return
         source = 'the checkpoint given as load_from'
-        pretrained = detector_weights(state_dict, source)
-        transfer = plan_transfer(pretrained, own)
+        transfer = plan_transfer(detector_weights(state_dict, source), own)
         require_complete(transfer, source)
         runner.logger.info(f'Weights from the pretraining:\n{transfer.table()}')
         checkpoint['state_dict'] = transfer.loaded
+        self._from_pretraining = True
+
+    def before_train(self, runner) -> None:
+        if not self._loaded:
+            raise UserError(
+                'no pretraining is given; add --cfg-options load_from=work_dirs/NAME/epoch_100.pth, or leave '
+                'TransferHook out to train from random weights'
+            )
+
+    def after_train(self, runner) -> None:
+        self._from_pretraining = False
+
+    def before_test(self, runner) -> None:
+        if self._from_pretraining:
+            raise UserError('the checkpoint is a pretraining, its detector is not trained yet; fine-tune it first')

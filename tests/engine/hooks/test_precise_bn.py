@@ -1,8 +1,10 @@
+from itertools import islice
+
 import torch
 from mmengine.model import BaseModel
 from torch import nn
 
-from mmsoco.engine.hooks.precise_bn import measure_bn
+from mmsoco.engine.hooks.precise_bn import endless, measure_bn
 
 
 class Model(BaseModel):
@@ -14,6 +16,10 @@ class Model(BaseModel):
     def forward(self, inputs, mode):
         assert mode == 'loss' and not torch.is_grad_enabled()
         return dict(loss=self.frozen(self.norm(inputs)).mean())
+
+
+def test_stream_goes_on_after_the_end_of_the_loader():
+    assert list(islice(endless([1, 2, 3]), 7)) == [1, 2, 3, 1, 2, 3, 1]
 
 
 def test_statistics_become_those_of_all_batches_together():
