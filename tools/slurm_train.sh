@@ -8,16 +8,13 @@ if (($# < 4)); then
     echo "usage: $0 PARTITION JOB_NAME CONFIG WORK_DIR [options of tools/train.py]" >&2
     exit 2
 fi
-partition=$1 job=$2 config=$3 work_dir=$4
-shift 4
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-python=${PYTHON:-$root/.venv/bin/python}
+tools=$(dirname "${BASH_SOURCE[0]}")
+python=${PYTHON:-$tools/../.venv/bin/python}
 [[ -x $python ]] || python=python
-gpus=${GPUS:-16}
 per_node=${GPUS_PER_NODE:-8}
 # Unquoted on purpose: SRUN_ARGS holds several arguments.
 # shellcheck disable=SC2086
-exec srun --partition="$partition" --job-name="$job" \
-    --gres="gpu:$per_node" --ntasks="$gpus" --ntasks-per-node="$per_node" \
+exec srun --partition="$1" --job-name="$2" \
+    --gres="gpu:$per_node" --ntasks="${GPUS:-16}" --ntasks-per-node="$per_node" \
     --cpus-per-task="${CPUS_PER_TASK:-9}" --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
-    "$python" -u "$root/tools/train.py" "$config" --work-dir "$work_dir" --launcher slurm "$@"
+    "$python" -u "$tools/train.py" "$3" --work-dir "$4" --launcher slurm "${@:5}"
