@@ -45,7 +45,7 @@ def prepare_processes(cfg: Config, launcher: str) -> list[str]:
     cuda = torch.cuda.is_available()
     if launcher != 'none' and not torch.distributed.is_initialized():
         if cuda:
-            init_dist(launcher, **cfg.env_cfg.get('dist_cfg', {}))
+            init_dist(launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {}))
         elif launcher != 'pytorch':
             raise UserError(f'launcher {launcher} needs CUDA; without it use tools/dist_train.sh')
         else:
