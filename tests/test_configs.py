@@ -31,7 +31,7 @@ def test_pretraining_config(path):
     model = without_parameters(cfg.model)
     assert model.backbone.norm_eval is False and model.backbone.frozen_stages == -1
     pipeline = TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[1])
-    assert model.pairs == [tuple(pair) for pair in cfg.pairs]
+    assert model.pairs == [tuple(pair) for pair in cfg.train_dataloader.dataset.pipeline[1].pairs]
     assert set(pipeline.views) == {name for pair in model.pairs for name in pair}
 
 
@@ -58,6 +58,86 @@ def test_recipe_of_the_paper():
     assert widths == [(1024, 4096, 256), (256, 4096, 256)]
     assert len(model.neck.fpn_convs) == 4
     assert all(conv.with_norm for conv in [*model.neck.fpn_convs, *model.neck.lateral_convs])
+
+
+def transform_of(name):
+    cfg = Config.fromfile(CONFIGS / f'soco/{name}.py')
+    return cfg, TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[1])
+
+
+def test_soco_star_has_a_fourth_view_with_boxes_of_its_own():
+    """Section 4.3."""
+    _, transform = transform_of('soco-star_r50fpn_8xb256_400e_in1k')
+    assert [(view.source, view.size) for view in transform.views.values()] == [
+        ('image', 224), ('v1', 224), ('v2', 112), ('v1', 192),
+    ]  # fmt: skip
+    assert {name: draw.views for name, draw in transform.draws.items()} == {
+        'image+v2': ['v1', 'v2', 'v3'],
+        'image+v4': ['v1', 'v4'],
+    }
+    assert [type(step).__name__ for step in transform.augments['v4']][-1] == 'Solarize'
+
+
+@pytest.mark.parametrize('epochs', [100, 400])
+def test_c4_compares_two_views_and_has_the_fifth_block_as_its_head(epochs):
+    """Section 3.3."""
+    cfg, transform = transform_of(f'soco_r50c4_8xb256_{epochs}e_in1k')
+    assert cfg.train_cfg.max_epochs == epochs
+    assert list(transform.views) == ['v1', 'v2'] and list(transform.draws) == ['image+v2']
+    model = without_parameters(cfg.model)
+    assert model.roi_head.bbox_roi_extractor.output_size == 14 and model.roi_head.bbox_roi_extractor.max_sizes == ()
+    assert model.roi_head.shared_head.norm_eval is False and model.projector.fc0.in_features == 2048
+    names = set(model.state_dict())
+    assert {'roi_head.shared_head.layer4.2.conv3.weight', 'backbone.layer3.5.conv3.weight'} <= names
+    assert not any(name.startswith(('neck.', 'backbone.layer4')) for name in names)
+
+
+def cutouts(transform):
+    return [name for name, steps in transform.augments.items() if type(steps[-1]).__name__ == 'BoxCutout']
+
+
+def test_the_released_codes_ways():
+    """What the released scripts do otherwise than the paper."""
+    for epochs, hidden in ((100, ['v2', 'v3']), (400, [])):
+        cfg, transform = transform_of(f'soco_r50fpn_8xb256_{epochs}e_in1k_official')
+        assert cfg.train_cfg.max_epochs == epochs
+        assert [view.source for view in transform.views.values()] == ['image'] * 3
+        assert transform.views['v3'].crop == transform.views['v2'].crop == dict(scale=(0.5, 1.0), ratio=(3 / 4, 4 / 3))
+        assert list(transform.draws) == ['image+v2', 'image+v3']
+        assert transform.jitters['v1'].anchor == 0
+        assert cfg.model.roi_head.bbox_roi_extractor.integer_levels
+        assert cutouts(transform) == hidden
+    _, star = transform_of('soco-star_r50fpn_8xb256_400e_in1k_official')
+    assert [view.source for view in star.views.values()] == ['image', 'image', 'v2', 'image']
+    assert list(star.draws) == ['image+v2', 'image+v4'] and not cutouts(star)
+    for epochs in (100, 400):
+        cfg, c4 = transform_of(f'soco_r50c4_8xb256_{epochs}e_in1k_official')
+        assert cfg.train_cfg.max_epochs == epochs
+        assert c4.views['v2'].source == 'image' and c4.views['v2'].crop.scale == (0.6, 1.0)
+        assert not c4.jitters and cutouts(c4) == ['v2']
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('path', sorted(CONFIGS.glob('soco/*.py')), ids=lambda path: path.stem)
+def test_pretraining_config_trains(path, tiny_options, tmp_path):
+    """Two epochs of two steps, on eight pictures and a model some channels wide."""
+    cfg = Config.fromfile(path)
+    if 'c4' in path.stem:
+        tiny_options = {
+            key: value for key, value in tiny_options.items() if 'neck' not in key and 'bbox_head' not in key
+        }
+        # mmdet's shared head has fixed widths, so the backbone has, too.
+        tiny_options |= {'model.backbone.base_channels': 64, 'model.backbone.stem_channels': 64}
+        tiny_options |= {'model.roi_head.shared_head.depth': 18, 'model.projector.in_channels': 512}
+    views = 'train_dataloader.dataset.pipeline.1.views'
+    tiny_options = {key: value for key, value in tiny_options.items() if not key.startswith(views)}
+    for i, view in enumerate(cfg.train_dataloader.dataset.pipeline[1].views):
+        tiny_options[f'{views}.{i}.size'] = 32 if view.size == 112 else 64
+    train(path, str(tmp_path), None, False, 1, tiny_options)
+    record = json.loads((tmp_path / 'record_0.json').read_text())
+    assert record['iter'] == 4
+    checkpoint = torch.load(tmp_path / 'epoch_2.pth', weights_only=True)
+    assert all(torch.isfinite(value).all() for value in checkpoint['state_dict'].values() if value.is_floating_point())
 
 
 @pytest.fixture

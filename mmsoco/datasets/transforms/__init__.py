@@ -1,9 +1,10 @@
-from mmsoco.datasets.transforms.boxes import BoxJitter, HorizontalFlip
+from mmsoco.datasets.transforms.boxes import BoxCutout, BoxJitter, HorizontalFlip
 from mmsoco.datasets.transforms.formatting import LoadPicture, PackViews
 from mmsoco.datasets.transforms.photometric import ColorJitter, GaussianBlur, Grayscale, Solarize
 from mmsoco.datasets.transforms.views import MultiViewProposalPipeline
 
 __all__ = [
+    'BoxCutout',
     'BoxJitter',
     'ColorJitter',
     'GaussianBlur',

@@ -15,20 +15,31 @@ def clip_boxes(boxes: np.ndarray, width: float, height: float) -> np.ndarray:
 class BoxJitter(BaseTransform):
     """Move and scale each box a little (paper, section 3.2, "Box Jitter").
 
-    With probability ``prob``, for each box on its own: the centre moves by
+    With probability ``prob``, for each box on its own: the anchor moves by
     r1 w, r2 h and the sides become w (1 + r3), h (1 + r4), each r drawn from
     U(-ratio, ratio). The boxes are then cut to the view.
 
     Args:
         prob: Probability for each box (paper: 0.5).
         ratio: Largest relative change (paper: 0.1).
+        anchor: What moves and stays while the sides change: the ``center``
+            (paper) or the ``corner`` x1, y1 (released code).
+
+    Raises:
+        ValueError: Another anchor is given.
 
     Keys: ``boxes``, a dict of (N, 4) float32 xyxy in pixels of ``img``; ``rng``.
     """
 
-    def __init__(self, prob: float = 0.5, ratio: float = 0.1):
+    ANCHORS = {'corner': 0.0, 'center': 0.5}
+
+    def __init__(self, prob: float = 0.5, ratio: float = 0.1, anchor: str = 'center'):
+        if anchor not in self.ANCHORS:
+            raise ValueError(f"anchor '{anchor}' is unknown; choose one of {', '.join(self.ANCHORS)}")
         self.prob = prob
         self.ratio = ratio
+        # Where in the box the anchor is, as a fraction of its sides.
+        self.anchor = self.ANCHORS[anchor]
 
     def transform(self, results: dict) -> dict:
         height, width = results['img'].shape[:2]
@@ -40,9 +51,10 @@ class BoxJitter(BaseTransform):
         sides = boxes[:, 2:] - boxes[:, :2]
         chosen = rng.random((len(boxes), 1)) < self.prob
         shift, scale = np.split(rng.uniform(-self.ratio, self.ratio, (len(boxes), 4)) * chosen, 2, axis=1)
-        centers = (boxes[:, :2] + boxes[:, 2:]) / 2 + shift * sides
-        halves = sides * (1 + scale) / 2
-        jittered = np.concatenate([centers - halves, centers + halves], axis=1)
+        anchors = boxes[:, :2] + (self.anchor + shift) * sides
+        jittered_sides = sides * (1 + scale)
+        low = anchors - self.anchor * jittered_sides
+        jittered = np.concatenate([low, low + jittered_sides], axis=1)
         # Untouched boxes stay what they are to the last bit.
         return np.where(chosen, jittered, boxes).astype(boxes.dtype)
 
@@ -68,4 +80,44 @@ class HorizontalFlip(BaseTransform):
                 mirrored = boxes.copy()
                 mirrored[:, [0, 2]] = width - boxes[:, [2, 0]]
                 results['boxes'][name] = mirrored
+        return results
+
+
+@TRANSFORMS.register_module()
+class BoxCutout(BaseTransform):
+    """Hide a square of each box (released code only).
+
+    With probability ``prob``, for each box on its own: a square is filled whose
+    centre is drawn uniformly from the box, and which is cut to the view.
+
+    Args:
+        prob: Probability for each box (released code: 0.5).
+        area: Range of the square's area, as a fraction of the box's (released
+            code: 0.1 to 0.3).
+        fill: RGB of the square. The default is the mean colour, which
+            normalisation turns into 0, the released code's value.
+
+    Keys: ``img`` (H, W, 3) uint8; ``boxes``, a dict of (N, 4) xyxy; ``rng``.
+    """
+
+    def __init__(
+        self,
+        prob: float = 0.5,
+        area: tuple[float, float] = (0.1, 0.3),
+        fill: tuple[int, int, int] = (124, 116, 104),
+    ):
+        self.prob = prob
+        self.area = area
+        self.fill = fill
+
+    def transform(self, results: dict) -> dict:
+        rng = results['rng']
+        results['img'] = results['img'].copy()
+        height, width = results['img'].shape[:2]
+        for box in np.concatenate([*results['boxes'].values()]):
+            if rng.random() < self.prob:
+                side = np.sqrt((box[2:] - box[:2]).prod() * rng.uniform(*self.area))
+                corner = rng.uniform(box[:2], box[2:]) - side / 2
+                x1, y1, x2, y2 = clip_boxes(np.rint([*corner, *corner + side]), width, height).astype(int)
+                results['img'][y1:y2, x1:x2] = self.fill
         return results

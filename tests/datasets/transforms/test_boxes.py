@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mmsoco.datasets.transforms import BoxJitter, HorizontalFlip
+from mmsoco.datasets.transforms import BoxCutout, BoxJitter, HorizontalFlip
 from mmsoco.datasets.transforms.boxes import clip_boxes
 from mmsoco.registry import TRANSFORMS
 
@@ -159,3 +159,62 @@ def test_flip_follows_its_probability():
 @pytest.mark.parametrize('kind', [BoxJitter, HorizontalFlip])
 def test_the_registry_knows_the_name(kind):
     assert isinstance(TRANSFORMS.build(dict(type=f'mmsoco.{kind.__name__}', prob=0.25)), kind)
+
+
+def test_jitter_of_the_corner_is_the_released_codes():
+    """x1 moves by r1 w, the width becomes w (1 + r3): the centre's shift depends on both."""
+    boxes = inner_boxes()
+    after = jitter(boxes, prob=1.0, ratio=0.1, anchor='corner').astype(float)
+    sides = boxes[:, 2:] - boxes[:, :2]
+    shift = (after[:, :2] - boxes[:, :2]) / sides
+    scale = (after[:, 2:] - after[:, :2]) / sides - 1
+    for change in (shift, scale):
+        assert np.abs(change).max() == pytest.approx(0.1, abs=1e-3)
+        assert change.std() == pytest.approx(0.1 / np.sqrt(3), rel=0.02)
+    assert abs(np.corrcoef(shift[:, 0], scale[:, 0])[0, 1]) < 0.03
+    # Around the centre, the same draws would move the corner less or more with the width.
+    centered = jitter(boxes, prob=1.0, ratio=0.1).astype(float)
+    corner = (centered[:, :2] - boxes[:, :2]) / sides
+    assert np.abs(corner).max() > 0.13
+
+
+def test_unknown_anchor():
+    with pytest.raises(ValueError, match="anchor 'edge' is unknown; choose one of corner, center"):
+        BoxJitter(anchor='edge')
+
+
+def cutout(seed, boxes, **arguments):
+    img = np.full((200, 300, 3), 7, np.uint8)
+    boxes = np.array(boxes, np.float32)
+    results = BoxCutout(**arguments)(dict(img=img, boxes={'draw': boxes}, rng=np.random.default_rng(seed)))
+    assert (img == 7).all(), 'the picture given should stay as it was'
+    return (results['img'] != 7).all(axis=2), results
+
+
+def test_cutout_hides_squares_of_the_areas_asked_for_with_their_centre_in_the_box():
+    box = [100, 60, 200, 140]
+    shares = []
+    for seed in range(300):
+        hidden, results = cutout(seed, [box], prob=1.0)
+        ys, xs = np.nonzero(hidden)
+        width, height = np.ptp(xs) + 1, np.ptp(ys) + 1
+        assert hidden.sum() == width * height and abs(width - height) <= 1
+        shares.append(hidden.sum() / (100 * 80))
+        assert 99 <= xs.mean() <= 201 and 59 <= ys.mean() <= 141
+        assert (results['img'][hidden] == (124, 116, 104)).all()
+    assert 0.095 < min(shares) < 0.12 and 0.28 < max(shares) < 0.315
+
+
+def test_cutout_is_thrown_for_each_box_and_cut_to_the_view():
+    far = [[0, 0, 40, 40], [250, 150, 300, 200]]
+    hits = [[cutout(seed, far, prob=0.5)[0][y, x].any() for y, x in AREAS] for seed in range(400)]
+    first, second = np.mean(hits, axis=0)
+    assert first == pytest.approx(0.5, abs=0.1) and second == pytest.approx(0.5, abs=0.1)
+    assert abs(np.corrcoef(np.array(hits, float).T)[0, 1]) < 0.15
+
+
+AREAS = ((slice(0, 100), slice(0, 100)), (slice(100, 200), slice(200, 300)))
+
+
+def test_cutout_with_probability_0_changes_nothing():
+    assert not cutout(0, [[0, 0, 40, 40]], prob=0.0)[0].any()
