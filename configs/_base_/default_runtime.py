@@ -21,6 +21,7 @@ custom_hooks = [
     dict(type='TargetUpdateHook', base_momentum=0.99),  # paper, section 4.1
     dict(type='WarmupCosineLRHook', warmup_epochs=10),
     dict(type='MatchedBoxesHook', interval=1000),
+    dict(type='HealthHook', interval=50),
 ]
 log_processor = dict(by_epoch=False, window_size=50)
 visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')])

@@ -36,6 +36,7 @@ custom_hooks = [
     dict(type='TargetUpdateHook', base_momentum=0.97),
     dict(type='WarmupCosineLRHook', warmup_epochs=5),
     dict(type='MatchedBoxesHook', interval=100),
+    dict(type='HealthHook', interval=50),
 ]
 default_hooks = dict(
     logger=dict(interval=10),

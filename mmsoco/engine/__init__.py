@@ -1,6 +1,14 @@
 from mmsoco.engine import hooks
 from mmsoco.engine.lars import LARS, LARSConstructor
 from mmsoco.engine.loops import PretrainLoop
-from mmsoco.engine.optim_wrappers import CPUAmpOptimWrapper
+from mmsoco.engine.optim_wrappers import CPUAmpOptimWrapper, FiniteAmpOptimWrapper, FiniteOptimWrapper
 
-__all__ = ['LARS', 'CPUAmpOptimWrapper', 'LARSConstructor', 'PretrainLoop', 'hooks']
+__all__ = [
+    'LARS',
+    'CPUAmpOptimWrapper',
+    'FiniteAmpOptimWrapper',
+    'FiniteOptimWrapper',
+    'LARSConstructor',
+    'PretrainLoop',
+    'hooks',
+]

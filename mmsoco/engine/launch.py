@@ -67,15 +67,20 @@ def set_amp(cfg: Config, amp: bool | None) -> list[str]:
         What was chosen, to be logged.
     """
     cuda = torch.cuda.is_available()
+    pretraining = 'total_batch_size' in cfg
     if amp is None:
-        if not (cuda and 'total_batch_size' in cfg):
+        if not (cuda and pretraining):
             return []
-    elif not amp:
-        cfg.optim_wrapper.type = 'OptimWrapper'
+        amp = True
+    if not amp:
+        cfg.optim_wrapper.type = 'mmsoco.FiniteOptimWrapper' if pretraining else 'OptimWrapper'
         for option in ('loss_scale', 'dtype', 'use_fsdp'):
             cfg.optim_wrapper.pop(option, None)
         return ['full precision']
-    cfg.optim_wrapper.type = 'AmpOptimWrapper' if cuda else 'mmsoco.CPUAmpOptimWrapper'
+    if cuda:
+        cfg.optim_wrapper.type = 'mmsoco.FiniteAmpOptimWrapper' if pretraining else 'AmpOptimWrapper'
+    else:
+        cfg.optim_wrapper.type = 'mmsoco.CPUAmpOptimWrapper'
     return ['mixed precision: ' + ('float16 with loss scaling' if cuda else 'bfloat16')]
 
 

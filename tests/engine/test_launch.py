@@ -22,7 +22,7 @@ def test_without_cuda_the_switches_for_gpus_go_and_it_is_said(recipe):
     notes = prepare_processes(cfg, 'none')
     assert 'sync_bn' not in cfg
     assert notes == ['no CUDA: BN is not synchronised over processes']
-    assert set_amp(cfg, None) == [] and cfg.optim_wrapper.type == 'OptimWrapper'
+    assert set_amp(cfg, None) == [] and cfg.optim_wrapper.type == 'FiniteOptimWrapper'
 
 
 @pytest.mark.parametrize('amp', [None, True])
@@ -30,8 +30,8 @@ def test_with_cuda_pretraining_is_in_mixed_precision(recipe, monkeypatch, amp):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     cfg = Config.fromfile(recipe)
     assert set_amp(cfg, amp) == ['mixed precision: float16 with loss scaling']
-    assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
-    assert set_amp(cfg, False) == ['full precision'] and cfg.optim_wrapper.type == 'OptimWrapper'
+    assert cfg.optim_wrapper.type == 'mmsoco.FiniteAmpOptimWrapper'
+    assert set_amp(cfg, False) == ['full precision'] and cfg.optim_wrapper.type == 'mmsoco.FiniteOptimWrapper'
     assert prepare_processes(cfg, 'none') == [] and cfg.sync_bn == 'torch'
 
 

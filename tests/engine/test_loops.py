@@ -85,7 +85,7 @@ def test_log_has_every_interval_also_under_accumulation(run):
     (scalars,) = work.glob('*/vis_data/scalars.json')
     entries = [json.loads(line) for line in scalars.read_text().splitlines()]
     assert [entry['step'] for entry in entries] == [3]
-    assert {'loss', 'loss_v1_v2', 'loss_v1_v3', 'target_std', 'distinct_boxes', 'lr'} <= set(entries[0])
+    assert {'loss', 'loss_v1_v2', 'loss_v1_v3', 'target_std', 'distinct_boxes', 'lr', 'grad_norm'} <= set(entries[0])
     assert entries[0]['loss'] == pytest.approx(entries[0]['loss_v1_v2'] + entries[0]['loss_v1_v3'], abs=1e-5)
 
 

@@ -67,3 +67,22 @@ class RecordHook(Hook):
             random_state=digest([torch.get_rng_state()]),
         )
         Path(runner.work_dir, f'record_{get_rank()}.json').write_text(json.dumps(record))
+
+
+@HOOKS.register_module()
+class PoisonHook(Hook):
+    """From the second step on, a gradient of the online network holds a NaN."""
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == 1:
+            weight = unwrapped(runner).predictor.fc1.bias
+            weight.register_hook(lambda grad: torch.full_like(grad, float('nan')))
+
+
+@HOOKS.register_module()
+class CollapseHook(Hook):
+    """The target network gives the same embedding for every box."""
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        with torch.no_grad():
+            unwrapped(runner).target.projector.fc1.weight.zero_()

@@ -1,4 +1,5 @@
 from mmsoco.engine.hooks.checkpoint import CheckpointHook
+from mmsoco.engine.hooks.health import HealthHook, TrainingDiverged
 from mmsoco.engine.hooks.matched_boxes import MatchedBoxesHook
 from mmsoco.engine.hooks.precise_bn import PreciseBNHook
 from mmsoco.engine.hooks.schedule import WarmupCosineLRHook
@@ -7,9 +8,11 @@ from mmsoco.engine.hooks.transfer import TransferHook
 
 __all__ = [
     'CheckpointHook',
+    'HealthHook',
     'MatchedBoxesHook',
     'PreciseBNHook',
     'TargetUpdateHook',
+    'TrainingDiverged',
     'TransferHook',
     'WarmupCosineLRHook',
 ]
