@@ -63,25 +63,28 @@ def prepare_processes(cfg: Config, launcher: str) -> list[str]:
 def set_amp(cfg: Config, amp: bool | None) -> list[str]:
     """Choose the precision: mixed when asked for or, for pretraining on CUDA, by default.
 
+    Args:
+        cfg: Config of a training; changed in place.
+        amp: True and False as ``--amp`` and ``--no-amp``; None leaves it to the
+            default, and mmdet's configs as they are.
+
     Returns:
         What was chosen, to be logged.
     """
     cuda = torch.cuda.is_available()
     pretraining = 'total_batch_size' in cfg
-    if amp is None:
-        if not (cuda and pretraining):
-            return []
-        amp = True
-    if not amp:
+    if amp is False:
         cfg.optim_wrapper.type = 'mmsoco.FiniteOptimWrapper' if pretraining else 'OptimWrapper'
         for option in ('loss_scale', 'dtype', 'use_fsdp'):
             cfg.optim_wrapper.pop(option, None)
         return ['full precision']
-    if cuda:
-        cfg.optim_wrapper.type = 'mmsoco.FiniteAmpOptimWrapper' if pretraining else 'AmpOptimWrapper'
-    else:
+    if amp is None and not (cuda and pretraining):
+        return []
+    if not cuda:
         cfg.optim_wrapper.type = 'mmsoco.CPUAmpOptimWrapper'
-    return ['mixed precision: ' + ('float16 with loss scaling' if cuda else 'bfloat16')]
+        return ['mixed precision: bfloat16']
+    cfg.optim_wrapper.type = 'mmsoco.FiniteAmpOptimWrapper' if pretraining else 'AmpOptimWrapper'
+    return ['mixed precision: float16 with loss scaling']
 
 
 def build_runner(cfg: Config, notes: list[str]) -> Runner:

@@ -42,11 +42,9 @@ class TargetNetwork(nn.Module):
     def copy_from(self, modules: dict[str, nn.Module]) -> None:
         """Become equal to the modules, buffers included."""
         for name, module in modules.items():
-            for mine, theirs in zip(self._tensors(name), module.state_dict().values(), strict=True):
-                mine.copy_(theirs)
-
-    def _tensors(self, name: str):
-        return getattr(self, name).state_dict().values()
+            mine = getattr(self, name).state_dict()
+            for key, theirs in module.state_dict().items():
+                mine[key].copy_(theirs)
 
     @torch.no_grad()
     def update(self, modules: dict[str, nn.Module], momentum: float) -> None:

@@ -25,7 +25,7 @@ class Step:
     """A step: what it is, how long it takes, its commands, and what it leaves when it is done."""
 
     title: str
-    minutes: str
+    duration: str
     commands: tuple[str, ...]
     result: Path
 
@@ -87,12 +87,12 @@ def run(folder: str | os.PathLike, say: Callable[[str], None] = print) -> None:
     times_file = folder / 'times.json'
     times = json.loads(times_file.read_text()) if times_file.exists() else {}
     steps = plan(folder)
-    say(f'quickstart: {len(steps) + 1} steps, about 11 minutes on 2 cores; results go to {folder}')
+    say(f'quickstart: {len(steps) + 1} steps, about 10 minutes on 2 cores; results go to {folder}')
     for number, step in enumerate(steps, 1):
         if step.result.exists():
             say(f'[{number}/{len(steps) + 1}] {step.title}: done already')
             continue
-        say(f'[{number}/{len(steps) + 1}] {step.title} ({step.minutes})')
+        say(f'[{number}/{len(steps) + 1}] {step.title} ({step.duration})')
         start = time.monotonic()
         for command in step.commands:
             say(f'    python {command}')

@@ -1,7 +1,7 @@
-import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
+from textures import textured
 from torchvision.transforms import functional
 
 from mmsoco.datasets.transforms import ColorJitter, GaussianBlur, Grayscale, Solarize
@@ -17,17 +17,7 @@ from mmsoco.registry import TRANSFORMS
 BOUND = 2
 
 
-def textured(height=150, width=200):
-    """A colourful picture with detail at every scale and few clipped values."""
-    rng = np.random.default_rng(0)
-    picture = np.full((height, width, 3), 128, np.float32)
-    for cells, strength in ((4, 110), (16, 50), (64, 30)):
-        noise = rng.random((cells, cells, 3), dtype=np.float32) - 0.5
-        picture += strength * cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.clip(picture + rng.normal(0, 12, picture.shape), 0, 255).astype(np.uint8)
-
-
-PICTURE = textured()
+PICTURE = textured(150, 200)
 
 
 def apply(transform, picture=PICTURE, seed=0):

@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from textures import textured
 
 from mmsoco.datasets.transforms import MultiViewProposalPipeline, views
 from mmsoco.datasets.transforms.views import Region, map_boxes, random_crop, resample
@@ -42,15 +43,6 @@ def paint(rectangles, width=WIDTH, height=HEIGHT):
     for color, (x1, y1, x2, y2) in zip(COLORS, rectangles, strict=False):
         picture[y1:y2, x1:x2] = color
     return picture
-
-
-def textured(width=400, height=300):
-    rng = np.random.default_rng(0)
-    picture = np.full((height, width, 3), 128, np.float32)
-    for cells, strength in ((4, 110), (16, 50), (64, 30)):
-        noise = rng.random((cells, cells, 3), dtype=np.float32) - 0.5
-        picture += strength * cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.clip(picture + rng.normal(0, 12, picture.shape), 0, 255).astype(np.uint8)
 
 
 def test_boxes_surround_the_painted_rectangle_in_every_view():
@@ -365,7 +357,7 @@ def difference(a, b):
 
 @pytest.mark.parametrize('size', [224, 112])
 def test_resampling_is_pillows_bilinear(size):
-    picture = textured()
+    picture = textured(300, 400)
     reference = Image.fromarray(picture).resize((size, size), Image.Resampling.BILINEAR)
     view = resample(picture, Region(0, 0, 400, 300), size)
     assert view.shape == (size, size, 3) and view.dtype == np.uint8
@@ -376,7 +368,7 @@ def test_resampling_is_pillows_bilinear(size):
 
 def test_every_view_is_resampled_once_from_the_decoded_picture(monkeypatch):
     regions = record_crops(monkeypatch)
-    picture = textured()
+    picture = textured(300, 400)
     results = run(soco(), picture, [(0, 0, 400, 300)] * 4, seed=1)
     crops = dict(v1=(0, 0, 400, 300), v2=regions[-1], v3=regions[-1])
     for name, view in results['views'].items():
