@@ -1,11 +1,12 @@
 from mmsoco.models.data_preprocessor import SoCoDataPreprocessor
 from mmsoco.models.heads import BYOLHead
 from mmsoco.models.necks import BYOLNeck
-from mmsoco.models.roi_extractors import ScaleAwareRoIExtractor, assign_levels
+from mmsoco.models.roi_extractors import AllLevelsRoIExtractor, ScaleAwareRoIExtractor, assign_levels
 from mmsoco.models.roi_heads import Identity, ProposalRoIHead
 from mmsoco.models.soco import SoCoAlgorithm
 
 __all__ = [
+    'AllLevelsRoIExtractor',
     'BYOLHead',
     'BYOLNeck',
     'Identity',

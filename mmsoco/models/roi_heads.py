@@ -18,7 +18,8 @@ class ProposalRoIHead(BaseModule):
     The parts bear the names they have in mmdet's RoI heads, so their weights
     load there as they are. Give ``bbox_head`` for detectors with an FPN (mmdet's
     own head, without predictors), ``shared_head`` for C4 ones (mmdet's ResLayer;
-    its output is averaged over the box).
+    its output is averaged over the box), or neither, for the paper's ablation
+    without a head (table 4): the pooled features are averaged over the box.
 
     Args:
         bbox_roi_extractor: Config of the extractor.
@@ -27,17 +28,17 @@ class ProposalRoIHead(BaseModule):
         shared_head: Config of the layer that C4 detectors share between tasks.
 
     Raises:
-        ValueError: Not exactly one of the two heads is given.
+        ValueError: Both heads are given.
     """
 
     def __init__(self, bbox_roi_extractor: dict, bbox_head: dict | None = None, shared_head: dict | None = None):
         super().__init__()
-        if (bbox_head is None) == (shared_head is None):
+        if bbox_head is not None and shared_head is not None:
             raise ValueError('give either bbox_head (FPN) or shared_head (C4)')
         self.bbox_roi_extractor = MODELS.build(bbox_roi_extractor)
         if shared_head is not None:
             self.shared_head = MODELS.build(shared_head)
-        else:
+        elif bbox_head is not None:
             self.bbox_head = MODELS.build(bbox_head)
 
     def forward(self, feats: tuple[Tensor, ...], boxes: Tensor, view_size: tuple[int, int]) -> Tensor:
@@ -49,10 +50,12 @@ class ProposalRoIHead(BaseModule):
             view_size: Height and width of the view.
 
         Returns:
-            (B * K, D), image by image.
+            (rows, D), one row for each that the extractor gives, in its order.
         """
         pooled = self.bbox_roi_extractor(feats, boxes, view_size)
+        if hasattr(self, 'bbox_head'):
+            features, _ = self.bbox_head(pooled)
+            return features
         if hasattr(self, 'shared_head'):
-            return self.shared_head(pooled).mean(dim=(2, 3))
-        features, _ = self.bbox_head(pooled)
-        return features
+            pooled = self.shared_head(pooled)
+        return pooled.mean(dim=(2, 3))

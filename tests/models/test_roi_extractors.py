@@ -3,7 +3,7 @@ import pytest
 import torch
 from torchvision.ops import roi_align
 
-from mmsoco.models import ScaleAwareRoIExtractor, assign_levels
+from mmsoco.models import AllLevelsRoIExtractor, ScaleAwareRoIExtractor, assign_levels
 
 SIZES = (48, 96, 192)
 
@@ -118,3 +118,11 @@ def test_integer_levels_change_a_few_boxes_and_no_pooling():
     boxes = torch.cat([corners, corners + sides], dim=2)
     changed = exact(feats, boxes, (224, 224)).round() != released(feats, boxes, (224, 224)).round()
     assert 0.002 < changed.flatten(1).any(dim=1).float().mean() < 0.03
+
+
+def test_all_levels_gives_a_row_for_each_level_of_each_box():
+    feats = pyramid()
+    rows = AllLevelsRoIExtractor()(feats, BOXES, (112, 112)).unflatten(0, (2, 3, 4))
+    for level, feat in enumerate(feats):
+        alone = ScaleAwareRoIExtractor(max_sizes=())((feat,), BOXES, (112, 112)).unflatten(0, (2, 3))
+        torch.testing.assert_close(rows[:, :, level], alone)

@@ -59,7 +59,16 @@ def test_shared_head_is_averaged_over_the_box():
     torch.testing.assert_close(out, maps.mean(dim=(2, 3)))
 
 
-@pytest.mark.parametrize('heads', [{}, dict(bbox_head=bbox_head(), shared_head=dict())])
-def test_exactly_one_head(heads):
+def test_without_a_head_the_pooled_features_are_averaged():
+    head = ProposalRoIHead(EXTRACTOR)
+    assert not head.state_dict()
+    feats = (torch.randn(1, 3, 4, 4),)
+    whole = torch.tensor([[[0.0, 0.0, 64.0, 64.0]]])
+    out = head((feats[0].repeat_interleave(7, 2).repeat_interleave(7, 3),), whole, (64, 64))
+    # The whole view as the box: global average pooling.
+    torch.testing.assert_close(out, feats[0].mean(dim=(2, 3)))
+
+
+def test_not_both_heads():
     with pytest.raises(ValueError, match='either bbox_head'):
-        ProposalRoIHead(EXTRACTOR, **heads)
+        ProposalRoIHead(EXTRACTOR, bbox_head(), shared_head=dict())

@@ -5,7 +5,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
 from mmsoco.errors import UserError
-from mmsoco.models.roi_extractors import assign_levels
+from mmsoco.models.roi_extractors import ScaleAwareRoIExtractor
 from mmsoco.registry import HOOKS
 
 
@@ -41,8 +41,9 @@ class HealthHook(Hook):
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        if self.every_n_train_iters(runner, self.interval):
-            self._report_levels(runner, data_batch['boxes'], model.roi_head.bbox_roi_extractor.max_sizes)
+        extractor = model.roi_head.bbox_roi_extractor
+        if self.every_n_train_iters(runner, self.interval) and isinstance(extractor, ScaleAwareRoIExtractor):
+            self._report_levels(runner, data_batch['boxes'], extractor)
         self._watch_spread(runner, outputs['target_std'], model.projector.fc1.out_features)
         skipped = getattr(runner.optim_wrapper, 'skipped', 0)
         if skipped:
@@ -64,12 +65,12 @@ class HealthHook(Hook):
                 'and look at matched_boxes'
             )
 
-    def _report_levels(self, runner, boxes: dict, max_sizes: tuple[float, ...]) -> None:
+    def _report_levels(self, runner, boxes: dict, extractor: ScaleAwareRoIExtractor) -> None:
         shares = {}
         for views in boxes.values():
             for name, view_boxes in views.items():
-                levels = assign_levels(view_boxes.flatten(0, 1), max_sizes)
-                counts = torch.bincount(levels, minlength=len(max_sizes) + 1) / levels.numel()
+                levels = extractor.levels(view_boxes).flatten()
+                counts = torch.bincount(levels, minlength=len(extractor.max_sizes) + 1) / levels.numel()
                 shares[name] = counts.tolist()
         runner.visualizer.add_scalars(
             {f'boxes/{name}_level{level}': share for name, row in shares.items() for level, share in enumerate(row)},

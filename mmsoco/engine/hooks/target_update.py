@@ -22,6 +22,11 @@ class TargetUpdateHook(Hook):
     def __init__(self, base_momentum: float = 0.99):
         self.base_momentum = base_momentum
 
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        if 'released' in checkpoint:
+            # The released code counts epochs only; steps follow from the data at hand.
+            checkpoint['meta']['iter'] = runner.train_loop.steps(checkpoint['meta']['epoch'])
+
     def before_train(self, runner) -> None:
         if runner.iter == 0:
             self._model(runner).reset_target()

@@ -1,0 +1,31 @@
+#!/usr/bin/env python
+"""Convert a checkpoint of the released SoCo code to mmsoco's, or back.
+
+python tools/model_converters/soco_official.py SoCo_FPN_100ep.pth soco_r50fpn_100e.pth
+"""
+
+import argparse
+
+from mmsoco.checkpoints.official import convert
+from mmsoco.errors import command
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Weights of both networks, momenta and the epoch go along: train.py --resume OUT goes on, '
+        'extract_backbone.py takes the detector out. A file that holds code is refused.'
+    )
+    parser.add_argument('checkpoint', metavar='IN')
+    parser.add_argument('out', metavar='OUT', help='file to write, ending in .pth')
+    parser.add_argument('--reverse', action='store_true', help="from mmsoco's to the released code's")
+    return parser.parse_args()
+
+
+@command
+def main() -> None:
+    args = parse_args()
+    print(f'{convert(args.checkpoint, args.out, args.reverse)}\nwritten to {args.out}')
+
+
+if __name__ == '__main__':
+    main()
