@@ -72,9 +72,7 @@ def parameter_order(state_dict: Mapping[str, Tensor]) -> tuple[list[str], list[s
     """
     parts = ('backbone.', 'neck.', 'roi_head.', 'projector.', 'predictor.')
     statistics = ('running_mean', 'running_var', 'num_batches_tracked')
-    names = [
-        name for part in parts for name in state_dict if name.startswith(part) and not name.endswith(statistics)
-    ]
+    names = [name for part in parts for name in state_dict if name.startswith(part) and not name.endswith(statistics)]
     return [n for n in names if state_dict[n].ndim <= 1], [n for n in names if state_dict[n].ndim > 1]
 
 

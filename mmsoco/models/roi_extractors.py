@@ -62,16 +62,17 @@ class RoIExtractor(BaseModule):
             view_size: Height and width of the view.
 
         Returns:
-            (B * K, C, output_size, output_size) float32, image by image.
+            (B * K, C, output_size, output_size), float32 or better, image by image.
         """
         batch, num = boxes.shape[:2]
         images = torch.arange(batch, device=boxes.device, dtype=boxes.dtype).repeat_interleave(num)
         x, y = feat.shape[-1] / view_size[1], feat.shape[-2] / view_size[0]
         x1, y1, x2, y2 = boxes.flatten(0, 1).unbind(1)
-        rois = torch.stack([images, x1 * x, y1 * y, x2 * x, y2 * y], dim=1)
-        # Float32 also under autocast: half the precision would move the samples.
+        # At least float32, also under autocast: half the precision would move the samples.
+        feat = feat.to(torch.promote_types(feat.dtype, torch.float32))
+        rois = torch.stack([images, x1 * x, y1 * y, x2 * x, y2 * y], dim=1).to(feat.dtype)
         with torch.autocast(feat.device.type, enabled=False):
-            return roi_align(feat.float(), rois, self.output_size, sampling_ratio=self.sampling_ratio, aligned=True)
+            return roi_align(feat, rois, self.output_size, sampling_ratio=self.sampling_ratio, aligned=True)
 
 
 @MODELS.register_module()

@@ -1,0 +1,117 @@
+"""The loss and its gradient equal those of the released model, as the slow reference computes them.
+
+The reference takes the weights that the converter writes, so names are checked, too. All in double precision: through
+fifty layers with ReLU, single precision alone moves a gradient by 2 %.
+"""
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from released_model import ReleasedC4, ReleasedFPN
+from torch import nn
+
+from mmsoco.checkpoints.official import from_official, to_official
+from mmsoco.registry import MODELS
+
+SIZES = {'v1': 224, 'v2': 224, 'v3': 112, 'v4': 192}
+# Draw -> the views that it gives boxes to, as the pipeline of each config makes them.
+DRAWS = {
+    'soco_r50fpn_8xb256_400e_in1k': {'image+v2': ['v1', 'v2', 'v3']},
+    'soco_r50fpn_8xb256_400e_in1k_official': {'image+v2': ['v1', 'v2'], 'image+v3': ['v1', 'v3']},
+    'soco-star_r50fpn_8xb256_400e_in1k': {'image+v2': ['v1', 'v2', 'v3'], 'image+v4': ['v1', 'v4']},
+    'soco_r50c4_8xb256_400e_in1k': {'image+v2': ['v1', 'v2']},
+}
+B, K = 2, 4
+
+
+def random_boxes(generator, view_size):
+    """Boxes from a seventh of the view to all of it, so that every level has some."""
+    sides = (
+        view_size
+        * torch.tensor([0.16, 0.35, 0.65, 0.92])[:, None]
+        * (1 + 0.08 * torch.rand(B, K, 2, generator=generator))
+    )
+    corner = (view_size - sides) * torch.rand(B, K, 2, generator=generator)
+    return torch.cat([corner, corner + sides], dim=2)
+
+
+SLOW = ('soco_r50fpn_8xb256_400e_in1k_official', 'soco-star_r50fpn_8xb256_400e_in1k')
+
+
+@pytest.fixture(params=[pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in DRAWS])
+def case(request, root):
+    """A config's model with weights as after some training, and a batch for it."""
+    torch.manual_seed(0)
+    cfg = Config.fromfile(root / f'configs/soco/{request.param}.py')
+    with DefaultScope.overwrite_default_scope('mmsoco'):
+        model = MODELS.build(cfg.model)
+    model.init_weights()
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            if p.ndim == 1 and name.endswith('weight'):
+                p.uniform_(0.5, 1.5)  # mmdet begins with zeros in each block's last norm
+            if name.startswith('target.'):
+                p.add_(0.3 * p.std() * torch.randn_like(p) if p.numel() > 1 else 0)
+    generator = torch.Generator().manual_seed(1)
+    draws = DRAWS[request.param]
+    names = sorted({name for views in draws.values() for name in views})
+    inputs = {name: torch.randn(B, 3, SIZES[name], SIZES[name], generator=generator) for name in names}
+    boxes = {draw: {name: random_boxes(generator, SIZES[name]) for name in views} for draw, views in draws.items()}
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
+        norm.momentum = None  # statistics of the batch itself: embeddings are spread then
+    with torch.no_grad():
+        model(inputs, boxes)
+    inputs = {name: view.double() for name, view in inputs.items()}
+    boxes = {draw: {name: rows.double() for name, rows in views.items()} for draw, views in boxes.items()}
+    return cfg, model.eval().double(), inputs, boxes
+
+
+def reference_of(cfg, model):
+    """The released model with the same weights, and the batch's draws under its pairs."""
+    reference = (ReleasedFPN if hasattr(model, 'neck') else ReleasedC4)(model.pairs).double()
+    official = to_official({'state_dict': model.state_dict()}, 'the model')
+    weights = {name.removeprefix('module.'): tensor for name, tensor in official['model'].items()}
+    reference.load_state_dict(weights, strict=True)
+    return reference.eval()
+
+
+def released_batch(model, boxes, identities):
+    """Boxes by (pair, view), the second view's rows in another order, as identity alone says."""
+    order = torch.tensor([2, 0, 3, 1])
+    their_boxes, their_identities = {}, {}
+    for pair in model.pairs:
+        views = next(views for views in boxes.values() if set(pair) <= set(views))
+        for name, rows in zip(pair, (torch.arange(K), order), strict=True):
+            their_boxes[pair, name] = views[name][:, rows]
+            their_identities[pair, name] = identities[name][:, rows] if name in identities else rows.expand(B, K)
+    return their_boxes, their_identities
+
+
+def test_loss_and_gradient(case):
+    cfg, model, inputs, boxes = case
+    reference = reference_of(cfg, model)
+    integer = cfg.model.roi_head.bbox_roi_extractor.get('integer_levels', False)
+
+    losses = model(inputs, boxes)
+    loss = sum(losses[f'loss_{a}_{b}'] for a, b in model.pairs)
+    loss.backward()
+    their_loss = reference.loss(inputs, *released_batch(model, boxes, {}), integer)
+    their_loss.backward()
+    assert loss.item() == pytest.approx(their_loss.item(), rel=1e-5)
+
+    # The comparison sees a wrong match: two proposals exchanged in one view.
+    exchanged = {model.pairs[0][0]: torch.tensor([1, 0, 2, 3]).expand(B, K)}
+    with torch.no_grad():
+        wrong = reference.loss(inputs, *released_batch(model, boxes, exchanged), integer)
+    assert abs(wrong.item() - loss.item()) > 0.01 * abs(loss.item())
+
+    gradients = {name: p.grad if p.requires_grad else torch.zeros(()) for name, p in reference.named_parameters()}
+    theirs = from_official({'model': gradients}, 'the reference')['state_dict']
+    ours = {name: p.grad for name, p in model.named_parameters() if p.requires_grad}
+    assert set(ours) == {name for name in theirs if not name.startswith('target.')}
+    errors = {name: ((ours[name] - theirs[name]).norm() / theirs[name].norm()).item() for name in ours}
+    worst = max(errors, key=errors.get)
+    assert errors[worst] < 1e-5, f'{worst} differs by {errors[worst]:.1e}'
+    assert all(theirs[name].any() for name in ours)
