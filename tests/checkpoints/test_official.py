@@ -223,5 +223,5 @@ def test_a_truncated_file(small, tmp_path):
     (tmp_path / 'cut.pth').write_bytes((tmp_path / 'whole.pth').read_bytes()[:-1000])
     with pytest.raises(UserError, match=r'cut.pth is no checkpoint'):
         convert(tmp_path / 'cut.pth', tmp_path / 'out.pth')
-    with pytest.raises(UserError, match='should end in .pth'):
+    with pytest.raises(UserError, match=r'should end in \.pth'):
         convert(tmp_path / 'whole.pth', tmp_path / 'out.pkl')
