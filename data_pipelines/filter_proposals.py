@@ -8,6 +8,7 @@ import argparse
 
 from mmsoco.errors import command
 from mmsoco.proposals.filters import ProposalFilter, filter_folder
+from mmsoco.proposals.lists import read_list
 
 
 def parse_args() -> argparse.Namespace:
@@ -15,7 +16,7 @@ def parse_args() -> argparse.Namespace:
         description="Keep the boxes that the paper's rules keep. Where no box passes, the rules are loosened step by "
         'step, down to the whole picture, so that every picture has a box.'
     )
-    parser.add_argument('raw', help='folder that data_pipelines/selective_search.py wrote')
+    parser.add_argument('raw', help='folder that data_pipelines/selective_search.py or random_proposals.py wrote')
     parser.add_argument('out', help='proposal file, for instance data/proposals.arrow')
     parser.add_argument('--aspect', type=float, default=3.0, help='largest ratio of the sides (default 3)')
     parser.add_argument(
@@ -27,13 +28,15 @@ def parse_args() -> argparse.Namespace:
         help='range of sqrt(box area / picture area) (default 0.3 0.8); lower it where objects are small',
     )
     parser.add_argument('--min-side', type=float, default=32.0, help='smallest side in pixels (default 32)')
+    parser.add_argument('--list', metavar='FILE', help='take only these pictures of those that were searched')
     return parser.parse_args()
 
 
 @command
 def main() -> None:
     args = parse_args()
-    served = filter_folder(args.raw, args.out, ProposalFilter(args.aspect, tuple(args.size), args.min_side))
+    rules = ProposalFilter(args.aspect, tuple(args.size), args.min_side)
+    served = filter_folder(args.raw, args.out, rules, None if args.list is None else read_list(args.list))
     print(f'{args.out}: {sum(served.values())} pictures')
     for stage, count in served.items():
         print(f'  kept by {stage}: {count}')

@@ -6,7 +6,8 @@ import pytest
 from tiny_fixtures import *  # noqa: F403
 
 from mmsoco.proposals.filters import ProposalFilter, filter_folder
-from mmsoco.proposals.selective_search import SearchParameters, search_folder
+from mmsoco.proposals.raw import search_folder
+from mmsoco.proposals.selective_search import SearchParameters
 
 
 def textured_picture(rng, height, width):

@@ -47,7 +47,7 @@ def main(folder):
         print('imported', module.name)
 
     from mmsoco.proposals.filters import ProposalFilter, filter_folder
-    from mmsoco.proposals.selective_search import search_folder
+    from mmsoco.proposals.raw import search_folder
     from mmsoco.proposals.store import ProposalStore
 
     picture = np.full((60, 80, 3), 200, np.uint8)
@@ -77,7 +77,7 @@ def test_proposals_are_made_without_torch_and_openmmlab(tmp_path):
     )
     assert run.returncode == 0, run.stderr
     lines = run.stdout.splitlines()
-    for name in ('filters', 'pictures', 'selective_search', 'store'):
+    for name in ('filters', 'lists', 'pictures', 'random_boxes', 'raw', 'selective_search', 'store'):
         assert f'imported mmsoco.proposals.{name}' in lines
     assert lines[-1] == 'row a.png 80 60 True'
 

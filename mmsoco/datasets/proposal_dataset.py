@@ -68,7 +68,7 @@ class ProposalDataset(Dataset):
     @property
     def metainfo(self) -> dict:
         """Where the proposals came from; goes into checkpoints."""
-        keys = ('root', 'generator', 'filter', 'checksum', 'count')
+        keys = ('root', 'list', 'generator', 'filter', 'checksum', 'count')
         return {key: self.store.header.get(key) for key in keys}
 
     def __len__(self) -> int:

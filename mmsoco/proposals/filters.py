@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from mmsoco.errors import UserError
-from mmsoco.proposals.selective_search import read_raw
+from mmsoco.proposals.lists import PictureList
+from mmsoco.proposals.raw import read_raw
 from mmsoco.proposals.store import ProposalRow, write_proposals
 
 #: In the order in which they are tried; see :func:`filter_boxes`.
@@ -62,27 +63,48 @@ def filter_boxes(boxes: np.ndarray, width: int, height: int, rules: ProposalFilt
     return np.array([[0, 0, width, height]], boxes.dtype), STAGES[-1]
 
 
-def filter_folder(raw: str | os.PathLike, out: str | os.PathLike, rules: ProposalFilter) -> dict[str, int]:
+def filter_folder(
+    raw: str | os.PathLike,
+    out: str | os.PathLike,
+    rules: ProposalFilter,
+    picture_list: PictureList | None = None,
+) -> dict[str, int]:
     """Make the file that training reads from a folder of raw proposals.
 
     Args:
-        raw: What :func:`~mmsoco.proposals.selective_search.search_folder` wrote.
+        raw: What :func:`~mmsoco.proposals.raw.search_folder` wrote.
         out: The proposal file.
+        rules: Which boxes to keep.
+        picture_list: The pictures to take; all by default. So a part of a data
+            set that was searched whole needs no search of its own.
 
     Returns:
         How many pictures each of :data:`STAGES` served.
 
     Raises:
-        UserError: The raw proposals are missing or incomplete.
+        UserError: The raw proposals are missing or incomplete, or lack a
+            picture of the list though the search could read them all.
     """
     header, raw_rows = read_raw(raw)
+    header = {**header, 'kind': 'filtered', 'filter': asdict(rules)}
+    wanted = None
+    if picture_list is not None:
+        header['list'] = picture_list.describe()
+        wanted = set(picture_list.names)
     served = Counter(dict.fromkeys(STAGES, 0))
 
     def rows() -> Iterator[ProposalRow]:
         for row in raw_rows:
+            if wanted is not None and row.file_name not in wanted:
+                continue
             boxes, stage = filter_boxes(row.boxes, row.width, row.height, rules)
             served[stage] += 1
             yield row._replace(boxes=boxes)
+        missing = len(wanted) - served.total() if wanted is not None else 0
+        if missing > header['failures']:
+            raise UserError(
+                f'{raw} lacks {missing} of the {len(wanted)} pictures of the list; was it searched for them?'
+            )
 
-    write_proposals(out, rows(), {**header, 'kind': 'filtered', 'filter': asdict(rules)})
+    write_proposals(out, rows(), header)
     return dict(served)

@@ -3,7 +3,8 @@ import pytest
 
 from mmsoco.errors import UserError
 from mmsoco.proposals.filters import STAGES, ProposalFilter, filter_boxes, filter_folder
-from mmsoco.proposals.selective_search import search_folder
+from mmsoco.proposals.lists import PictureList
+from mmsoco.proposals.raw import search_folder
 from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
 
 ALL_RULES, ASPECT_AND_SIDE, SIDE, WHOLE = STAGES
@@ -132,3 +133,18 @@ def test_incomplete_raw_proposals_are_refused_with_the_counts(pictures, tmp_path
     with pytest.raises(UserError, match='holds 3 of 4 shards'):
         filter_folder(raw, tmp_path / 'out.arrow', ProposalFilter())
     assert not (tmp_path / 'out.arrow').exists()
+
+
+def test_a_list_takes_a_part_of_what_was_searched(pictures, tmp_path):
+    search_folder(pictures, tmp_path / 'raw')
+    chosen = PictureList('two', ['second/6.png', 'first/1.jpg'])
+    served = filter_folder(tmp_path / 'raw', tmp_path / 'part.arrow', ProposalFilter(min_side=8), chosen)
+    store = ProposalStore.open(tmp_path / 'part.arrow')
+    assert sum(served.values()) == 2 and [row.file_name for row in store] == sorted(chosen.names)
+    assert store.header['list'] == chosen.describe()
+    filter_folder(tmp_path / 'raw', tmp_path / 'all.arrow', ProposalFilter(min_side=8))
+    assert ProposalStore.open(tmp_path / 'all.arrow').header['list'] is None
+    with pytest.raises(UserError, match='lacks 1 of the 2 pictures of the list'):
+        other = PictureList('x', ['first/1.jpg', 'gone.jpg'])
+        filter_folder(tmp_path / 'raw', tmp_path / 'none.arrow', ProposalFilter(), other)
+    assert not (tmp_path / 'none.arrow').exists()

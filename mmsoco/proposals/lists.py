@@ -1,0 +1,100 @@
+"""Lists of pictures: text files that say which pictures of a folder make a data set."""
+
+import hashlib
+import os
+import random
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from mmsoco.errors import UserError
+from mmsoco.files import atomic_path
+from mmsoco.proposals.pictures import list_pictures
+
+#: Training pictures of ImageNet-1k.
+IMAGENET = 1_281_167
+#: COCO's folders of table 9, and their pictures together: 118,287 + 123,403.
+COCO_FOLDERS = ('train2017', 'unlabeled2017')
+COCO = 241_690
+
+
+class PictureList(NamedTuple):
+    """Pictures of a folder, in order, by their POSIX paths relative to it.
+
+    Attributes:
+        title: What the list is, as its first line says.
+        names: The pictures.
+    """
+
+    title: str
+    names: list[str]
+
+    def describe(self) -> dict:
+        """What a proposal file says of the list it belongs to."""
+        digest = hashlib.sha256('\n'.join(self.names).encode()).hexdigest()
+        return {'title': self.title, 'pictures': len(self.names), 'sha256': digest}
+
+
+def read_list(path: str | os.PathLike) -> PictureList:
+    """Read a list: one picture a line; empty lines and those that begin with ``#`` are skipped.
+
+    The title is the first line when that is a comment, else the file's name.
+
+    Raises:
+        UserError: There is no such file, it is no text, holds no picture, or
+            one twice.
+    """
+    try:
+        lines = Path(path).read_text().splitlines()
+    except FileNotFoundError:
+        raise UserError(
+            f'{path} does not exist; make a list with data_pipelines/, or write one picture a line'
+        ) from None
+    except UnicodeDecodeError:
+        raise UserError(f'{path} is not a list of pictures: it is not text') from None
+    names = [line.strip() for line in lines if line.strip() and not line.startswith('#')]
+    if not names:
+        raise UserError(f'{path} lists no pictures; write one a line, relative to their folder')
+    if len(set(names)) < len(names):
+        seen = set()
+        twice = next(name for name in names if name in seen or seen.add(name))
+        raise UserError(f'{path} lists {twice} twice; name each picture once')
+    title = lines[0].removeprefix('#').strip() if lines[0].startswith('#') else Path(path).name
+    return PictureList(title, names)
+
+
+def write_list(path: str | os.PathLike, pictures: PictureList) -> None:
+    """Write a list that :func:`read_list` reads, title first."""
+    with atomic_path(path) as temporary:
+        temporary.write_text('\n'.join([f'# {pictures.title}', *pictures.names, '']))
+
+
+def sample(names: Sequence[str], count: int, seed: int) -> list[str]:
+    """Draw ``count`` names without replacement; sorted, so that only the seed decides.
+
+    Raises:
+        UserError: There are fewer.
+    """
+    if count > len(names):
+        raise UserError(f'{count} pictures are asked for, but there are only {len(names)}')
+    return sorted(random.Random(seed).sample(sorted(names), count))
+
+
+def list_folders(root: str | os.PathLike, title: str, expected: int, folders: Sequence[str] = ('',)) -> PictureList:
+    """The pictures below some folders of ``root``.
+
+    Args:
+        expected: How many the data set has.
+        folders: Relative to ``root``; ``''`` is ``root`` itself.
+
+    Returns:
+        Their list; its title says so when the number differs from ``expected``.
+
+    Raises:
+        UserError: A folder is missing or empty.
+    """
+    names = [
+        (PurePosixPath(folder) / name).as_posix() for folder in folders for name in list_pictures(Path(root, folder))
+    ]
+    found = f'{len(names)} pictures'
+    return PictureList(f'{title}: {found if len(names) == expected else f"{found} instead of {expected}"}', names)

@@ -1,0 +1,61 @@
+import pytest
+
+from mmsoco.errors import UserError
+from mmsoco.proposals.lists import PictureList, list_folders, read_list, sample, write_list
+
+
+def test_written_lists_are_read(tmp_path):
+    pictures = PictureList('two pictures', ['b/2.jpg', 'a/1 with space.png'])
+    write_list(tmp_path / 'list.txt', pictures)
+    assert (tmp_path / 'list.txt').read_text() == '# two pictures\nb/2.jpg\na/1 with space.png\n'
+    assert read_list(tmp_path / 'list.txt') == pictures
+
+
+def test_a_list_by_hand(tmp_path):
+    (tmp_path / 'mine.txt').write_text('a.jpg\n\n# not these\nb.jpg')
+    assert read_list(tmp_path / 'mine.txt') == PictureList('mine.txt', ['a.jpg', 'b.jpg'])
+
+
+@pytest.mark.parametrize(
+    ('content', 'words'),
+    [
+        (b'# only a title\n\n', 'lists no pictures'),
+        (b'', 'lists no pictures'),
+        (b'a.jpg\nb.jpg\na.jpg\n', 'lists a.jpg twice'),
+        (b'\xff\xd8\xff\xe0', 'not text'),
+    ],
+)
+def test_what_is_no_list(tmp_path, content, words):
+    (tmp_path / 'list.txt').write_bytes(content)
+    with pytest.raises(UserError, match=words):
+        read_list(tmp_path / 'list.txt')
+
+
+def test_a_missing_list(tmp_path):
+    with pytest.raises(UserError, match='does not exist'):
+        read_list(tmp_path / 'list.txt')
+
+
+def test_the_description_depends_on_the_names():
+    one, other = (PictureList('t', names).describe() for names in (['a', 'b'], ['a', 'c']))
+    assert one['pictures'] == 2 and one['sha256'] != other['sha256']
+
+
+def test_a_sample_is_decided_by_its_seed_alone():
+    names = [f'{i}.jpg' for i in range(100)]
+    drawn = sample(names, 30, seed=0)
+    assert drawn == sample(names[::-1], 30, seed=0) == sorted(drawn) and len(set(drawn)) == 30
+    assert drawn != sample(names, 30, seed=1)
+    # Every picture has its chance.
+    assert len({name for seed in range(30) for name in sample(names, 30, seed)}) == 100
+    with pytest.raises(UserError, match='there are only 100'):
+        sample(names, 101, seed=0)
+
+
+def test_listing_folders(pictures):
+    both = list_folders(pictures, 'mine', 8, ('first', 'second'))
+    assert both.title == 'mine: 8 pictures'
+    assert both.names == list_folders(pictures, 'all', 8).names
+    assert list_folders(pictures, 'mine', 9, ('first',)).title == 'mine: 5 pictures instead of 9'
+    with pytest.raises(UserError, match='third is not a folder'):
+        list_folders(pictures, 'mine', 8, ('third',))
