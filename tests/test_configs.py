@@ -224,7 +224,7 @@ def test_coco_transfer_loads_trains_and_evaluates(transfer_options, tmp_path):
     assert json.loads((tmp_path / 'm.json').read_text()) == metrics and 'coco/segm_mAP' in metrics
 
     # What is no detector, and no checkpoint at all, is refused.
-    with pytest.raises(UserError, match='the checkpoint is a pretraining, its detector is not trained yet'):
+    with pytest.raises(UserError, match='the checkpoint is a pretraining, the model is not trained yet'):
         evaluate(config, options['load_from'], str(tmp_path / 'test'), None, options)
     with pytest.raises(UserError, match='no pretraining is given; add --cfg-options load_from='):
         train(config, str(tmp_path / 'y'), None, None, 1, transfer_options)

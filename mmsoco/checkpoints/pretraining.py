@@ -15,6 +15,9 @@ DETECTOR_PARTS = ('backbone.', 'neck.', 'roi_head.')
 def detector_weights(state_dict: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
     """The online network's weights of the parts that a detector has.
 
+    The backbone is always among them; neck and head may be missing, for the
+    paper's ablations pretrain without.
+
     Args:
         state_dict: Of a pretraining, or of what ``tools/extract_backbone.py``
             made of one.
@@ -24,9 +27,8 @@ def detector_weights(state_dict: Mapping[str, Tensor], source: str) -> dict[str,
         UserError: It is neither.
     """
     known = (*DETECTOR_PARTS, *PRETRAINING_ONLY)
-    needed = ('backbone.', 'roi_head.')
-    ours = all(name.startswith(known) for name in state_dict) and all(
-        any(name.startswith(prefix) for name in state_dict) for prefix in needed
+    ours = all(name.startswith(known) for name in state_dict) and any(
+        name.startswith('backbone.') for name in state_dict
     )
     if not ours:
         found = sorted({name.split('.')[0] for name in state_dict})

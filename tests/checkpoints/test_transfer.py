@@ -57,8 +57,9 @@ def test_every_detector_tensor_has_its_twin(soco, mask_rcnn):
     assert not any('fc_cls' in name or 'fc_reg' in name for name in soco.state_dict())
     transfer = plan_transfer(pretrained, detector)
     assert not transfer.problems
-    assert {name.split('.')[0] for name in transfer.new} == {'rpn_head', 'roi_head'}
-    assert set(transfer.loaded) | set(transfer.new) == set(detector)
+    new = {name for tensors in transfer.new.values() for name in tensors}
+    assert {name.split('.')[0] for name in new} == {'rpn_head', 'roi_head'}
+    assert set(transfer.loaded) | new == set(detector) and not transfer.left
 
 
 @torch.no_grad()
@@ -114,22 +115,53 @@ def small():
 def test_shape_that_differs_is_refused(small):
     pretrained, detector = small
     detector['neck.w'] = torch.zeros(4)
-    with pytest.raises(UserError, match=r'neck.w is \(4,\) in the detector, \(3,\) in the pretraining'):
+    with pytest.raises(UserError, match=r'neck.w is \(4,\) in the model, \(3,\) in the pretraining'):
         require_complete(plan_transfer(pretrained, detector), 'a.pth')
 
 
 def test_detector_part_that_should_load_and_does_not_is_refused(small):
     pretrained, detector = small
     detector['neck.extra'] = torch.zeros(4)
-    with pytest.raises(UserError, match=r'neck\.extra of the detector is not in the pretraining'):
+    with pytest.raises(UserError, match=r'neck\.extra of the model is not in the pretraining'):
         require_complete(plan_transfer(pretrained, detector), 'a.pth')
 
 
 def test_pretrained_tensor_without_a_place_is_refused(small):
     pretrained, detector = small
     del detector['neck.w']
-    with pytest.raises(UserError, match=r'neck\.w has no place in the detector'):
+    with pytest.raises(UserError, match=r'neck\.w has no place in the model'):
         require_complete(plan_transfer(pretrained, detector), 'a.pth')
+
+
+def test_parts_that_a_pretraining_lacks_stay_new(small):
+    """Table 4's first rows: the backbone alone, or with the FPN."""
+    pretrained, detector = small
+    backbone = {'backbone.w': pretrained['backbone.w']}
+    transfer = plan_transfer(detector_weights({**backbone, 'projector.w': torch.ones(1)}, 'x'), detector)
+    assert not transfer.problems and set(transfer.loaded) == {'backbone.w'}
+    assert set(transfer.new['new: this pretraining has none']) == {'neck.w', 'roi_head.bbox_head.shared_fcs.0.bias'}
+    assert transfer.table().count('new: this pretraining has none') == 2
+    transfer = plan_transfer({**backbone, 'neck.w': pretrained['neck.w']}, detector)
+    assert not transfer.problems and set(transfer.loaded) == {'backbone.w', 'neck.w'}
+
+
+def test_a_classifier_takes_the_backbone():
+    """Of C4 with the fifth block, which is its detectors' head."""
+    classifier = {'backbone.layer3.w': torch.zeros(1), 'backbone.layer4.w': torch.zeros(2), 'head.fc.w': torch.zeros(3)}
+    c4 = {'backbone.layer3.w': torch.ones(1), 'roi_head.shared_head.layer4.w': torch.ones(2)}
+    fpn = {'backbone.layer3.w': torch.ones(1), 'backbone.layer4.w': torch.ones(2), 'neck.w': torch.ones(1)}
+    for pretrained, left in ((c4, set()), (fpn, {'neck.w'})):
+        transfer = plan_transfer(pretrained, classifier)
+        assert not transfer.problems and set(transfer.left) == left
+        assert set(transfer.loaded) == {'backbone.layer3.w', 'backbone.layer4.w'}
+        assert transfer.loaded['backbone.layer4.w'].all() and 'new: depends on the classes' in transfer.new
+
+
+def test_c4_does_not_load_into_a_detector_with_an_fpn(small):
+    _, detector = small
+    c4 = {'backbone.w': torch.ones(2, 2), 'roi_head.shared_head.layer4.w': torch.ones(2)}
+    with pytest.raises(UserError, match=r'roi_head\.shared_head\.layer4\.w has no place in the model'):
+        require_complete(plan_transfer(c4, detector), 'a.pth')
 
 
 def test_detectors_that_start_at_c3_are_refused(root, soco):

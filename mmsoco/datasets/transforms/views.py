@@ -132,7 +132,8 @@ class MultiViewProposalPipeline(BaseTransform):
               get ``img`` (size, size, 3) uint8 RGB, ``boxes`` (a dict of (N, 4)
               float32) and ``rng``.
         pairs: Pairs of view names that the loss compares.
-        num_proposals: K (paper: 4).
+        num_proposals: K (paper: 4). With 0 the instance is the whole picture, the
+            baseline of the paper's table 4: each view is its own only box.
         min_side: Sides in view pixels under which a clipped box does not count
             as surviving (paper: none, 0).
 
@@ -229,7 +230,7 @@ class MultiViewProposalPipeline(BaseTransform):
                 for region in draw.regions
                 if region in survives
             ]
-            bar = max(self.num_proposals // 2, 1)
+            bar = max(self.num_proposals // 2, min(self.num_proposals, 1))
             for _ in range(self.TRIES):
                 region = random_crop(rng, source, *shown, **view.crop)
                 alive = self._survives(proposals, region, view.name)
@@ -263,5 +264,5 @@ class MultiViewProposalPipeline(BaseTransform):
             view = step(view)
         for draw, rows in view['boxes'].items():
             # Repeated after all changes: copies of a proposal stay identical.
-            results['boxes'][draw][name] = rows[np.arange(self.num_proposals) % len(rows)]
+            results['boxes'][draw][name] = rows[np.arange(max(self.num_proposals, 1)) % len(rows)]
         return view['img']

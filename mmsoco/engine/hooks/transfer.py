@@ -1,4 +1,4 @@
-"""Loading a pretraining into a detector, with nothing lost on the way."""
+"""Loading a pretraining into a detector or a classifier, with nothing lost on the way."""
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -16,12 +16,12 @@ class TransferHook(Hook):
     mmengine only warns about tensors that are missing or of another shape. This
     hook prints a table of what is loaded and what stays new, and stops the run
     when something that should load does not, or when nothing is loaded at all.
-    Checkpoints of the detector itself, as ``--resume`` and testing load them,
+    Checkpoints of the model itself, as ``--resume`` and testing load them,
     pass unchanged.
 
     Raises:
         UserError: The checkpoint is neither, or does not fit; there is none; or
-            a pretraining is given where a trained detector is tested.
+            a pretraining is given where a trained model is tested.
     """
 
     def __init__(self):
@@ -53,4 +53,4 @@ class TransferHook(Hook):
 
     def before_test(self, runner) -> None:
         if self._from_pretraining:
-            raise UserError('the checkpoint is a pretraining, its detector is not trained yet; fine-tune it first')
+            raise UserError('the checkpoint is a pretraining, the model is not trained yet; fine-tune it first')

@@ -1,0 +1,5 @@
+# Table 5b: a batch of 512, with the learning rate that follows from it (41.7 box AP,
+# 37.6 mask AP).
+_base_ = '../soco/soco_r50fpn_8xb256_100e_in1k.py'
+
+total_batch_size = 512
