@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from shrinking import shrink
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,40 +23,9 @@ def recipe(root):
 
 
 @pytest.fixture
-def tiny_options(pictures, proposal_file):
+def tiny_options(recipe, pictures, proposal_file):
     """``--cfg-options`` that make the recipe two epochs of two steps on eight pictures."""
-    head = 'model.roi_head.bbox_head'
-    data = 'train_dataloader.dataset'
-    views = f'{data}.pipeline.1.views'
-    return {
-        'model.backbone.depth': 18,
-        'model.backbone.base_channels': 4,
-        'model.backbone.stem_channels': 4,
-        'model.neck.in_channels': [4, 8, 16, 32],
-        'model.neck.out_channels': 4,
-        f'{head}.in_channels': 4,
-        f'{head}.conv_out_channels': 4,
-        f'{head}.fc_out_channels': 8,
-        'model.projector.in_channels': 8,
-        'model.projector.hid_channels': 16,
-        'model.projector.out_channels': 8,
-        'model.predictor.in_channels': 8,
-        'model.predictor.hid_channels': 16,
-        'model.predictor.out_channels': 8,
-        f'{views}.0.size': 64,
-        f'{views}.1.size': 64,
-        f'{views}.2.size': 32,
-        f'{data}.data_root': str(pictures),
-        f'{data}.proposal_file': str(proposal_file),
-        'train_dataloader.num_workers': 0,
-        'train_dataloader.persistent_workers': False,
-        'total_batch_size': 4,
-        'train_cfg.max_epochs': 2,
-        'custom_imports.imports': ['recording_hooks'],
-        'custom_hooks.1.warmup_epochs': 1,
-        'custom_hooks.2.interval': 2,
-        'default_hooks.record.type': 'RecordHook',
-    }
+    return shrink(recipe, pictures, proposal_file)
 
 
 @pytest.fixture

@@ -1,0 +1,228 @@
+"""Every pretraining config builds and trains, and says what the paper says."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from shrinking import shrink
+
+from mmsoco.engine.launch import train
+from mmsoco.proposals.lists import COCO, IMAGENET
+from mmsoco.registry import MODELS, TRANSFORMS
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+ABLATIONS = sorted(CONFIGS.glob('ablation/*.py'))
+PRETRAININGS = [*sorted(CONFIGS.glob('soco/*.py')), *ABLATIONS, *sorted(CONFIGS.glob('quickstart/soco_*.py'))]
+
+
+def without_parameters(cfg):
+    # ConvNeXt computes with its weights when built.
+    with (
+        torch.device('meta' if cfg.backbone.type == 'mmdet.ResNet' else 'cpu'),
+        DefaultScope.overwrite_default_scope('mmsoco'),
+    ):
+        return MODELS.build(cfg)
+
+
+@pytest.mark.parametrize('path', PRETRAININGS, ids=lambda path: path.stem)
+def test_pretraining_config(path):
+    cfg = Config.fromfile(path)
+    model = without_parameters(cfg.model)
+    if cfg.model.backbone.type == 'mmdet.ResNet':
+        assert model.backbone.norm_eval is False and model.backbone.frozen_stages == -1
+    pipeline = TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[1])
+    assert model.pairs == [tuple(pair) for pair in cfg.train_dataloader.dataset.pipeline[1].pairs]
+    assert set(pipeline.views) == {name for pair in model.pairs for name in pair}
+
+
+def test_recipe_of_the_paper():
+    """Section 4.1 and the numbers of the released code, as a reader of the config finds them."""
+    cfg = Config.fromfile(CONFIGS / 'soco/soco_r50fpn_8xb256_400e_in1k.py')
+    assert cfg.total_batch_size == 2048 and cfg.train_cfg.max_epochs == 400
+    assert Config.fromfile(CONFIGS / 'soco/soco_r50fpn_8xb256_100e_in1k.py').train_cfg.max_epochs == 100
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.lr, optimizer.momentum, optimizer.weight_decay, optimizer.trust) == (1.0, 0.9, 1e-5, 0.001)
+    assert cfg.sync_bn == 'torch'
+    transform = TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[1])
+    assert transform.num_proposals == 4 and transform.min_side == 0
+    assert [view.size for view in transform.views.values()] == [224, 224, 112]
+    assert list(transform.draws) == ['image+v2'] and transform.draws['image+v2'].views == ['v1', 'v2', 'v3']
+    names = {view: [type(step).__name__ for step in steps] for view, steps in transform.augments.items()}
+    common = ['HorizontalFlip', 'ColorJitter', 'Grayscale', 'GaussianBlur']
+    assert names == {'v1': common, 'v2': [*common, 'Solarize'], 'v3': [*common, 'Solarize']}
+    assert [steps[3].prob for steps in transform.augments.values()] == [1.0, 0.1, 0.1]
+    assert {view: (jitter.prob, jitter.ratio) for view, jitter in transform.jitters.items()} == {'v1': (0.5, 0.1)}
+    model = without_parameters(cfg.model)
+    assert model.roi_head.bbox_roi_extractor.max_sizes == (48, 96, 192)
+    widths = [(m.fc0.in_features, m.fc0.out_features, m.fc1.out_features) for m in (model.projector, model.predictor)]
+    assert widths == [(1024, 4096, 256), (256, 4096, 256)]
+    assert len(model.neck.fpn_convs) == 4
+    assert all(conv.with_norm for conv in [*model.neck.fpn_convs, *model.neck.lateral_convs])
+
+
+def transform_of(name):
+    cfg = Config.fromfile(CONFIGS / f'soco/{name}.py')
+    return cfg, TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[1])
+
+
+def test_soco_star_has_a_fourth_view_with_boxes_of_its_own():
+    """Section 4.3."""
+    _, transform = transform_of('soco-star_r50fpn_8xb256_400e_in1k')
+    assert [(view.source, view.size) for view in transform.views.values()] == [
+        ('image', 224), ('v1', 224), ('v2', 112), ('v1', 192),
+    ]  # fmt: skip
+    assert {name: draw.views for name, draw in transform.draws.items()} == {
+        'image+v2': ['v1', 'v2', 'v3'],
+        'image+v4': ['v1', 'v4'],
+    }
+    assert [type(step).__name__ for step in transform.augments['v4']][-1] == 'Solarize'
+
+
+@pytest.mark.parametrize('epochs', [100, 400])
+def test_c4_compares_two_views_and_has_the_fifth_block_as_its_head(epochs):
+    """Section 3.3."""
+    cfg, transform = transform_of(f'soco_r50c4_8xb256_{epochs}e_in1k')
+    assert cfg.train_cfg.max_epochs == epochs
+    assert list(transform.views) == ['v1', 'v2'] and list(transform.draws) == ['image+v2']
+    model = without_parameters(cfg.model)
+    assert model.roi_head.bbox_roi_extractor.output_size == 14 and model.roi_head.bbox_roi_extractor.max_sizes == ()
+    assert model.roi_head.shared_head.norm_eval is False and model.projector.fc0.in_features == 2048
+    names = set(model.state_dict())
+    assert {'roi_head.shared_head.layer4.2.conv3.weight', 'backbone.layer3.5.conv3.weight'} <= names
+    assert not any(name.startswith(('neck.', 'backbone.layer4')) for name in names)
+
+
+def cutouts(transform):
+    return [name for name, steps in transform.augments.items() if type(steps[-1]).__name__ == 'BoxCutout']
+
+
+def test_the_released_codes_ways():
+    """What the released scripts do otherwise than the paper."""
+    for epochs, hidden in ((100, ['v2', 'v3']), (400, [])):
+        cfg, transform = transform_of(f'soco_r50fpn_8xb256_{epochs}e_in1k_official')
+        assert cfg.train_cfg.max_epochs == epochs
+        assert [view.source for view in transform.views.values()] == ['image'] * 3
+        assert transform.views['v3'].crop == transform.views['v2'].crop == dict(scale=(0.5, 1.0), ratio=(3 / 4, 4 / 3))
+        assert list(transform.draws) == ['image+v2', 'image+v3']
+        assert transform.jitters['v1'].anchor == 0
+        assert cfg.model.roi_head.bbox_roi_extractor.integer_levels
+        assert cutouts(transform) == hidden
+    _, star = transform_of('soco-star_r50fpn_8xb256_400e_in1k_official')
+    assert [view.source for view in star.views.values()] == ['image', 'image', 'v2', 'image']
+    assert list(star.draws) == ['image+v2', 'image+v4'] and not cutouts(star)
+    for epochs in (100, 400):
+        cfg, c4 = transform_of(f'soco_r50c4_8xb256_{epochs}e_in1k_official')
+        assert cfg.train_cfg.max_epochs == epochs
+        assert c4.views['v2'].source == 'image' and c4.views['v2'].crop.scale == (0.6, 1.0)
+        assert not c4.jitters and cutouts(c4) == ['v2']
+
+
+RECIPE = 'soco/soco_r50fpn_8xb256_100e_in1k.py'
+
+
+def differing(name, base=RECIPE):
+    """What of a config differs from another one, as {dotted key: value}; lists count as a whole."""
+
+    def flat(cfg, prefix=''):
+        for key, value in cfg.items():
+            if isinstance(value, dict):
+                yield from flat(value, f'{prefix}{key}.')
+            else:
+                yield f'{prefix}{key}', value
+
+    mine, theirs = (dict(flat(Config.fromfile(CONFIGS / path)._cfg_dict)) for path in (f'ablation/{name}.py', base))
+    keys = {key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)}
+    # Variables of the file that the configs' own lists are made of.
+    return {key: mine.get(key) for key in keys if key.split('.')[0] not in ('pipeline', 'views', 'pairs')}
+
+
+def test_each_row_of_table_4_adds_one_thing():
+    rows = [
+        'row1_whole-image', 'row2_selective-search', 'row3_fpn', 'row4_head', 'row5_scale-aware', 'row6_box-jitter',
+    ]  # fmt: skip
+    steps = []
+    for i, row in enumerate(rows):
+        after = f'ablation/table4_{rows[i + 1]}.py' if i < 5 else RECIPE
+        steps.append(set(differing(f'table4_{row}', after)))
+    extractor = 'model.roi_head.bbox_roi_extractor'
+    data = 'train_dataloader.dataset.pipeline'
+    assert steps[0] == {data}
+    assert {key.rpartition('.')[0] for key in steps[1]} > {extractor, 'model.neck', 'model.projector'}
+    assert all(key.startswith((extractor, 'model.neck', 'model.projector', 'model.backbone.out')) for key in steps[1])
+    assert all(key.startswith(('model.roi_head.bbox_head', 'model.projector.in')) for key in steps[2])
+    assert all(key.startswith(extractor) for key in steps[3])
+    assert steps[4] == {data}
+    assert steps[5] == {data, 'model.pairs'}
+
+    models = [Config.fromfile(CONFIGS / f'ablation/table4_{row}.py') for row in rows]
+    transforms = [TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[1]) for cfg in models]
+    assert [t.num_proposals for t in transforms] == [0, 4, 4, 4, 4, 4]
+    assert [bool(t.jitters) for t in transforms] == [False] * 5 + [True]
+    assert all(list(t.views) == ['v1', 'v2'] for t in transforms)
+    built = [without_parameters(cfg.model) for cfg in models]
+    assert [hasattr(model, 'neck') for model in built] == [False] * 2 + [True] * 4
+    assert [hasattr(model.roi_head, 'bbox_head') for model in built] == [False] * 3 + [True] * 3
+    assert [type(model.roi_head.bbox_roi_extractor).__name__ for model in built] == [
+        *['ScaleAwareRoIExtractor'] * 2, *['AllLevelsRoIExtractor'] * 2, *['ScaleAwareRoIExtractor'] * 2,
+    ]  # fmt: skip
+    assert [model.projector.fc0.in_features for model in built] == [2048, 2048, 256, 1024, 1024, 1024]
+
+
+def number(path):
+    return float(path.stem.rpartition('-')[2].lstrip('k'))
+
+
+def test_each_row_of_table_5_changes_one_number():
+    for path in CONFIGS.glob('ablation/table5a_*.py'):
+        assert set(differing(path.stem)) == {'train_dataloader.dataset.pipeline'}
+        _, _, v3 = Config.fromfile(path).train_dataloader.dataset.pipeline[1].views
+        assert v3.size == number(path)
+    for path in CONFIGS.glob('ablation/table5b_*.py'):
+        assert differing(path.stem) == {'total_batch_size': number(path)}
+    for path in CONFIGS.glob('ablation/table5c_*.py'):
+        changed = differing(path.stem)
+        assert Config.fromfile(path).train_dataloader.dataset.pipeline[1].num_proposals == number(path)
+        random = changed.pop('train_dataloader.dataset.proposal_file', '')
+        assert bool(random) == ('random' in path.stem) and set(changed) <= {'train_dataloader.dataset.pipeline'}
+    for path in CONFIGS.glob('ablation/table5d_*.py'):
+        assert set(differing(path.stem)) == {'custom_hooks'}
+        assert Config.fromfile(path).custom_hooks[0].base_momentum == number(path)
+    names = {path.stem.partition('_')[2] for path in ABLATIONS if 'table5' in path.stem}
+    assert names == {
+        'v3-96', 'v3-128', 'v3-160', 'v3-192', 'batch-512', 'batch-1024', 'batch-4096', 'selective-search-k1',
+        'selective-search-k8', 'selective-search-k16', 'random-k1', 'random-k4', 'random-k8', 'momentum-0.98',
+        'momentum-0.993',
+    }  # fmt: skip
+
+
+def test_coco_for_530_epochs_takes_as_many_steps_as_imagenet_for_100():
+    """Table 9: ImageNet is 5.3 times as large."""
+    cfg = Config.fromfile(CONFIGS / 'soco/soco_r50fpn_8xb256_530e_coco.py')
+    assert cfg.train_cfg.max_epochs == 530 and cfg.train_dataloader.dataset.data_root == 'data/coco'
+    assert 530 * (COCO // 2048) == pytest.approx(100 * (IMAGENET // 2048), rel=0.02)
+    subset = Config.fromfile(CONFIGS / 'soco/soco_r50fpn_8xb256_100e_in1k-subset.py').train_dataloader.dataset
+    assert subset.data_root == 'data/imagenet/train' and 'subset' in subset.proposal_file
+
+
+@pytest.mark.parametrize('folder', ['soco', 'ablation'])
+def test_metafile_names_every_config(folder):
+    models = yaml.safe_load((CONFIGS / folder / 'metafile.yml').read_text())['Models']
+    assert {model['Config'] for model in models} == {
+        f'configs/{folder}/{path.name}' for path in CONFIGS.glob(f'{folder}/*.py')
+    }
+    assert all(model['Name'] == Path(model['Config']).stem for model in models)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('path', PRETRAININGS, ids=lambda path: path.stem)
+def test_pretraining_config_trains(path, pictures, proposal_file, tmp_path):
+    """Two epochs of two steps, on eight pictures and a model some channels wide."""
+    train(path, str(tmp_path), None, False, 1, shrink(path, pictures, proposal_file))
+    record = json.loads((tmp_path / 'record_0.json').read_text())
+    assert record['iter'] == 4
+    checkpoint = torch.load(tmp_path / 'epoch_2.pth', weights_only=True)
+    assert all(torch.isfinite(value).all() for value in checkpoint['state_dict'].values() if value.is_floating_point())
