@@ -113,3 +113,213 @@ def test_coco_transfer_loads_trains_and_evaluates(transfer_options, tmp_path):
     torch.save({'state_dict': {'conv1.weight': torch.zeros(1)}}, tmp_path / 'other.pth')
     with pytest.raises(UserError, match='not a checkpoint of a SoCo pretraining'):
         train(config, str(tmp_path / 'x'), None, None, 1, {**options, 'load_from': str(tmp_path / 'other.pth')})
+
+
+def trained(path, pictures, proposal_file, work_dir, depth=18):
+    """The checkpoint of a pretraining config after one epoch of two steps, some channels wide."""
+    options = shrink(path, pictures, proposal_file, depth)
+    train(path, str(work_dir), None, False, 1, {**options, 'train_cfg.max_epochs': 1})
+    return work_dir / 'epoch_1.pth'
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name, depth', [('r18fpn', 18), ('r101fpn', 101), ('convnext-t-fpn', None)])
+def test_other_backbones_by_config_alone(name, depth, pictures, proposal_file, tmp_path):
+    """Two steps, then into Mask R-CNN with the same backbone: every tensor, and equal features."""
+    path = CONFIGS / f'soco/soco_{name}_8xb256_100e_in1k.py'
+    backbone = Config.fromfile(path).model.backbone
+    assert backbone.get('depth') == depth
+    checkpoint = trained(path, pictures, proposal_file, tmp_path, depth)
+    state_dict = torch.load(checkpoint, weights_only=True)['state_dict']
+
+    # The narrow pretraining once more, to compare features with.
+    options = shrink(path, pictures, proposal_file, depth)
+    pretraining = Config.fromfile(path)
+    pretraining.merge_from_dict({key: value for key, value in options.items() if key.startswith('model.')})
+    with DefaultScope.overwrite_default_scope('mmsoco'):
+        soco = MODELS.build(pretraining.model).eval()
+    soco.load_state_dict(state_dict)
+
+    cfg = Config.fromfile(CONFIGS / 'transfer/coco/mask-rcnn_r50fpn_soco_1x.py')
+    cfg.merge_from_dict(
+        {
+            'model.backbone': {**backbone, **shrunk_backbone(backbone, depth)[0], '_delete_': True},
+            'model.neck.in_channels': shrunk_backbone(backbone, depth)[1],
+            'model.neck.out_channels': 4,
+            'model.rpn_head.in_channels': 4,
+            'model.roi_head.bbox_roi_extractor.out_channels': 4,
+            'model.roi_head.mask_roi_extractor.out_channels': 4,
+            'model.roi_head.bbox_head': dict(in_channels=4, conv_out_channels=4, fc_out_channels=8),
+            'model.roi_head.mask_head.in_channels': 4,
+        }
+    )
+    cfg.model.backbone.get('arch', {}).pop('_delete_', None)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        from mmdet.registry import MODELS as MMDET_MODELS
+
+        detector = MMDET_MODELS.build(cfg.model).eval()
+    transfer = plan_transfer(detector_weights(state_dict, 'x'), detector.state_dict())
+    require_complete(transfer, 'x')
+    assert {'backbone', 'neck', 'roi_head'} == {key.split('.')[0] for key in transfer.loaded}
+    detector.load_state_dict(transfer.loaded, strict=False)
+    picture = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        for mine, theirs in zip(soco.extract_feat(picture), detector.extract_feat(picture), strict=False):
+            torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('row', ['row1_whole-image', 'row3_fpn'])
+def test_ablations_load_as_far_as_they_go(row, pictures, proposal_file, tmp_path):
+    path = CONFIGS / f'ablation/table4_{row}.py'
+    state_dict = torch.load(trained(path, pictures, proposal_file, tmp_path), weights_only=True)['state_dict']
+    cfg = Config.fromfile(CONFIGS / 'transfer/coco/mask-rcnn_r50fpn_soco_1x.py')
+    widths = {'depth': 18, 'base_channels': 4, 'stem_channels': 4}
+    cfg.merge_from_dict({f'model.backbone.{key}': value for key, value in widths.items()})
+    cfg.merge_from_dict({'model.neck.in_channels': [4, 8, 16, 32], 'model.neck.out_channels': 4})
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        from mmdet.registry import MODELS as MMDET_MODELS
+
+        detector = MMDET_MODELS.build(cfg.model).state_dict()
+    transfer = plan_transfer(detector_weights(state_dict, 'x'), detector)
+    require_complete(transfer, 'x')
+    parts = {'backbone', 'neck'} if 'fpn' in row else {'backbone'}
+    assert {key.split('.')[0] for key in transfer.loaded} == parts
+    assert {key for key in detector if key.split('.')[0] in parts} == set(transfer.loaded)
+
+
+def class_folders(root, classes):
+    """Folders of a colour each, two pictures in each."""
+    rng = np.random.default_rng(0)
+    for i in range(classes):
+        (root / f'{i:04d}').mkdir(parents=True)
+        for j in range(2):
+            picture = np.clip(rng.normal(40 * i % 240, 20, (36, 40, 3)), 0, 255).astype(np.uint8)
+            cv2.imwrite(str(root / f'{i:04d}/{j}.jpg'), picture)
+    return str(root)
+
+
+LINEAR_OPTIONS = {
+    'model.backbone.depth': 18,
+    'model.backbone.base_channels': 4,
+    'model.backbone.stem_channels': 4,
+    'model.head.in_channels': 32,
+    'train_cfg.val_interval': 1,
+    'default_hooks.checkpoint.interval': 1,
+    'default_hooks.checkpoint.max_keep_ckpts': 2,
+    'train_dataloader.dataset.pipeline.1.scale': 32,
+    'val_dataloader.dataset.pipeline.1.scale': 36,
+    'val_dataloader.dataset.pipeline.2.crop_size': 32,
+    **{f'{loader}_dataloader.num_workers': 0 for loader in ('train', 'val', 'test')},
+    **{f'{loader}_dataloader.persistent_workers': False for loader in ('train', 'val', 'test')},
+}
+
+
+@pytest.fixture
+def soco_checkpoint(pictures, proposal_file, tmp_path):
+    return trained(CONFIGS / 'soco/soco_r50fpn_8xb256_100e_in1k.py', pictures, proposal_file, tmp_path / 'soco')
+
+
+def linear(name, options, work_dir, checkpoint):
+    """Train a linear evaluation; its backbone must stay what the checkpoint holds."""
+    config = CONFIGS / f'transfer/imagenet/linear_r50_8xb32_100e_{name}.py'
+    runner = train(config, str(work_dir), None, None, 1, {**options, 'load_from': str(checkpoint)})
+    assert {'val/accuracy/top1', 'val/accuracy/top5'} <= set(runner.message_hub.log_scalars)
+    pretrained = torch.load(checkpoint, weights_only=True)['state_dict']
+    for name, value in runner.model.state_dict().items():
+        if name.startswith('backbone.'):
+            assert torch.equal(value, pretrained[name]), name
+    return config, runner.model.head.fc.weight
+
+
+@pytest.mark.slow
+def test_linear_evaluation_on_a_folder(soco_checkpoint, tmp_path):
+    """Appendix B: the backbone with its BN statistics stays as it was, the classifier learns, top-1 and top-5."""
+    root = class_folders(tmp_path / 'classes', 6)
+    options = {**LINEAR_OPTIONS, 'model.head.num_classes': 6, 'train_cfg.max_epochs': 2}
+    for loader in ('train', 'val', 'test'):
+        options |= {f'{loader}_dataloader.dataset.data_root': root, f'{loader}_dataloader.batch_size': 4}
+    config, weight = linear('folder', options, tmp_path / 'out', soco_checkpoint)
+    log = next((tmp_path / 'out').glob('*/*.log')).read_text()
+    assert 'new: depends on the classes' in log and 'left: a classifier has no such part' in log
+    first = torch.load(tmp_path / 'out/epoch_1.pth', weights_only=True)['state_dict']
+    assert not torch.equal(first['head.fc.weight'], weight)
+    metrics = evaluate(config, str(tmp_path / 'out/epoch_2.pth'), str(tmp_path / 'test'), tmp_path / 'm.json', options)
+    assert metrics['accuracy/top5'] >= metrics['accuracy/top1'] and metrics['accuracy/top5'] > 50
+
+
+@pytest.mark.slow
+def test_linear_evaluation_on_a_thousand_classes(soco_checkpoint, tmp_path):
+    class_folders(tmp_path / 'imagenet/train', 1000)
+    class_folders(tmp_path / 'imagenet/val', 1000)
+    options = {**LINEAR_OPTIONS, 'train_cfg.max_epochs': 1}
+    for loader in ('train', 'val', 'test'):
+        options[f'{loader}_dataloader.dataset.data_root'] = str(tmp_path / 'imagenet')
+        options[f'{loader}_dataloader.batch_size'] = 256
+    _, weight = linear('in1k', options, tmp_path / 'out', soco_checkpoint)
+    assert weight.shape == (1000, 32)
+
+
+def test_linear_recipe_of_the_paper():
+    cfg = Config.fromfile(CONFIGS / 'transfer/imagenet/linear_r50_8xb32_100e_in1k.py')
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.lr, optimizer.momentum, optimizer.weight_decay) == (30.0, 0.9, 0.0)
+    assert cfg.train_cfg.max_epochs == 100 and 8 * cfg.train_dataloader.batch_size == 256
+    assert cfg.param_scheduler[0].end == cfg.param_scheduler[1].begin == 5
+    assert [step.type for step in cfg.val_dataloader.dataset.pipeline[1:3]] == ['ResizeEdge', 'CenterCrop']
+    assert (cfg.val_dataloader.dataset.pipeline[1].scale, cfg.val_dataloader.dataset.pipeline[2].crop_size) == (
+        256,
+        224,
+    )
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        from mmpretrain.registry import MODELS as CLASSIFIERS
+
+        model = CLASSIFIERS.build(cfg.model).train()
+    assert [name for name, p in model.named_parameters() if p.requires_grad] == ['head.fc.weight', 'head.fc.bias']
+    assert not any(module.training for module in model.backbone.modules() if isinstance(module, torch.nn.BatchNorm2d))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('start', ['soco', 'scratch'])
+def test_quickstart_detectors_train(start, coco, pictures, proposal_file, tmp_path):
+    config = CONFIGS / f'quickstart/faster-rcnn_r18fpn_tiles_{start}.py'
+    options = {
+        'train_cfg.max_iters': 2,
+        'train_cfg.val_interval': 2,
+        'train_dataloader.batch_size': 2,
+        'val_dataloader.dataset.pipeline.1.scale': (128, 96),
+        'default_hooks.checkpoint.interval': 2,
+    }
+    for loader in ('train', 'val'):
+        options |= {
+            f'{loader}_dataloader.num_workers': 0,
+            f'{loader}_dataloader.persistent_workers': False,
+            f'{loader}_dataloader.dataset.data_root': f'{coco}/',
+            f'{loader}_dataloader.dataset.ann_file': 'coco.json',
+            f'{loader}_dataloader.dataset.data_prefix.img': 'coco/',
+            f'{loader}_dataloader.dataset.metainfo.classes': ('person',),
+        }
+    options['val_evaluator.ann_file'] = str(coco / 'coco.json')
+    if start == 'soco':
+        path = CONFIGS / 'quickstart/soco_r18fpn_tiles.py'
+        with DefaultScope.overwrite_default_scope('mmsoco'):
+            soco = MODELS.build(Config.fromfile(path).model)
+        torch.save({'state_dict': soco.state_dict(), 'meta': {}}, tmp_path / 'soco.pth')
+        options['load_from'] = str(tmp_path / 'soco.pth')
+    runner = train(config, str(tmp_path / 'out'), None, None, 1, options)
+    assert runner.iter == 2 and 'val/coco/bbox_mAP' in runner.message_hub.log_scalars
+
+
+def test_no_config_is_left_out():
+    """What the tests here and of the pretraining train is all there is."""
+    trained_here = {
+        'transfer/coco/mask-rcnn_r50fpn_soco_1x.py',
+        'transfer/imagenet/linear_r50_8xb32_100e_in1k.py',
+        'transfer/imagenet/linear_r50_8xb32_100e_folder.py',
+        'quickstart/faster-rcnn_r18fpn_tiles_soco.py',
+        'quickstart/faster-rcnn_r18fpn_tiles_scratch.py',
+        'quickstart/soco_r18fpn_tiles.py',
+    }
+    everything = {path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob('*.py')}
+    others = {path for path in everything if path.split('/')[0] not in ('_base_', 'soco', 'ablation')}
+    assert others == trained_here
