@@ -1,5 +1,6 @@
 """Real runs of the real recipe, on a model some channels wide."""
 
+import itertools
 import json
 
 import pytest
@@ -66,10 +67,11 @@ def test_finished_run_resumes_to_nothing(run):
     assert all(torch.equal(before[key], after[key]) for key in before)
 
 
-def test_accumulation_takes_the_same_steps(run):
-    """With BN in eval mode, two micro-batches give the gradient of the whole batch."""
+@pytest.mark.parametrize('accumulate', [2, 4])
+def test_accumulation_takes_the_same_steps(run, accumulate):
+    """With BN in eval mode, micro-batches give the gradient of the whole batch; rate and momentum count steps."""
     whole = run('whole', default_hooks__norms__type='EvalNormsHook')
-    parts = run('parts', accumulate=2, default_hooks__norms__type='EvalNormsHook')
+    parts = run('parts', accumulate=accumulate, default_hooks__norms__type='EvalNormsHook')
     a, b = record(whole), record(parts)
     assert [(s['iter'], s['lr'], s['momentum']) for s in a['steps']] == [
         (s['iter'], s['lr'], s['momentum']) for s in b['steps']
@@ -77,6 +79,31 @@ def test_accumulation_takes_the_same_steps(run):
     first, second = weights(whole / 'epoch_2.pth')['state_dict'], weights(parts / 'epoch_2.pth')['state_dict']
     for key in first:
         torch.testing.assert_close(first[key], second[key], rtol=1e-4, atol=1e-6, msg=key)
+
+
+def test_target_is_the_moving_average_through_accumulation_and_a_resume(run):
+    """One update an optimizer step, computed here from the checkpoints of the steps before."""
+    options = dict(
+        default_hooks__checkpoint__by_epoch=False,
+        default_hooks__checkpoint__interval=1,
+        default_hooks__checkpoint__max_keep_ckpts=-1,
+        train_cfg__max_epochs=5,
+    )
+    first = run('first', accumulate=2, **options)
+    again = run('again', accumulate=2, resume=str(first / 'iter_4.pth'), **options)
+    files = [first / f'iter_{step}.pth' for step in range(1, 5)] + [again / f'iter_{step}.pth' for step in range(5, 11)]
+    states = [weights(file)['state_dict'] for file in files]
+    names = [name for name in states[0] if name.startswith('target.') and name.endswith(('weight', 'bias'))]
+    moved = 0
+    for step, (before, after) in enumerate(itertools.pairwise(states), start=1):
+        m = momentum_at(step, 10, 0.99)
+        for name in names:
+            online = before[name.removeprefix('target.')].double()
+            expected = m * before[name].double() + (1 - m) * online
+            error = (after[name].double() - expected).norm() / expected.norm().clamp(min=1e-12)
+            assert error < 1e-6, f'{name} at step {step}'
+            moved += not torch.equal(after[name], before[name])
+    assert moved > len(names)
 
 
 def test_log_has_every_interval_also_under_accumulation(run):
