@@ -53,6 +53,37 @@ def test_search_in_a_missing_or_an_empty_folder(tool, tmp_path):
     assert not (tmp_path / 'out').exists()
 
 
+def test_lists(tool, pictures, tmp_path):
+    listed = tmp_path / 'list.txt'
+    status, out, _ = tool('data_pipelines/imagenet_list.py', pictures, listed)
+    assert status == 0 and 'ImageNet-1k: 8 pictures instead of 1281167' in out
+    status, out, _ = tool('data_pipelines/imagenet_subset_list.py', pictures, listed, '--count', 3, '--seed', 1)
+    assert status == 0 and '3 of 8 pictures, seed 1' in out and len(listed.read_text().splitlines()) == 4
+    assert_one_line(tool('data_pipelines/imagenet_subset_list.py', pictures, tmp_path / 'x.txt'), 'there are only 8')
+    assert_one_line(tool('data_pipelines/coco_list.py', pictures, tmp_path / 'x.txt'), 'train2017 is not a folder')
+    assert not (tmp_path / 'x.txt').exists()
+
+    status, out, _ = tool(
+        'data_pipelines/random_proposals.py', pictures, tmp_path / 'raw', '--list', listed, '--jobs', 1
+    )
+    assert status == 0 and 'proposals of 3 pictures' in out
+    status, out, _ = tool('data_pipelines/filter_proposals.py', tmp_path / 'raw', tmp_path / 'p.arrow')
+    assert status == 0 and 'p.arrow: 3 pictures' in out
+    (tmp_path / 'empty.txt').write_text('')
+    search = ('data_pipelines/selective_search.py', pictures, tmp_path / 'other', '--list', tmp_path / 'empty.txt')
+    assert_one_line(tool(*search), 'empty.txt lists no pictures')
+
+
+def test_coco_lists_both_folders(tool, pictures, tmp_path):
+    for source, name in (('first', 'train2017'), ('second', 'unlabeled2017')):
+        (tmp_path / 'coco').mkdir(exist_ok=True)
+        (tmp_path / 'coco' / name).symlink_to(pictures / source)
+    status, out, _ = tool('data_pipelines/coco_list.py', tmp_path / 'coco', tmp_path / 'list.txt')
+    assert status == 0 and 'COCO train2017 + unlabeled2017: 8 pictures instead of 241690' in out
+    names = (tmp_path / 'list.txt').read_text().splitlines()[1:]
+    assert len(names) == 8 and {name.split('/')[0] for name in names} == {'train2017', 'unlabeled2017'}
+
+
 def test_training_on_what_is_no_proposal_file(tool, recipe, tiny_options, tmp_path):
     (tmp_path / 'p.arrow').write_text('nothing')
     tiny_options['train_dataloader.dataset.proposal_file'] = tmp_path / 'p.arrow'
@@ -91,6 +122,20 @@ def test_extracting(tool, tiny_model_cfg, tmp_path):
     )
     torch.save({'state_dict': {'conv1.weight': torch.zeros(1)}}, tmp_path / 'other.pth')
     assert_one_line(tool(extract, tmp_path / 'other.pth', tmp_path / 'x.pth'), 'not a checkpoint of a SoCo pretraining')
+    assert not (tmp_path / 'x.pth').exists()
+
+
+def test_converting(tool, tiny_model_cfg, tmp_path):
+    from mmsoco.registry import MODELS
+
+    converter = 'tools/model_converters/soco_official.py'
+    torch.save({'state_dict': MODELS.build(tiny_model_cfg).state_dict()}, tmp_path / 'soco.pth')
+    status, out, _ = tool(converter, tmp_path / 'soco.pth', tmp_path / 'official.pth', '--reverse')
+    assert status == 0 and 'roi_head.bbox_head.shared_convs' in out
+    status, _, _ = tool(converter, tmp_path / 'official.pth', tmp_path / 'back.pth')
+    assert status == 0
+    assert_one_line(tool(converter, tmp_path / 'soco.pth', tmp_path / 'x.pth'), 'not a checkpoint of the released SoCo')
+    assert_one_line(tool(converter, tmp_path / 'gone.pth', tmp_path / 'x.pth'), 'gone.pth does not exist')
     assert not (tmp_path / 'x.pth').exists()
 
 
