@@ -10,6 +10,8 @@ from mmsoco.errors import UserError
 PRETRAINING_ONLY = ('projector.', 'predictor.', 'target.')
 #: Parts that a detector takes.
 DETECTOR_PARTS = ('backbone.', 'neck.', 'roi_head.')
+#: Parts that make a checkpoint a detector's or a segmenter's.
+TASK_PARTS = ('rpn_head.', 'roi_head.', 'bbox_head.', 'mask_head.', 'decode_head.')
 
 
 def detector_weights(state_dict: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
@@ -37,3 +39,21 @@ def detector_weights(state_dict: Mapping[str, Tensor], source: str) -> dict[str,
             f'predictor and target, but holds {", ".join(found[:8]) or "nothing"}'
         )
     return {name: tensor for name, tensor in state_dict.items() if name.startswith(DETECTOR_PARTS)}
+
+
+def transferable_weights(state_dict: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+    """What a fine-tuning can begin from: a SoCo pretraining, or the backbone of an image-level one.
+
+    Args:
+        state_dict: Of a SoCo pretraining (see :func:`detector_weights`), or of a
+            model of mmpretrain, whose backbone alone is taken.
+        source: Where it came from, for the message.
+
+    Raises:
+        UserError: It is neither.
+    """
+    backbone = {name: tensor for name, tensor in state_dict.items() if name.startswith('backbone.')}
+    image_level = any(not name.startswith((*DETECTOR_PARTS, *PRETRAINING_ONLY)) for name in state_dict)
+    if backbone and image_level and not any(name.startswith(TASK_PARTS) for name in state_dict):
+        return backbone
+    return detector_weights(state_dict, source)

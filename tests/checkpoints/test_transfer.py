@@ -1,103 +1,246 @@
-"""A pretraining in the Mask R-CNN of the transfer config: nothing lost, equal features."""
+"""A pretraining in real detectors: every tensor accounted for, equal features, and what does not fit refused."""
+
+import re
 
 import cv2
+import mmdet
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from mmsoco.checkpoints.pretraining import detector_weights
+from mmsoco.checkpoints.pretraining import detector_weights, transferable_weights
 from mmsoco.checkpoints.transfer import plan_transfer, require_complete
 from mmsoco.errors import UserError
 from mmsoco.registry import MODELS
 
+NORM = dict(type='BN', requires_grad=True)
+WHOLE_BACKBONE = dict(frozen_stages=-1, norm_cfg=NORM, norm_eval=False, style='pytorch', init_cfg=None)
 
-@pytest.fixture(scope='module')
-def soco(root):
-    """The real R50-FPN pretraining model, BN statistics filled with something."""
-    cfg = Config.fromfile(root / 'configs/soco/soco_r50fpn_8xb256_100e_in1k.py')
+
+def pretraining(root, kind):
+    """The real pretraining model, with norms as after some training."""
+    cfg = Config.fromfile(root / f'configs/soco/soco_r50{kind}_8xb256_100e_in1k.py')
+    torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope('mmsoco'):
         model = MODELS.build(cfg.model)
-    return fill_norms(model).eval()
+    for name, buffer in model.named_buffers():
+        if name.endswith('running_mean'):
+            buffer.normal_().mul_(0.1)
+        elif name.endswith('running_var'):
+            buffer.uniform_(0.5, 2.0)
+    return model.eval()
 
 
 @pytest.fixture(scope='module')
-def transfer_cfg(root):
-    return Config.fromfile(root / 'configs/transfer/coco/mask-rcnn_r50fpn_soco_1x.py')
+def pretrainings(root):
+    return {kind: pretraining(root, kind) for kind in ('fpn', 'c4')}
 
 
-@pytest.fixture(scope='module')
-def mask_rcnn(transfer_cfg):
+def build_detector(cfg):
     with DefaultScope.overwrite_default_scope('mmdet'):
         from mmdet.registry import MODELS as MMDET_MODELS
 
-        return MMDET_MODELS.build(transfer_cfg.model).eval()
+        return MMDET_MODELS.build(cfg).eval()
 
 
-def fill_norms(model):
-    generator = torch.Generator().manual_seed(0)
-    for name, buffer in model.named_buffers():
-        if name.endswith('running_mean'):
-            buffer.normal_(generator=generator).mul_(0.1)
-        elif name.endswith('running_var'):
-            buffer.uniform_(0.5, 2.0, generator=generator)
-    return model
+def from_config(path):
+    return lambda root: Config.fromfile(root / f'configs/transfer/{path}.py').model
 
 
-def test_every_detector_tensor_has_its_twin(soco, mask_rcnn):
-    pretrained = detector_weights(soco.state_dict(), 'soco')
-    detector = mask_rcnn.state_dict()
-    assert set(pretrained) <= set(detector)
-    parts = ('backbone.', 'neck.', 'roi_head.bbox_head.shared_')
-    expected = {name for name in detector if name.startswith(parts)}
-    assert set(pretrained) == expected
-    for name in expected:
-        assert pretrained[name].shape == detector[name].shape, name
-    assert not any('fc_cls' in name or 'fc_reg' in name for name in soco.state_dict())
-    transfer = plan_transfer(pretrained, detector)
-    assert not transfer.problems
-    new = {name for tensors in transfer.new.values() for name in tensors}
-    assert {name.split('.')[0] for name in new} == {'rpn_head', 'roi_head'}
-    assert set(transfer.loaded) | new == set(detector) and not transfer.left
+def users_config(base, changes):
+    """A config of mmdet with the changes that docs/transfer.md tells."""
+
+    def read(root):
+        cfg = Config.fromfile(f'{mmdet.__path__[0]}/.mim/configs/{base}')
+        cfg.merge_from_dict(changes)
+        return cfg.model
+
+    return read
+
+
+# Detector -> (its config, the pretraining, keyword arguments of the hook).
+DETECTORS = {
+    'mask-rcnn-fpn': (from_config('coco/mask-rcnn_r50fpn_soco_1x'), 'fpn', {}),
+    'mask-rcnn-c4': (from_config('coco/mask-rcnn_r50c4_soco_1x'), 'c4', {}),
+    'retinanet': (from_config('coco/retinanet_r50fpn_soco_1x'), 'fpn', {}),
+    'fcos': (from_config('coco/fcos_r50fpn_soco_1x'), 'fpn', {}),
+    'atss': (
+        users_config('atss/atss_r50_fpn_1x_coco.py', {'model.backbone': WHOLE_BACKBONE, 'model.neck.norm_cfg': NORM}),
+        'fpn',
+        {},
+    ),
+    'cascade-rcnn': (
+        users_config(
+            'cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py',
+            {'model.backbone': WHOLE_BACKBONE, 'model.neck.norm_cfg': NORM},
+        ),
+        'fpn',
+        dict(leave=['roi_head.bbox_head.']),
+    ),
+    'cascade-mask-rcnn': (
+        users_config(
+            'cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco.py',
+            {
+                'model.backbone': WHOLE_BACKBONE,
+                'model.neck.norm_cfg': NORM,
+                **{
+                    f'model.roi_head.bbox_head.{stage}.{key}': value
+                    for stage in range(3)
+                    for key, value in dict(type='Shared4Conv1FCBBoxHead', conv_out_channels=256, norm_cfg=NORM).items()
+                },
+            },
+        ),
+        'fpn',
+        {},
+    ),
+}
+
+
+@pytest.fixture(scope='module', params=DETECTORS)
+def filled(request, root, pretrainings):
+    """A detector filled from its pretraining: (pretraining, detector, transfer)."""
+    read, kind, options = DETECTORS[request.param]
+    soco, detector = pretrainings[kind], build_detector(read(root))
+    transfer = plan_transfer(transferable_weights(soco.state_dict(), 'soco'), detector.state_dict(), **options)
+    require_complete(transfer, 'soco')
+    detector.load_state_dict(transfer.loaded, strict=False)
+    return soco, detector, transfer
+
+
+def test_every_tensor_is_accounted_for(filled):
+    soco, detector, transfer = filled
+    new = [name for tensors in transfer.new.values() for name in tensors]
+    assert sorted([*transfer.loaded, *new]) == sorted(detector.state_dict())
+    assert {'rpn_head', 'roi_head', 'bbox_head', 'neck'} >= {name.split('.')[0] for name in new}
+    assert not any(name.startswith('backbone.') for name in new)
+    left = {name for tensors in transfer.left.values() for name in tensors}
+    values = {t.data_ptr() for t in transfer.loaded.values()}
+    for name, tensor in detector_weights(soco.state_dict(), 'soco').items():
+        assert name in left or tensor.data_ptr() in values, name
+    lines = transfer.table().splitlines()
+    assert any(line.startswith('backbone') and line.endswith('loaded') for line in lines)
+
+
+def preprocessed(soco, detector, picture):
+    """One uint8 RGB picture through both data preprocessors."""
+    ours = soco.data_preprocessor({'inputs': {'v1': torch.from_numpy(picture)[None]}})['inputs']['v1']
+    # mmdet's loader gives BGR.
+    bgr = torch.from_numpy(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)).permute(2, 0, 1)
+    return ours, detector.data_preprocessor({'inputs': [bgr], 'data_samples': None})['inputs']
 
 
 @torch.no_grad()
-def test_equal_features_from_one_picture(soco, mask_rcnn):
-    """Each through its own data preprocessor: catches channel order, mean and stride, which shapes do not."""
-    mask_rcnn.load_state_dict(detector_weights(soco.state_dict(), 'soco'), strict=False)
-    rgb = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    ours = soco.data_preprocessor({'inputs': {'v1': torch.from_numpy(rgb)[None]}})['inputs']['v1']
-    # mmdet's loader gives BGR.
-    bgr = torch.from_numpy(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)).permute(2, 0, 1)
-    theirs = mask_rcnn.data_preprocessor({'inputs': [bgr], 'data_samples': None})['inputs']
-    torch.testing.assert_close(ours, theirs)
-
-    for mine, other in zip(soco.backbone(ours), mask_rcnn.backbone(theirs), strict=True):
-        torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-5)
-    pyramid, other_pyramid = soco.extract_feat(ours), mask_rcnn.neck(mask_rcnn.backbone(theirs))
-    for mine, other in zip(pyramid, other_pyramid[:4], strict=True):
-        torch.testing.assert_close(mine, other, rtol=1e-5, atol=1e-5)
-
+def compare_features(soco, detector):
+    """Backbone, pyramid and box head on one picture; catches channel order, mean, stride and a forgotten shift."""
+    ours, theirs = preprocessed(soco, detector, np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+    same = lambda a, b: torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
+    same(ours, theirs)
+    for mine, other in zip(soco.backbone(ours), detector.backbone(theirs), strict=True):
+        same(mine, other)
+    pyramid, other_pyramid = soco.extract_feat(ours), detector.extract_feat(theirs)
+    # The detector's first map is P2, or P3 where it is half as large.
+    first = int(np.log2(pyramid[0].shape[-1] // other_pyramid[0].shape[-1]))
+    for mine, other in zip(pyramid[first:], other_pyramid, strict=False):
+        same(mine, other)
     boxes = torch.tensor([[[4.0, 6.0, 40.0, 50.0], [0.0, 0.0, 64.0, 64.0]]])
+    roi_head = getattr(detector, 'roi_head', None)
+    if roi_head is None:
+        return
     features = soco.roi_head(pyramid, boxes, (64, 64))
     pooled = soco.roi_head.bbox_roi_extractor(pyramid, boxes, (64, 64))
-    head = mask_rcnn.roi_head.bbox_head
-    shared = pooled
-    for conv in head.shared_convs:
-        shared = conv(shared)
-    shared = head.shared_fcs[0](shared.flatten(1)).relu()
-    torch.testing.assert_close(features, shared, rtol=1e-5, atol=1e-5)
-    scores, _ = head(pooled)
-    torch.testing.assert_close(scores, head.fc_cls(features), rtol=1e-4, atol=1e-4)
+    if roi_head.with_shared_head:
+        same(features, roi_head.shared_head.layer4(pooled).mean(dim=(2, 3)))
+        return
+    heads = roi_head.bbox_head if isinstance(roi_head.bbox_head, torch.nn.ModuleList) else [roi_head.bbox_head]
+    for head in heads:
+        if len(head.shared_convs) == 4:
+            scores, _ = head(pooled)
+            torch.testing.assert_close(scores, head.fc_cls(features), rtol=1e-4, atol=1e-4)
 
 
-def test_table_tells_what_is_new_and_why(soco, mask_rcnn):
-    transfer = plan_transfer(detector_weights(soco.state_dict(), 'soco'), mask_rcnn.state_dict())
-    lines = transfer.table().splitlines()
-    assert any(line.startswith('backbone') and line.endswith('loaded') for line in lines)
-    assert any(line.startswith('rpn_head') and 'not part of the pretraining' in line for line in lines)
-    assert any(line.startswith('roi_head.bbox_head.fc_cls') and 'depends on the classes' in line for line in lines)
+def test_equal_features_from_one_picture(filled):
+    compare_features(*filled[:2])
+
+
+def test_table_tells_what_is_new_and_why(root, pretrainings):
+    for name, words in {
+        'mask-rcnn-fpn': ['rpn_head .* new: not part of', 'roi_head.bbox_head.fc_cls .* new: depends on the classes'],
+        'mask-rcnn-c4': ['roi_head.shared_head.norm .* new: the extra norm'],
+        'retinanet': ['neck .* new: levels above P5', 'neck .* left: the detector starts at a coarser level'],
+        'fcos': ['bbox_head .* new: not part of', 'roi_head.bbox_head.* left: the detector has no box head'],
+        'cascade-rcnn': ['roi_head.bbox_head.0 .* new: as the config says', 'roi_head.bbox_head.* left: as the config'],
+    }.items():
+        read, kind, options = DETECTORS[name]
+        weights = transferable_weights(pretrainings[kind].state_dict(), 'soco')
+        with torch.device('meta'):
+            detector = build_detector(read(root)).state_dict()
+        table = plan_transfer(weights, detector, **options).table()
+        for pattern in words:
+            assert re.search(pattern, table), f'{name}: {pattern}\n{table}'
+
+
+def test_a_forgotten_shift_is_caught(root, pretrainings):
+    """fpn_convs.0 is P3 in RetinaNet and has the shape of our P2: loaded as it is, only features tell."""
+    soco, detector = pretrainings['fpn'], build_detector(DETECTORS['retinanet'][0](root))
+    weights = detector_weights(soco.state_dict(), 'soco')
+    transfer = plan_transfer(weights, detector.state_dict())
+    assert torch.equal(transfer.loaded['neck.fpn_convs.0.conv.weight'], weights['neck.fpn_convs.1.conv.weight'])
+    unshifted = {name: weights.get(name, tensor) if 'fpn_convs' in name else tensor
+                 for name, tensor in transfer.loaded.items()}  # fmt: skip
+    detector.load_state_dict(unshifted, strict=False)
+    with pytest.raises(AssertionError):
+        compare_features(soco, detector)
+    # The laterals' shapes would have told, too.
+    lateral = 'neck.lateral_convs.0.conv.weight'
+    assert weights[lateral].shape != detector.state_dict()[lateral].shape
+
+
+@pytest.mark.parametrize(
+    ('name', 'changes', 'words'),
+    [
+        ('retinanet', {'neck.norm_cfg': None}, "the detector's FPN has no norm; give its neck norm_cfg"),
+        ('mask-rcnn-fpn', {'roi_head.bbox_head.type': 'Shared2FCBBoxHead'}, 'make it a Shared4Conv1FCBBoxHead'),
+        ('mask-rcnn-fpn', {'backbone.depth': 101}, 'the backbones differ in depth'),
+        ('mask-rcnn-c4', {}, 'the pretraining has an FPN, the model has none'),
+    ],
+)
+def test_detectors_that_do_not_fit(root, pretrainings, name, changes, words):
+    cfg = Config(dict(model=DETECTORS[name][0](root)))
+    cfg.merge_from_dict({f'model.{key}': value for key, value in changes.items()})
+    with torch.device('meta'):
+        detector = build_detector(cfg.model).state_dict()
+    weights = detector_weights(pretrainings['fpn'].state_dict(), 'soco')
+    with pytest.raises(UserError, match=words) as error:
+        require_complete(plan_transfer(weights, detector), 'soco')
+    assert '\n' not in str(error.value)
+
+
+def test_an_image_level_pretraining_gives_its_backbone(root, pretrainings):
+    backbone = {name: t for name, t in pretrainings['fpn'].state_dict().items() if name.startswith('backbone.')}
+    others = {'neck.fc0.weight': torch.zeros(1), 'head.fc.weight': torch.zeros(1), 'target_net.0.w': torch.zeros(1)}
+    for name in ('mask-rcnn-fpn', 'retinanet', 'mask-rcnn-c4'):
+        with torch.device('meta'):
+            detector = build_detector(DETECTORS[name][0](root)).state_dict()
+        transfer = plan_transfer(transferable_weights({**backbone, **others}, 'x'), detector)
+        require_complete(transfer, 'x')
+        assert len(transfer.loaded) == len(backbone)
+        if 'c4' in name:
+            assert torch.equal(
+                transfer.loaded['roi_head.shared_head.layer4.2.conv3.weight'],
+                backbone['backbone.layer4.2.conv3.weight'],
+            )
+        else:
+            assert 'new: this pretraining has none' in transfer.new
+
+
+def test_new_parts_that_the_config_names(small):
+    pretrained, detector = small
+    detector['neck.pafpn_convs.0.w'] = torch.zeros(1)
+    assert plan_transfer(pretrained, detector).problems
+    transfer = plan_transfer(pretrained, detector, new=['neck.pafpn_convs.'])
+    assert not transfer.problems and set(transfer.new['new: as the config says']) == {'neck.pafpn_convs.0.w'}
 
 
 @pytest.fixture
@@ -152,7 +295,8 @@ def test_a_classifier_takes_the_backbone():
     fpn = {'backbone.layer3.w': torch.ones(1), 'backbone.layer4.w': torch.ones(2), 'neck.w': torch.ones(1)}
     for pretrained, left in ((c4, set()), (fpn, {'neck.w'})):
         transfer = plan_transfer(pretrained, classifier)
-        assert not transfer.problems and set(transfer.left) == left
+        assert not transfer.problems
+        assert {name for tensors in transfer.left.values() for name in tensors} == left
         assert set(transfer.loaded) == {'backbone.layer3.w', 'backbone.layer4.w'}
         assert transfer.loaded['backbone.layer4.w'].all() and 'new: depends on the classes' in transfer.new
 
@@ -160,23 +304,18 @@ def test_a_classifier_takes_the_backbone():
 def test_c4_does_not_load_into_a_detector_with_an_fpn(small):
     _, detector = small
     c4 = {'backbone.w': torch.ones(2, 2), 'roi_head.shared_head.layer4.w': torch.ones(2)}
-    with pytest.raises(UserError, match=r'roi_head\.shared_head\.layer4\.w has no place in the model'):
-        require_complete(plan_transfer(c4, detector), 'a.pth')
-
-
-def test_detectors_that_start_at_c3_are_refused(root, soco):
-    """Their fpn_convs.0 is P3 and has the shape of our P2: it must not load silently."""
-    with DefaultScope.overwrite_default_scope('mmdet'):
-        from mmdet.registry import MODELS as MMDET_MODELS
-
-        neck = dict(type='FPN', in_channels=[256, 512, 1024, 2048], out_channels=256, start_level=1, num_outs=5,
-                    norm_cfg=dict(type='BN'))  # fmt: skip
-        fpn = MMDET_MODELS.build(neck)
-    detector = {f'neck.{name}': t for name, t in fpn.state_dict().items()}
-    pretrained = {k: v for k, v in detector_weights(soco.state_dict(), 'soco').items() if k.startswith('neck.')}
-    assert plan_transfer(pretrained, detector).problems
+    transfer = plan_transfer(c4, detector)
+    assert 'roi_head.shared_head.layer4.w has no place in the model' in transfer.problems
+    with pytest.raises(UserError, match='the pretraining is for C4 detectors'):
+        require_complete(transfer, 'a.pth')
 
 
 def test_other_checkpoints_are_refused():
     with pytest.raises(UserError, match=r'r\.pth is not a checkpoint of a SoCo pretraining.*holds conv1, fc'):
         detector_weights({'conv1.weight': torch.zeros(1), 'fc.weight': torch.zeros(1)}, 'r.pth')
+
+
+def test_detectors_checkpoints_are_refused():
+    detector = {'backbone.w': torch.zeros(1), 'rpn_head.w': torch.zeros(1), 'bbox_head.w': torch.zeros(1)}
+    with pytest.raises(UserError, match='not a checkpoint of a SoCo pretraining'):
+        transferable_weights(detector, 'd.pth')

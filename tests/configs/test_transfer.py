@@ -10,7 +10,8 @@ import torch
 from mmdet.datasets import CocoDataset
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
-from shrinking import shrink, shrunk_backbone
+from shrinking import shrink, shrink_detector, shrunk_backbone
+from torchvision.models import resnet18
 
 from mmsoco.checkpoints.pretraining import detector_weights
 from mmsoco.checkpoints.transfer import plan_transfer, require_complete
@@ -51,25 +52,26 @@ def coco(tmp_path):
     return tmp_path
 
 
-@pytest.fixture
-def transfer_options(coco):
-    """The transfer recipe on four tiny pictures, with few boxes a picture."""
-    options = {
-        'train_cfg.max_iters': 2,
-        'train_cfg.val_interval': 2,
-        'train_dataloader.dataset.pipeline.2.scales': [(128, 96)],
-        'val_dataloader.dataset.pipeline.1.scale': (128, 96),
-        'model.train_cfg.rcnn.sampler.num': 8,
-        'model.train_cfg.rpn_proposal.max_per_img': 20,
-        'model.test_cfg.rpn.max_per_img': 10,
-        'model.test_cfg.rcnn.score_thr': 0.0,
-        'custom_hooks.1.num_iters': 1,
-        'custom_hooks.1.interval': 2,
-        'val_evaluator.ann_file': str(coco / 'coco.json'),
-        'default_hooks.checkpoint.interval': 2,
+def coco_options(path, coco):
+    """A COCO config of the transfer on four tiny pictures: two steps, then an evaluation."""
+    cfg = Config.fromfile(path)
+    options = shrink_detector(path)
+    if cfg.train_cfg.type == 'IterBasedTrainLoop':
+        options |= {'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2, 'default_hooks.checkpoint.interval': 2}
+    else:
+        options |= {'train_cfg.max_epochs': 1, 'train_cfg.val_interval': 1}
+    options |= {
+        f'custom_hooks.{i}.{key}': value
+        for i, hook in enumerate(cfg.custom_hooks)
+        for key, value in (('num_iters', 1), ('interval', 1 if hook.get('by_epoch') else 2))
+        if 'num_iters' in hook
     }
-    options['test_evaluator.ann_file'] = options['val_evaluator.ann_file']
-    options['test_dataloader.dataset.pipeline.1.scale'] = (128, 96)
+    resize = cfg.train_dataloader.dataset.pipeline[2]
+    scales = {'scales': [(128, 96)]} if resize.type == 'RandomChoiceResize' else {'scale': (128, 96)}
+    options |= {f'train_dataloader.dataset.pipeline.2.{key}': value for key, value in scales.items()}
+    for loader in ('val', 'test'):
+        options[f'{loader}_evaluator.ann_file'] = str(coco / 'coco.json')
+        options[f'{loader}_dataloader.dataset.pipeline.1.scale'] = (128, 96)
     for loader in ('train', 'val', 'test'):
         options[f'{loader}_dataloader.num_workers'] = 0
         options[f'{loader}_dataloader.persistent_workers'] = False
@@ -79,21 +81,53 @@ def transfer_options(coco):
     return options
 
 
-@pytest.mark.slow
-def test_coco_transfer_loads_trains_and_evaluates(transfer_options, tmp_path):
-    """The whole way: a pretraining checkpoint in, two steps, BN measured, boxes and masks evaluated, resumed."""
+def narrow_pretraining(path, work_dir):
+    """A pretraining checkpoint that fits the shrunk detector of a config, untrained."""
+    kind = 'r50c4' if 'r50c4' in path.stem else 'r50fpn'
+    config = CONFIGS / f'soco/soco_{kind}_8xb256_100e_in1k.py'
+    cfg = Config.fromfile(config)
+    options = shrink(config, 'pictures', 'proposals', channels=64)
+    cfg.merge_from_dict({key: value for key, value in options.items() if key.startswith('model.')})
     with DefaultScope.overwrite_default_scope('mmsoco'):
-        soco = MODELS.build(Config.fromfile(CONFIGS / 'soco/soco_r50fpn_8xb256_100e_in1k.py').model)
-    torch.save({'state_dict': soco.state_dict(), 'meta': {}}, tmp_path / 'epoch_100.pth')
-    config = CONFIGS / 'transfer/coco/mask-rcnn_r50fpn_soco_1x.py'
-    options = {**transfer_options, 'load_from': str(tmp_path / 'epoch_100.pth')}
-    runner = train(config, str(tmp_path / 'out'), None, None, 1, options)
-    metrics = runner.message_hub.log_scalars
-    assert {'val/coco/bbox_mAP', 'val/coco/segm_mAP'} <= set(metrics)
+        model = MODELS.build(cfg.model)
+    torch.save({'state_dict': model.state_dict(), 'meta': {}}, work_dir / 'epoch_100.pth')
+    return str(work_dir / 'epoch_100.pth')
 
+
+@pytest.mark.slow
+@pytest.mark.parametrize('path', sorted(CONFIGS.glob('transfer/coco/*.py')), ids=lambda path: path.stem)
+def test_coco_config_trains_and_evaluates(path, coco, tmp_path):
+    options = coco_options(path, coco)
+    if 'soco' in path.stem:
+        options['load_from'] = narrow_pretraining(path, tmp_path)
+    if 'supervised' in path.stem:
+        # As torchvision has it, from a file.
+        torch.save(resnet18(weights=None).state_dict(), tmp_path / 'resnet18.pth')
+        options['model.backbone.base_channels'] = options['model.backbone.stem_channels'] = 64
+        options['model.backbone.init_cfg.checkpoint'] = str(tmp_path / 'resnet18.pth')
+        if 'r50c4' in path.stem:
+            options['model.roi_head.shared_head.init_cfg.checkpoint'] = str(tmp_path / 'resnet18.pth')
+        else:
+            options['model.neck.in_channels'] = [64, 128, 256, 512]
+    runner = train(path, str(tmp_path / 'out'), None, None, 1, options)
+    assert runner.iter == 2 and 'val/coco/bbox_mAP' in runner.message_hub.log_scalars
     log = next((tmp_path / 'out').glob('*/*.log')).read_text()
-    assert 'Weights from the pretraining' in log and 'new: depends on the classes' in log
     assert 'Measuring BN statistics on 1 batches' in log
+    assert ('Weights from the pretraining' in log) == ('soco' in path.stem)
+    if 'supervised' in path.stem:
+        assert 'backbone.conv1.weight' in log and 'load model from' in log
+    assert all(p.requires_grad for p in runner.model.parameters())
+
+
+@pytest.mark.slow
+def test_the_whole_way(coco, tmp_path):
+    """A pretraining in, two steps, BN measured, boxes and masks evaluated, resumed; what does not fit is refused."""
+    config = CONFIGS / 'transfer/coco/mask-rcnn_r50fpn_soco_1x.py'
+    without = coco_options(config, coco)
+    options = {**without, 'load_from': narrow_pretraining(config, tmp_path)}
+    runner = train(config, str(tmp_path / 'out'), None, None, 1, options)
+    assert {'val/coco/bbox_mAP', 'val/coco/segm_mAP'} <= set(runner.message_hub.log_scalars)
+    assert 'new: depends on the classes' in next((tmp_path / 'out').glob('*/*.log')).read_text()
     trained = torch.load(tmp_path / 'out/iter_2.pth', weights_only=True)
     norms = [group for group in trained['optimizer']['param_groups'] if group['weight_decay'] == 0]
     assert norms, 'norms should have no weight decay'
@@ -109,7 +143,7 @@ def test_coco_transfer_loads_trains_and_evaluates(transfer_options, tmp_path):
     with pytest.raises(UserError, match='the checkpoint is a pretraining, the model is not trained yet'):
         evaluate(config, options['load_from'], str(tmp_path / 'test'), None, options)
     with pytest.raises(UserError, match='no pretraining is given; add --cfg-options load_from='):
-        train(config, str(tmp_path / 'y'), None, None, 1, transfer_options)
+        train(config, str(tmp_path / 'y'), None, None, 1, without)
     torch.save({'state_dict': {'conv1.weight': torch.zeros(1)}}, tmp_path / 'other.pth')
     with pytest.raises(UserError, match='not a checkpoint of a SoCo pretraining'):
         train(config, str(tmp_path / 'x'), None, None, 1, {**options, 'load_from': str(tmp_path / 'other.pth')})
@@ -313,7 +347,6 @@ def test_quickstart_detectors_train(start, coco, pictures, proposal_file, tmp_pa
 def test_no_config_is_left_out():
     """What the tests here and of the pretraining train is all there is."""
     trained_here = {
-        'transfer/coco/mask-rcnn_r50fpn_soco_1x.py',
         'transfer/imagenet/linear_r50_8xb32_100e_in1k.py',
         'transfer/imagenet/linear_r50_8xb32_100e_folder.py',
         'quickstart/faster-rcnn_r18fpn_tiles_soco.py',
@@ -321,5 +354,9 @@ def test_no_config_is_left_out():
         'quickstart/soco_r18fpn_tiles.py',
     }
     everything = {path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob('*.py')}
-    others = {path for path in everything if path.split('/')[0] not in ('_base_', 'soco', 'ablation')}
+    others = {
+        path
+        for path in everything
+        if '_base_' not in path and not path.startswith(('soco/', 'ablation/', 'transfer/coco/'))
+    }
     assert others == trained_here

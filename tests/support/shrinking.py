@@ -1,4 +1,4 @@
-"""``--cfg-options`` that make any pretraining config two epochs of two steps, on eight pictures and some channels."""
+"""``--cfg-options`` that make configs small: some channels wide, some pictures, two steps."""
 
 from mmengine.config import Config
 
@@ -15,19 +15,19 @@ def shrunk_backbone(backbone, depth):
     return {'depth': depth, 'base_channels': 4, 'stem_channels': 4}, RESNET_WIDTHS[depth < 50]
 
 
-def shrink(config, pictures, proposal_file, depth=18):
-    """Options for the config at a path; ``depth`` is the ResNet's."""
+def shrink(config, pictures, proposal_file, depth=18, channels=CHANNELS):
+    """Options for the config at a path; ``depth`` is the ResNet's, ``channels`` the FPN's."""
     cfg = Config.fromfile(config)
     backbone, widths = shrunk_backbone(cfg.model.backbone, depth)
     options = {}
     features = widths[-1]
     if cfg.model.get('neck'):
-        options |= {'model.neck.in_channels': widths, 'model.neck.out_channels': CHANNELS}
-        features = CHANNELS
+        options |= {'model.neck.in_channels': widths, 'model.neck.out_channels': channels}
+        features = channels
     head = 'model.roi_head.bbox_head'
     if cfg.model.roi_head.get('bbox_head'):
         features = 8
-        options |= {f'{head}.in_channels': CHANNELS, f'{head}.conv_out_channels': CHANNELS}
+        options |= {f'{head}.in_channels': channels, f'{head}.conv_out_channels': channels}
         options |= {f'{head}.fc_out_channels': features}
     if cfg.model.roi_head.get('shared_head'):
         # mmdet's has fixed widths, so the backbone has, too.
@@ -55,3 +55,37 @@ def shrink(config, pictures, proposal_file, depth=18):
         'custom_hooks.2.interval': 2,
         'default_hooks.record.type': 'RecordHook',
     }
+
+
+def shrink_detector(config, depth=18):
+    """Options for the model of a transfer config, to fit what :func:`shrink` makes of its pretraining.
+
+    The FPN has 64 channels: FCOS's group norm wants two a group where a map is a pixel large.
+    """
+    model = Config.fromfile(config).model
+    backbone, widths = shrunk_backbone(model.backbone, depth)
+    options = {}
+    if 'neck' in model:
+        options |= {'neck.in_channels': widths, 'neck.out_channels': 64}
+        channels = features = 64
+    else:
+        # mmdet's shared head has fixed widths.
+        backbone |= {'base_channels': 64, 'stem_channels': 64}
+        options |= {'roi_head.shared_head.depth': 18}
+        channels, features = 256, 512
+    options |= {f'backbone.{key}': value for key, value in backbone.items()}
+    if 'rpn_head' in model:
+        options |= {'rpn_head.in_channels': channels, 'rpn_head.feat_channels': 16}
+        options |= {'train_cfg.rpn_proposal.nms_pre': 100, 'train_cfg.rpn_proposal.max_per_img': 20}
+        options |= {'train_cfg.rcnn.sampler.num': 8, 'test_cfg.rpn.max_per_img': 10, 'test_cfg.rcnn.score_thr': 0.0}
+        options |= {'roi_head.bbox_roi_extractor.out_channels': channels, 'roi_head.bbox_head.in_channels': features}
+        if 'neck' in model:
+            options |= {'roi_head.bbox_head.conv_out_channels': features, 'roi_head.bbox_head.fc_out_channels': 8}
+        if model.roi_head.get('mask_roi_extractor'):
+            options['roi_head.mask_roi_extractor.out_channels'] = channels
+        if model.roi_head.get('mask_head'):
+            options |= {'roi_head.mask_head.in_channels': features, 'roi_head.mask_head.conv_out_channels': 4}
+    else:
+        options |= {'bbox_head.in_channels': 64, 'bbox_head.feat_channels': 64, 'bbox_head.stacked_convs': 1}
+        options['test_cfg.score_thr'] = 0.0
+    return {f'model.{key}': value for key, value in options.items()}

@@ -29,16 +29,26 @@ class PreciseBNHook(Hook):
         interval: Iterations between two measurements, the same as between two
             evaluations; the last iteration has one, too.
         num_iters: Batches to measure (detectron2: 200).
+        by_epoch: Whether the interval is of epochs.
     """
 
-    def __init__(self, interval: int, num_iters: int = 200):
+    def __init__(self, interval: int, num_iters: int = 200, by_epoch: bool = False):
         self.interval = interval
+        self.by_epoch = by_epoch
         self.num_iters = num_iters
         self._stream = None
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        if not (self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner)):
-            return
+        due = self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner)
+        if due and not self.by_epoch:
+            self._measure(runner)
+
+    def after_train_epoch(self, runner) -> None:
+        due = self.every_n_epochs(runner, self.interval) or self.is_last_train_epoch(runner)
+        if due and self.by_epoch:
+            self._measure(runner)
+
+    def _measure(self, runner) -> None:
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         runner.logger.info(f'Measuring BN statistics on {self.num_iters} batches')
         if self._stream is None:  # kept: annotations are parsed once
