@@ -1,12 +1,34 @@
 """Reading checkpoint files, without running code that they may hold."""
 
 import os
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from mmsoco.errors import UserError
+
+
+def _require_file(path: str | os.PathLike) -> None:
+    if not Path(path).is_file():
+        raise UserError(f'{path} does not exist; give a checkpoint, for instance work_dirs/NAME/epoch_100.pth')
+
+
+def check_whole(path: str | os.PathLike) -> None:
+    """Refuse a checkpoint file that is missing, cut short or something else, at little cost.
+
+    Raises:
+        UserError: With what to do.
+    """
+    _require_file(path)
+    with open(path, 'rb') as file:
+        beginning = file.read(2)
+    # A zip file, whose table of contents is at its end; or a pickle, as PyTorch wrote before 1.6.
+    if beginning == b'PK' and not zipfile.is_zipfile(path):
+        raise UserError(f'{path} is cut short; copy it again')
+    if beginning != b'PK' and beginning[:1] != b'\x80':
+        raise UserError(f'{path} is no checkpoint; give a file that PyTorch saved')
 
 
 def read_checkpoint(path: str | os.PathLike, allow: Sequence[type] = ()) -> dict:
@@ -19,8 +41,7 @@ def read_checkpoint(path: str | os.PathLike, allow: Sequence[type] = ()) -> dict
         UserError: There is no such file, it is not a checkpoint, or it holds
             more than tensors and plain values.
     """
-    if not Path(path).is_file():
-        raise UserError(f'{path} does not exist; give a checkpoint, for instance work_dirs/NAME/epoch_100.pth')
+    _require_file(path)
     try:
         with torch.serialization.safe_globals(list(allow)):
             checkpoint = torch.load(path, map_location='cpu', weights_only=True)

@@ -10,7 +10,9 @@ from mmengine.dist import get_world_size, init_dist, is_main_process
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
+from mmsoco.checkpoints.files import check_whole
 from mmsoco.engine.batch import divide_batch
+from mmsoco.engine.columns import format_columns, paper_columns
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
 from mmsoco.proposals.store import ProposalStore
@@ -165,8 +167,8 @@ def train(
         resume = newest_checkpoint(cfg.work_dir)
     if resume is not None:
         cfg.resume, cfg.load_from = True, resume
-    if cfg.get('load_from') and not Path(cfg.load_from).is_file() and '://' not in cfg.load_from:
-        raise UserError(f'{cfg.load_from} does not exist; give a checkpoint to load or resume')
+    if cfg.get('load_from') and '://' not in cfg.load_from:
+        check_whole(cfg.load_from)
     runner = build_runner(cfg, notes)
     runner.train()
     return runner
@@ -180,13 +182,14 @@ def test(
     options: dict | None = None,
     launcher: str = 'none',
 ) -> dict[str, float]:
-    """Evaluate a detector's checkpoint by its config.
+    """Evaluate a detector's checkpoint by its config, and print the columns of the paper's tables.
 
     Args:
         config: Path of the detector's config.
         checkpoint: Path of the detector's checkpoint.
         work_dir: Folder for logs; ``work_dirs/NAME`` by default.
-        out: File for the metrics, as JSON.
+        out: File for the metrics, as JSON; ``columns`` holds those that the paper's
+            tables have, in percent.
         options: What ``--cfg-options`` gave.
         launcher: Who started the processes, one of :data:`LAUNCHERS`.
 
@@ -197,12 +200,14 @@ def test(
         UserError: The config or the checkpoint does not exist.
     """
     cfg = read_config(config, options, work_dir)
-    if not Path(checkpoint).is_file():
-        raise UserError(f'{checkpoint} does not exist; give a checkpoint of the detector')
+    check_whole(checkpoint)
     notes = prepare_processes(cfg, launcher)
     cfg.load_from = checkpoint
     metrics = build_runner(cfg, notes).test()
-    if out is not None and is_main_process():
-        with atomic_path(out) as temporary:
-            temporary.write_text(json.dumps(metrics, indent=2))
+    columns = paper_columns(metrics)
+    if is_main_process():
+        print(format_columns(columns))
+        if out is not None:
+            with atomic_path(out) as temporary:
+                temporary.write_text(json.dumps({**metrics, 'columns': columns}, indent=2))
     return metrics

@@ -16,7 +16,12 @@ from mmsoco.registry import MODELS, TRANSFORMS
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 ABLATIONS = sorted(CONFIGS.glob('ablation/*.py'))
-PRETRAININGS = [*sorted(CONFIGS.glob('soco/*.py')), *ABLATIONS, *sorted(CONFIGS.glob('quickstart/soco_*.py'))]
+PRETRAININGS = [
+    *sorted(CONFIGS.glob('soco/*.py')),
+    *ABLATIONS,
+    *sorted(CONFIGS.glob('quickstart/soco_*.py')),
+    *sorted(CONFIGS.glob('transfer/examples/soco_*.py')),
+]
 
 
 def without_parameters(cfg):

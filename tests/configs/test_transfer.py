@@ -137,7 +137,9 @@ def test_the_whole_way(coco, tmp_path):
     again = train(config, str(tmp_path / 'out'), 'auto', None, 1, {**options, 'train_cfg.max_iters': 3})
     assert again.iter == 3
     metrics = evaluate(config, str(tmp_path / 'out/iter_3.pth'), str(tmp_path / 'test'), tmp_path / 'm.json', options)
-    assert json.loads((tmp_path / 'm.json').read_text()) == metrics and 'coco/segm_mAP' in metrics
+    written = json.loads((tmp_path / 'm.json').read_text())
+    assert list(written.pop('columns')) == ['box AP', 'box AP50', 'box AP75', 'mask AP', 'mask AP50', 'mask AP75']
+    assert written == metrics and 'coco/segm_mAP' in metrics
 
     # What is no detector, and no checkpoint at all, is refused.
     with pytest.raises(UserError, match='the checkpoint is a pretraining, the model is not trained yet'):
@@ -145,8 +147,16 @@ def test_the_whole_way(coco, tmp_path):
     with pytest.raises(UserError, match='no pretraining is given; add --cfg-options load_from='):
         train(config, str(tmp_path / 'y'), None, None, 1, without)
     torch.save({'state_dict': {'conv1.weight': torch.zeros(1)}}, tmp_path / 'other.pth')
-    with pytest.raises(UserError, match='not a checkpoint of a SoCo pretraining'):
-        train(config, str(tmp_path / 'x'), None, None, 1, {**options, 'load_from': str(tmp_path / 'other.pth')})
+    (tmp_path / 'cut.pth').write_bytes((tmp_path / 'epoch_100.pth').read_bytes()[:-100])
+    (tmp_path / 'text.pth').write_text('weights')
+    for name, words in (
+        ('other', 'not a checkpoint of a SoCo pretraining'),
+        ('cut', 'cut.pth is cut short; copy it again'),
+        ('text', 'text.pth is no checkpoint'),
+        ('gone', 'gone.pth does not exist'),
+    ):
+        with pytest.raises(UserError, match=words):
+            train(config, str(tmp_path / 'x'), None, None, 1, {**options, 'load_from': str(tmp_path / f'{name}.pth')})
 
 
 def trained(path, pictures, proposal_file, work_dir, depth=18):
@@ -345,18 +355,47 @@ def test_quickstart_detectors_train(start, coco, pictures, proposal_file, tmp_pa
 
 
 def test_no_config_is_left_out():
-    """What the tests here and of the pretraining train is all there is."""
-    trained_here = {
-        'transfer/imagenet/linear_r50_8xb32_100e_in1k.py',
-        'transfer/imagenet/linear_r50_8xb32_100e_folder.py',
-        'quickstart/faster-rcnn_r18fpn_tiles_soco.py',
-        'quickstart/faster-rcnn_r18fpn_tiles_scratch.py',
-        'quickstart/soco_r18fpn_tiles.py',
+    """Which tests train which configs; a new folder must join one of them."""
+    folders = {path.relative_to(CONFIGS).parent.as_posix() for path in CONFIGS.rglob('*.py')}
+    here = {'transfer/coco', 'transfer/imagenet', 'transfer/examples', 'quickstart'}
+    elsewhere = {'soco', 'ablation', 'transfer/voc', 'transfer/lvis', 'transfer/mini_coco'}
+    assert {folder for folder in folders if not folder.endswith('_base_')} == here | elsewhere
+    assert {path.name for path in CONFIGS.glob('transfer/imagenet/*.py')} == {
+        'linear_r50_8xb32_100e_in1k.py',
+        'linear_r50_8xb32_100e_folder.py',
     }
-    everything = {path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob('*.py')}
-    others = {
-        path
-        for path in everything
-        if '_base_' not in path and not path.startswith(('soco/', 'ablation/', 'transfer/coco/'))
+    assert {path.name for path in CONFIGS.glob('quickstart/*.py')} == {
+        'faster-rcnn_r18fpn_tiles_soco.py',
+        'faster-rcnn_r18fpn_tiles_scratch.py',
+        'soco_r18fpn_tiles.py',
     }
-    assert others == trained_here
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    'path',
+    sorted(path for path in CONFIGS.glob('transfer/examples/*.py') if not path.stem.startswith('soco')),
+    ids=lambda path: path.stem,
+)
+def test_example_trains_and_evaluates(path, coco, monkeypatch, tmp_path):
+    """On pictures of its own, found by the environment variable; from a pretraining of the example's width."""
+    data = 'NUCLEI' if 'nuclei' in path.stem else 'CARDS'
+    monkeypatch.setenv(data, str(coco))
+    classes = Config.fromfile(path).train_dataloader.dataset.metainfo.classes
+    truth = json.loads((coco / 'coco.json').read_text())
+    truth['categories'] = [dict(id=i, name=name) for i, name in enumerate(classes, 1)]
+    for part in ('train', 'val', 'test'):
+        (coco / f'{part}.json').write_text(json.dumps(truth))
+        (coco / part).symlink_to(coco / 'coco')
+    options = {'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2, 'default_hooks.checkpoint.interval': 2}
+    for loader in ('train', 'val', 'test'):
+        options |= {f'{loader}_dataloader.num_workers': 0, f'{loader}_dataloader.persistent_workers': False}
+    options |= {'train_dataloader.batch_size': 2, 'model.test_cfg.score_thr': 0.0, 'model.test_cfg.rcnn.score_thr': 0.0}
+    if path.stem.endswith('soco'):
+        pretraining = CONFIGS / f'transfer/examples/soco_r18fpn_{data.lower()}.py'
+        with DefaultScope.overwrite_default_scope('mmsoco'):
+            soco = MODELS.build(Config.fromfile(pretraining).model)
+        torch.save({'state_dict': soco.state_dict(), 'meta': {}}, tmp_path / 'soco.pth')
+        options['load_from'] = str(tmp_path / 'soco.pth')
+    runner = train(path, str(tmp_path / 'out'), None, None, 1, options)
+    assert runner.iter == 2 and 'val/coco/bbox_mAP' in runner.message_hub.log_scalars

@@ -9,3 +9,5 @@ model = dict(data_preprocessor=_base_.pictures, backbone=_base_.whole_backbone, 
 custom_hooks = _base_.custom_hooks
 custom_hooks[1].update(by_epoch=True, interval=1)
 default_hooks = dict(checkpoint=dict(type='mmsoco.CheckpointHook', interval=1, max_keep_ckpts=2))
+val_evaluator = dict(type='mmsoco.CocoMetric')
+test_evaluator = dict(type='mmsoco.CocoMetric')

@@ -5,9 +5,7 @@ _base_ = ['mmdet::mask_rcnn/mask-rcnn_r50-caffe-c4_1x_coco.py', '../_base_/finet
 # A norm more after the shared block.
 custom_imports = dict(imports=['mmpretrain.models.utils.res_layer_extra_norm'], allow_failed_imports=False)
 shared_head = dict(type='ResLayerExtraNorm', style='pytorch', norm_cfg=_base_.norm, norm_eval=False, init_cfg=None)
-model = dict(
-    data_preprocessor=_base_.pictures, backbone=_base_.whole_backbone, roi_head=dict(shared_head=shared_head)
-)
+model = dict(data_preprocessor=_base_.pictures, backbone=_base_.whole_backbone, roi_head=dict(shared_head=shared_head))
 
 pipeline = _base_.train_pipeline
 pipeline[2] = _base_.short_side_640_to_800
@@ -26,3 +24,5 @@ param_scheduler = [
 ]
 default_hooks = dict(checkpoint=dict(type='mmsoco.CheckpointHook', by_epoch=False, interval=10000, max_keep_ckpts=2))
 log_processor = dict(by_epoch=False)
+val_evaluator = dict(type='mmsoco.CocoMetric')
+test_evaluator = dict(type='mmsoco.CocoMetric')

@@ -30,3 +30,5 @@ param_scheduler = [
 ]
 default_hooks = dict(checkpoint=dict(type='mmsoco.CheckpointHook', by_epoch=False, interval=10000, max_keep_ckpts=2))
 log_processor = dict(by_epoch=False)
+val_evaluator = dict(type='mmsoco.CocoMetric')
+test_evaluator = dict(type='mmsoco.CocoMetric')

@@ -8,3 +8,5 @@ model = dict(backbone=_base_.whole_backbone, neck=dict(norm_cfg=_base_.norm))
 custom_hooks = _base_.custom_hooks
 custom_hooks[1].update(by_epoch=True, interval=1)
 default_hooks = dict(checkpoint=dict(type='mmsoco.CheckpointHook', interval=1, max_keep_ckpts=2))
+val_evaluator = dict(type='mmsoco.CocoMetric')
+test_evaluator = dict(type='mmsoco.CocoMetric')
