@@ -1,80 +1,166 @@
 """Taking the detector's weights out of a pretraining checkpoint."""
 
+import copyreg
 import hashlib
+import json
 import os
+import pickle
+from collections.abc import Iterable, Mapping
+from itertools import groupby
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
 import mmsoco
 from mmsoco.checkpoints.files import read_checkpoint
-from mmsoco.checkpoints.pretraining import PRETRAINING_ONLY, detector_weights
-from mmsoco.checkpoints.report import format_table, summarise
+from mmsoco.checkpoints.pretraining import DETECTOR_PARTS, detector_weights
+from mmsoco.checkpoints.report import format_table, part_of, summarise
+from mmsoco.checkpoints.targets import Renaming, check_target, rename
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
 
-SUFFIXES = ('.pth', '.safetensors')
+#: The two networks of a pretraining, and what their parameters' names begin with.
+NETWORKS = {'online': '', 'target': 'target.'}
 
 
-def _to_mmdet(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Two-stage detectors of mmdet: the pretraining bears their names already."""
+def _check_arguments(checkpoint: Path, out: Path, target: str, which: str) -> None:
+    check_target(target)
+    endings = ('.pkl',) if target == 'detectron2' else ('.pth', '.safetensors')
+    if out.suffix not in endings:
+        raise UserError(f"{out} should end in {' or '.join(endings)} for target '{target}'")
+    if which not in NETWORKS:
+        raise UserError(f"network '{which}' is unknown; choose {' or '.join(NETWORKS)}")
+    if out.exists() and checkpoint.exists() and out.samefile(checkpoint):
+        raise UserError(f'{out} is the checkpoint to read; write to another file')
+
+
+def _network_weights(state_dict: Mapping[str, Tensor], which: str, source: str) -> dict[str, Tensor]:
+    """The detector parts of one of the networks, under the online one's names."""
+    weights = detector_weights(state_dict, source)
+    if which == 'target':
+        prefix = NETWORKS['target']
+        followed = {name.removeprefix(prefix): t for name, t in state_dict.items() if name.startswith(prefix)}
+        if not followed:
+            raise UserError(f'{source} holds no target network; give a checkpoint of the pretraining itself')
+        weights = detector_weights(followed, source)
     return weights
 
 
-#: Target -> from the pretraining's names to the target's.
-TARGETS = {'mmdet': _to_mmdet}
+def _table(state_dict: Mapping[str, Tensor], renaming: Renaming, which: str) -> str:
+    """Part, tensors, values, taken or left; of every tensor of the checkpoint."""
+    prefix = NETWORKS[which]
+
+    def rows(names: Iterable[str], note: str) -> list[tuple[str, ...]]:
+        own = summarise({name: state_dict[prefix + name] for name in names}, note)
+        return [(prefix + part, *rest) for part, *rest in own]
+
+    table = []
+    for _, group in groupby(renaming.taken, part_of):
+        names = list(group)
+        new = [renaming.taken[name] for name in names]
+        common = os.path.commonprefix(new)  # noqa: RUF071, of characters, because some tools number conv1, conv2
+        table += rows(names, 'taken' if new == names else f'taken as {common}*' if common else 'taken without prefix')
+    for reason, group in groupby(renaming.left, renaming.left.__getitem__):
+        table += rows(group, f'left: {reason}')
+
+    asked = {prefix + name for name in (*renaming.taken, *renaming.left)}
+    others = {name: tensor for name, tensor in state_dict.items() if name not in asked}
+    online = {name: tensor for name, tensor in others.items() if name.startswith(DETECTOR_PARTS)}
+    table += summarise(online, 'left: of the online network')
+    table += summarise({n: t for n, t in others.items() if n not in online}, 'left: only for pretraining')
+    return format_table(table)
+
+
+def _provenance(meta: Mapping, target: str, which: str) -> dict:
+    """Where the weights come from, in plain values."""
+    origin = {
+        'which': which,
+        # The config's file name and the time that the run began.
+        'config': meta.get('experiment_name'),
+        'epoch': meta.get('epoch'),
+        'iter': meta.get('iter'),
+        'proposals': meta.get('dataset_meta'),
+    }
+    if 'target' in meta:  # extracted before: it says so itself
+        origin = meta
+    provenance = {**origin, 'mmsoco': mmsoco.__version__, 'target': target}
+    return json.loads(json.dumps({key: value for key, value in provenance.items() if value is not None}, default=str))
+
+
+def _save_pickle(weights: Mapping[str, Tensor], provenance: dict, path: Path) -> None:
+    """As detectron2's model zoo has them."""
+    content = {
+        'model': {name: tensor.numpy() for name, tensor in weights.items()},
+        '__author__': 'mmsoco',
+        'matching_heuristics': True,
+        'meta': provenance,
+    }
+    with path.open('wb') as file:
+        pickler = pickle.Pickler(file, protocol=5)
+        # An array's own pickle names a module that numpy moved in its version 2, and
+        # that older ones, which many installations of detectron2 have, do not know.
+        pickler.dispatch_table = copyreg.dispatch_table.copy()
+        pickler.dispatch_table[np.ndarray] = lambda a: (np.ndarray, (a.shape, a.dtype.str, bytearray(a.tobytes())))
+        pickler.dump(content)
 
 
 def extract(
-    checkpoint: str | os.PathLike, out: str | os.PathLike, target: str = 'mmdet', with_hash: bool = False
+    checkpoint: str | os.PathLike,
+    out: str | os.PathLike,
+    target: str = 'mmdet',
+    with_hash: bool = False,
+    which: str = 'online',
 ) -> tuple[Path, str]:
-    """Write the online network's detector parts for another tool.
+    """Write the detector parts of a pretraining for another tool.
 
     Args:
-        checkpoint: Of a pretraining.
-        out: File to write; ``.pth`` (a dict with ``state_dict`` and ``meta``)
-            or ``.safetensors`` by the ending.
-        target: One of :data:`TARGETS`.
+        checkpoint: Of a pretraining, or what this function made of one for
+            mmdet's two-stage detectors.
+        out: File to write: for detectron2 a ``.pkl`` of numpy arrays, for the
+            others ``.pth`` (a dict with ``state_dict`` and ``meta``) or
+            ``.safetensors``, by the ending.
+        target: One of :data:`~mmsoco.checkpoints.targets.TARGETS`.
         with_hash: Add the first 8 digits of the file's SHA-256 to its name.
+        which: 'online', or 'target' for the moving average.
 
     Returns:
         The path written and a table of what was taken and left.
 
     Raises:
-        UserError: Unknown target or ending, or no pretraining checkpoint;
-            nothing is written then.
+        UserError: Unknown target or ending, no pretraining checkpoint, or one
+            that the target does not fit; nothing is written then.
     """
-    out = Path(out)
-    if target not in TARGETS:
-        raise UserError(f"target '{target}' is unknown; choose one of {', '.join(TARGETS)}")
-    if out.suffix not in SUFFIXES:
-        raise UserError(f'{out} should end in {" or ".join(SUFFIXES)}')
+    checkpoint, out = Path(checkpoint), Path(out)
+    _check_arguments(checkpoint, out, target, which)
     loaded = read_checkpoint(checkpoint)
     state_dict = loaded.get('state_dict')
-    if not isinstance(state_dict, dict):
+    if not isinstance(state_dict, dict) or not all(isinstance(value, Tensor) for value in state_dict.values()):
         raise UserError(f'{checkpoint} holds no state_dict; give a checkpoint of a SoCo pretraining')
-    weights = detector_weights(state_dict, str(checkpoint))
+    meta = loaded.get('meta') or {}
+    if meta.get('target', 'mmdet') not in ('mmdet', 'mmdet-c4'):
+        # Its names may look like the pretraining's and mean something else.
+        raise UserError(
+            f"{checkpoint} was extracted for target '{meta['target']}' already; give the checkpoint of the pretraining"
+        )
+    weights = _network_weights(state_dict, which, str(checkpoint))
+    renaming = rename(weights, target, str(checkpoint))
     # Without gaps or shared memory: convolutions may be in channels_last order.
-    taken = {name: t.clone(memory_format=torch.contiguous_format) for name, t in TARGETS[target](weights).items()}
-    left = {name: t for name, t in state_dict.items() if name.startswith(PRETRAINING_ONLY)}
-    table = format_table(summarise(taken, 'taken') + summarise(left, 'left: only for pretraining'))
-
-    meta = loaded.get('meta', {})
-    provenance = {
-        'mmsoco': mmsoco.__version__,
-        'target': target,
-        'epoch': meta.get('epoch'),
-        'iter': meta.get('iter'),
-        'proposals': meta.get('dataset_meta'),
-    }
+    taken = {new: weights[name].clone(memory_format=torch.contiguous_format) for name, new in renaming.taken.items()}
+    provenance = _provenance(meta, target, which)
     with atomic_path(out) as temporary:
-        if out.suffix == '.safetensors':
-            save_file(taken, temporary, metadata={key: str(value) for key, value in provenance.items()})
+        if out.suffix == '.pkl':
+            _save_pickle(taken, provenance, temporary)
+        elif out.suffix == '.safetensors':
+            strings = {key: value if isinstance(value, str) else json.dumps(value) for key, value in provenance.items()}
+            save_file(taken, temporary, metadata=strings)
         else:
-            torch.save({'state_dict': taken, 'meta': provenance}, temporary)
+            # By an open file: by a path the temporary name would be in the archive, and the SHA-256 differ each time.
+            with temporary.open('wb') as file:
+                torch.save({'state_dict': taken, 'meta': provenance}, file)
         digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
     if with_hash:
         out = out.rename(out.with_name(f'{out.stem}-{digest[:8]}{out.suffix}'))
-    return out, f'{table}\nSHA-256 {digest}'
+    return out, f'{_table(state_dict, renaming, which)}\nSHA-256 {digest}'

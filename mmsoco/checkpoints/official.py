@@ -2,8 +2,10 @@
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,51 +16,84 @@ from mmsoco.checkpoints.pretraining import detector_weights
 from mmsoco.checkpoints.report import format_table, summarise
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
+from mmsoco.proposals.lists import IMAGENET
 
-_MLP = (('linear1', 'fc0'), ('bn1', 'bn0'), ('linear2', 'fc1'))
-_ONLINE = {
-    # Before `encoder`: the C4 model's fifth block is its head.
-    'C4': [('encoder.layer4', 'roi_head.shared_head.layer4'), ('encoder', 'backbone')],
-    'FPN': [
-        ('encoder', 'backbone'),
-        ('neck', 'neck'),
-        *((f'head.conv{i + 1}', f'roi_head.bbox_head.shared_convs.{i}.conv') for i in range(4)),
-        *((f'head.bn{i + 1}', f'roi_head.bbox_head.shared_convs.{i}.bn') for i in range(4)),
-        ('head.fc1', 'roi_head.bbox_head.shared_fcs.0'),
-    ],
+#: Depth -> convolutions a block, blocks a stage.
+RESNETS = {
+    18: (2, (2, 2, 2, 2)),
+    34: (2, (3, 4, 6, 3)),
+    50: (3, (3, 4, 6, 3)),
+    101: (3, (3, 4, 23, 3)),
+    152: (3, (3, 8, 36, 3)),
 }
-#: Optimizer steps in an epoch of ImageNet's 1,281,167 pictures at a batch of 2048.
-IMAGENET_STEPS = 1_281_167 // 2048
+NORM = ('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked')
+LINEAR = ('weight', 'bias')
 #: Buffers of the released C4 model that nothing uses, with their default shapes.
 LEFTOVERS = {'queue': (128, 65536), 'queue_ptr': (1,)}
+#: What a released file holds besides, of use to the released code alone.
+KEPT = ('opt', 'scheduler', 'amp')
 
 
-def _prefixes(kind: str) -> list[tuple[str, str]]:
-    """(released, ours) prefixes of parameter names, online and target, of 'FPN' or 'C4'."""
-    followed = [*_ONLINE[kind], *((f'projector.{theirs}', f'projector.{ours}') for theirs, ours in _MLP)]
-    target = []
-    for theirs, ours in followed:
-        part, _, rest = theirs.partition('.')
-        target.append((f'{part}_k.{rest}' if rest else f'{part}_k', f'target.{ours}'))
-    predictor = [(f'predictor.{theirs}', f'predictor.{ours}') for theirs, ours in _MLP]
-    return [(f'{theirs}.', f'{ours}.') for theirs, ours in (*followed, *predictor, *target)]
+def _resnet(depth: int) -> Iterator[str]:
+    """Parameters and buffers of a ResNet, under the names that all tools give them."""
+    convolutions, stages = RESNETS[depth]
+    yield 'conv1.weight'
+    yield from (f'bn1.{kind}' for kind in NORM)
+    for stage, blocks in enumerate(stages, 1):
+        for block in range(blocks):
+            prefix = f'layer{stage}.{block}'
+            for i in range(1, convolutions + 1):
+                yield f'{prefix}.conv{i}.weight'
+                yield from (f'{prefix}.bn{i}.{kind}' for kind in NORM)
+            if block == 0 and (stage > 1 or convolutions == 3):
+                yield f'{prefix}.downsample.0.weight'
+                yield from (f'{prefix}.downsample.1.{kind}' for kind in NORM)
 
 
-def _rename(weights: Mapping[str, Tensor], prefixes: list[tuple[str, str]], source: str) -> dict[str, Tensor]:
-    renamed = {}
-    for name, tensor in weights.items():
-        match = next(((old, new) for old, new in prefixes if name.startswith(old)), None)
-        if match is None:
-            raise UserError(f'{source} holds {name}, which is no part of a SoCo model of the paper')
-        renamed[match[1] + name.removeprefix(match[0])] = tensor
-    missing = [new for _, new in prefixes if not any(name.startswith(new) for name in renamed)]
-    if missing:
-        raise UserError(f'{source} lacks {len(missing)} parts of a SoCo model, among them {missing[0]}*')
-    return renamed
+def _mlp(name: str) -> Iterator[tuple[str, str]]:
+    for theirs, ours, kinds in (('linear1', 'fc0', LINEAR), ('bn1', 'bn0', NORM), ('linear2', 'fc1', LINEAR)):
+        yield from ((f'{name}.{theirs}.{kind}', f'{name}.{ours}.{kind}') for kind in kinds)
 
 
-def _kind(names: Mapping[str, Tensor]) -> str:
-    return 'FPN' if any(name.startswith('neck.') for name in names) else 'C4'
+def _followed(fpn: bool, depth: int) -> Iterator[tuple[str, str]]:
+    """(released, ours) names of all that the target network follows."""
+    for name in _resnet(depth):
+        # The C4 model's fifth block is its head.
+        part = 'backbone' if fpn or not name.startswith('layer4.') else 'roi_head.shared_head'
+        yield f'encoder.{name}', f'{part}.{name}'
+    if fpn:
+        for i in range(4):
+            for convs in ('lateral_convs', 'fpn_convs'):
+                for name in ('conv.weight', *(f'bn.{kind}' for kind in NORM)):
+                    yield (f'neck.{convs}.{i}.{name}',) * 2
+            shared = f'roi_head.bbox_head.shared_convs.{i}'
+            yield f'head.conv{i + 1}.weight', f'{shared}.conv.weight'
+            yield from ((f'head.bn{i + 1}.{kind}', f'{shared}.bn.{kind}') for kind in NORM)
+        yield from ((f'head.fc1.{kind}', f'roi_head.bbox_head.shared_fcs.0.{kind}') for kind in LINEAR)
+    yield from _mlp('projector')
+
+
+def released_names(fpn: bool, depth: int) -> dict[str, str]:
+    """Every name of the released model -> ours."""
+    followed = dict(_followed(fpn, depth))
+    target = {theirs.replace('.', '_k.', 1): f'target.{ours}' for theirs, ours in followed.items()}
+    return {**followed, **dict(_mlp('predictor')), **target}
+
+
+def _rename(weights: Mapping[str, Tensor], fpn: bool, source: str, reverse: bool = False) -> dict[str, Tensor]:
+    """The weights under the other names, in the order they have; exactly those of a model of the released code."""
+    maps = {depth: released_names(fpn, depth) for depth in RESNETS}
+    if reverse:
+        maps = {depth: {ours: theirs for theirs, ours in renamed.items()} for depth, renamed in maps.items()}
+    # The depth that fits, else the one that fits best, for the message.
+    renamed = maps[min(maps, key=lambda depth: len(maps[depth].keys() ^ weights.keys()))]
+    for faults, verb in ((renamed.keys() - weights.keys(), 'lacks'), (weights.keys() - renamed.keys(), 'also holds')):
+        if faults:
+            raise UserError(
+                f'{source} is not a {"model with FPN" if fpn else "C4 model"} of the released SoCo code: it {verb} '
+                f'{min(faults)} ({len(faults)} such names)'
+            )
+    return {renamed[name]: tensor for name, tensor in weights.items()}
 
 
 def parameter_order(state_dict: Mapping[str, Tensor]) -> tuple[list[str], list[str]]:
@@ -76,24 +111,56 @@ def parameter_order(state_dict: Mapping[str, Tensor]) -> tuple[list[str], list[s
     return [n for n in names if state_dict[n].ndim <= 1], [n for n in names if state_dict[n].ndim > 1]
 
 
-def _check_momentum(optimizer: dict, weights: Mapping[str, Tensor], source: str) -> list[list[int]]:
-    """The two groups' parameter numbers, when they and the momenta are what the weights ask for."""
+def _check_optimizer(optimizer: Any, weights: Mapping[str, Tensor], source: str, settings: tuple[str, ...]) -> None:
+    """Raise unless an optimizer's state is what the weights ask for, with these settings in each of its groups."""
+    groups = optimizer.get('param_groups') if isinstance(optimizer, dict) else None
+    state = optimizer.get('state') if isinstance(optimizer, dict) else None
+    if not isinstance(groups, list) or not isinstance(state, dict):
+        raise UserError(f"{source}'s optimizer holds no state and param_groups")
+    lacking = [key for group in groups for key in ('params', *settings) if key not in group]
+    if lacking:
+        raise UserError(f"{source}'s optimizer has a group without {lacking[0]}; it is another optimizer than LARS")
     order = parameter_order(weights)
-    groups = [group['params'] for group in optimizer['param_groups']]
-    names = [name for group in order for name in group]
-    if [len(group) for group in groups] != [len(group) for group in order]:
+    if [len(group['params']) for group in groups] != [len(group) for group in order]:
         raise UserError(
-            f"{source}'s optimizer has groups of {', '.join(str(len(g)) for g in groups)} parameters; "
+            f"{source}'s optimizer has groups of {', '.join(str(len(g['params'])) for g in groups)} parameters; "
             f'{len(order[0])} 1-D ones and {len(order[1])} others were expected'
         )
-    for number, state in optimizer['state'].items():
-        momentum = state.get('momentum_buffer')
-        if momentum is not None and momentum.shape != weights[names[number]].shape:
+    numbered = dict(zip(chain(*(group['params'] for group in groups)), chain(*order), strict=True))
+    for number, entry in state.items():
+        momentum = entry.get('momentum_buffer')
+        if number not in numbered:
+            raise UserError(f"{source}'s optimizer has a state for parameter {number}, which is in none of its groups")
+        if momentum is not None and momentum.shape != weights[numbered[number]].shape:
             raise UserError(
-                f"{source}'s momentum {number} is {tuple(momentum.shape)}, but {names[number]} is "
-                f'{tuple(weights[names[number]].shape)}: its parameters are numbered in another order'
+                f"{source}'s momentum {number} is {tuple(momentum.shape)}, but {numbered[number]} is "
+                f'{tuple(weights[numbered[number]].shape)}: its parameters are numbered in another order'
             )
-    return groups
+
+
+def _weights(checkpoint: Mapping, key: str, source: str) -> dict[str, Tensor]:
+    weights = checkpoint.get(key)
+    if not isinstance(weights, dict) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in weights.items()
+    ):
+        raise UserError(
+            f"{source} should hold the weights under '{key}', but holds "
+            f'{", ".join(map(str, list(checkpoint)[:8])) or "nothing"}'
+        )
+    return weights
+
+
+def _epoch(epoch: Any, source: str) -> int:
+    if type(epoch) is not int or epoch < 0:
+        raise UserError(f'{source} should say how many epochs are done, but epoch is {epoch!r}')
+    return epoch
+
+
+def _plain(value: Any) -> Any:
+    """Namespaces as dicts, also inside of others."""
+    if isinstance(value, argparse.Namespace):
+        value = vars(value)
+    return {key: _plain(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def from_official(official: dict, source: str) -> dict:
@@ -109,31 +176,21 @@ def from_official(official: dict, source: str) -> dict:
     Raises:
         UserError: It is something else.
     """
-    weights = official.get('model')
-    if not isinstance(weights, dict) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise UserError(
-            f"{source} is not a checkpoint of the released SoCo code: it should hold the weights under 'model', but "
-            f'holds {", ".join(map(str, list(official)[:8])) or "nothing"}'
-        )
-    weights = {name.removeprefix('module.'): tensor for name, tensor in weights.items()}
+    weights = {name.removeprefix('module.'): t for name, t in _weights(official, 'model', source).items()}
     leftovers = {name: weights.pop(name) for name in LEFTOVERS if name in weights}
-    state_dict = _rename(weights, _prefixes(_kind(weights)), source)
-    epoch = official.get('epoch', 0)
+    state_dict = _rename(weights, any(name.startswith('neck.') for name in weights), source)
+    epoch = _epoch(official.get('epoch'), source)
     checkpoint = {
-        # The step is made anew by the run that goes on, from the epoch and its data.
-        'meta': {'epoch': epoch, 'iter': epoch * IMAGENET_STEPS, 'mmsoco': mmsoco.__version__},
+        # ImageNet's steps; the run that goes on counts them anew, by its own data.
+        'meta': {'epoch': epoch, 'iter': epoch * (IMAGENET // 2048), 'mmsoco': mmsoco.__version__},
         'state_dict': state_dict,
         'message_hub': {'log_scalars': {}, 'runtime_info': {}, 'resumed_keys': {}},
-        'released': {
-            **{key: value for key, value in official.items() if key not in ('model', 'optimizer', 'epoch')},
-            'leftovers': leftovers,
-        },
+        'released': {**{key: _plain(official[key]) for key in KEPT if key in official}, 'leftovers': leftovers},
     }
-    if isinstance(official.get('opt'), argparse.Namespace):
-        checkpoint['released']['opt'] = vars(official['opt'])
     if 'optimizer' in official:
-        groups = _check_momentum(official['optimizer'], state_dict, source)
-        settings = [
+        optimizer = official['optimizer']
+        _check_optimizer(optimizer, state_dict, source, ('lr', 'momentum', 'weight_decay', 'ignore'))
+        groups = [
             {
                 'lr': group['lr'],
                 'momentum': group['momentum'],
@@ -141,40 +198,43 @@ def from_official(official: dict, source: str) -> dict:
                 'trust': 0.001,
                 'eps': 1e-8,
                 'adapt': not group['ignore'],
-                'params': params,
+                'params': group['params'],
             }
-            for group, params in zip(official['optimizer']['param_groups'], groups, strict=True)
+            for group in optimizer['param_groups']
         ]
-        checkpoint['optimizer'] = {'state': official['optimizer']['state'], 'param_groups': settings}
+        checkpoint['optimizer'] = {'state': optimizer['state'], 'param_groups': groups}
     return checkpoint
 
 
 def to_official(checkpoint: dict, source: str) -> dict:
     """A checkpoint of mmsoco as one of the released code; the inverse of :func:`from_official`.
 
+    Of the optimizer's settings those are written that both have a use for.
+
     Raises:
-        UserError: It is no pretraining's, or not of one of the paper's models.
+        UserError: It is no pretraining's, or not of one of the released models.
     """
-    state_dict = checkpoint.get('state_dict', {})
+    state_dict = _weights(checkpoint, 'state_dict', source)
     detector_weights(state_dict, source)
-    kind = _kind(state_dict)
-    weights = _rename(state_dict, [(ours, theirs) for theirs, ours in _prefixes(kind)], source)
-    kept = dict(checkpoint.get('released', {}))
-    leftovers = kept.pop('leftovers', {})
-    if kind == 'C4' and not leftovers:
+    fpn = any(name.startswith('neck.') for name in state_dict)
+    weights = _rename(state_dict, fpn, source, reverse=True)
+    released = checkpoint.get('released') or {}
+    leftovers = released.get('leftovers') or {}
+    if not fpn and not leftovers:
         # The released model insists on having them.
-        leftovers = {name: torch.zeros(shape) for name, shape in LEFTOVERS.items()}
-        leftovers['queue_ptr'] = leftovers['queue_ptr'].long()
+        leftovers = {'queue': torch.zeros(LEFTOVERS['queue']), 'queue_ptr': torch.zeros(LEFTOVERS['queue_ptr']).long()}
+    opt = released.get('opt')
     official = {
-        **kept,
+        **{key: released[key] for key in KEPT if key in released},
         # Where nothing is known, at least that apex has no state to load.
-        'opt': argparse.Namespace(**kept.get('opt', {'amp_opt_level': 'O0'})),
+        'opt': argparse.Namespace(**(opt if isinstance(opt, dict) else {'amp_opt_level': 'O0'})),
         'model': {f'module.{name}': tensor.contiguous() for name, tensor in {**weights, **leftovers}.items()},
-        'epoch': checkpoint.get('meta', {}).get('epoch', 0),
+        'epoch': _epoch((checkpoint.get('meta') or {}).get('epoch', 0), source),
     }
     if 'optimizer' in checkpoint:
-        groups = _check_momentum(checkpoint['optimizer'], state_dict, source)
-        settings = [
+        optimizer = checkpoint['optimizer']
+        _check_optimizer(optimizer, state_dict, source, ('lr', 'momentum', 'weight_decay', 'adapt'))
+        groups = [
             {
                 'weight_decay': group['weight_decay'],
                 'ignore': not group['adapt'],
@@ -182,11 +242,11 @@ def to_official(checkpoint: dict, source: str) -> dict:
                 'momentum': group['momentum'],
                 'dampening': 0,
                 'nesterov': False,
-                'params': params,
+                'params': group['params'],
             }
-            for group, params in zip(checkpoint['optimizer']['param_groups'], groups, strict=True)
+            for group in optimizer['param_groups']
         ]
-        official['optimizer'] = {'state': checkpoint['optimizer']['state'], 'param_groups': settings}
+        official['optimizer'] = {'state': optimizer['state'], 'param_groups': groups}
     return official
 
 
@@ -208,6 +268,8 @@ def convert(path: str | os.PathLike, out: str | os.PathLike, reverse: bool = Fal
     """
     if Path(out).suffix != '.pth':
         raise UserError(f'{out} should end in .pth')
+    if Path(out).resolve() == Path(path).resolve():
+        raise UserError(f'{out} is the file to convert; give another name')
     loaded = read_checkpoint(path, allow=() if reverse else (argparse.Namespace,))
     converted = (to_official if reverse else from_official)(loaded, str(path))
     with atomic_path(out) as temporary:

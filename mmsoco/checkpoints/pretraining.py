@@ -35,8 +35,15 @@ def detector_weights(state_dict: Mapping[str, Tensor], source: str) -> dict[str,
     if not ours:
         found = sorted({name.split('.')[0] for name in state_dict})
         raise UserError(
-            f'{source} is not a checkpoint of a SoCo pretraining: it should hold backbone, roi_head, projector, '
-            f'predictor and target, but holds {", ".join(found[:8]) or "nothing"}'
+            f'{source} is not a checkpoint of a SoCo pretraining: beside the backbone it may hold neck, roi_head, '
+            f'projector, predictor and target, but it holds {", ".join(found[:8]) or "nothing"}'
+        )
+    # The target network has a twin of each: none may have been lost.
+    twins = tuple(f'target.{part}' for part in DETECTOR_PARTS)
+    lost = [name for name in state_dict if name.startswith(twins) and name.removeprefix('target.') not in state_dict]
+    if lost:
+        raise UserError(
+            f'{source} has lost {lost[0].removeprefix("target.")} ({len(lost)} such tensors); copy it again'
         )
     return {name: tensor for name, tensor in state_dict.items() if name.startswith(DETECTOR_PARTS)}
 

@@ -112,7 +112,7 @@ def test_every_tensor_and_momentum_arrives(root, kind, released, official, tmp_p
     # Which of their parameters is which of ours, without relying on any order: give each its momentum as its weight.
     momenta = {f'module.{name}': their_optimizer.state[p]['momentum_buffer'] for name, p in theirs.named_parameters()
                if p.requires_grad}  # fmt: skip
-    expected = from_official({'model': {**official['model'], **momenta}}, 'x')['state_dict']
+    expected = from_official({'model': {**official['model'], **momenta}, 'epoch': 0}, 'x')['state_dict']
     online = {name: p for name, p in model.named_parameters() if p.requires_grad}
     assert len(online) == len(momenta)
     for name, p in online.items():
@@ -138,7 +138,9 @@ def test_there_and_back_is_without_loss(official, tmp_path):
 
 def test_without_the_prefix_of_ddp(official):
     bare = {name.removeprefix('module.'): tensor for name, tensor in official['model'].items()}
-    assert_same(from_official({'model': bare}, 'x')['state_dict'], from_official(official, 'x')['state_dict'])
+    assert_same(
+        from_official({'model': bare, 'epoch': 3}, 'x')['state_dict'], from_official(official, 'x')['state_dict']
+    )
 
 
 def test_released_model_loads_what_mmsoco_trained(root, kind):
@@ -201,21 +203,63 @@ def test_code_is_refused(small, tmp_path):
         convert(tmp_path / 'plain.pth', tmp_path / 'out.pth')
 
 
-def test_what_is_no_released_checkpoint(small, tmp_path):
+def renamed(official, change):
+    """The file with other names in its model; a name that becomes None is dropped."""
+    return {**official, 'model': {new: t for name, t in official['model'].items() if (new := change(name))}}
+
+
+def test_what_is_no_released_checkpoint(small, kind, tmp_path):
     rejected(tmp_path, {'state_dict': {}}, "should hold the weights under 'model', but holds state_dict")
+    rejected(tmp_path, {'model': {1: torch.zeros(1)}}, "should hold the weights under 'model'")
     extra = {**small['model'], 'module.head_2d.weight': torch.zeros(1)}
-    rejected(tmp_path, {**small, 'model': extra}, 'holds head_2d.weight, which is no part')
-    without = {name: tensor for name, tensor in small['model'].items() if '.predictor.' not in name}
-    rejected(tmp_path, {**small, 'model': without}, 'lacks 3 parts of a SoCo model, among them predictor.fc0')
+    rejected(tmp_path, {**small, 'model': extra}, r'also holds head_2d\.weight')
+    without = renamed(small, lambda name: None if '.predictor.' in name else name)
+    rejected(tmp_path, without, r'lacks predictor\.bn1\.bias \(9 such names\)')
+    online_only = renamed(small, lambda name: None if 'encoder.layer3' in name else name)
+    rejected(tmp_path, online_only, r'lacks encoder\.layer3')
+    if kind == 'fpn':
+        other = renamed(small, lambda name: name.replace('neck.lateral_convs', 'neck.lateral'))
+        rejected(tmp_path, other, r'lacks neck\.lateral_convs')
     rejected(tmp_path, {'state_dict': {'conv1.weight': torch.zeros(1)}}, 'not a checkpoint of a SoCo', reverse=True)
 
 
-def test_momenta_numbered_in_another_order(small, tmp_path):
-    state = small['optimizer']['state']
-    other = {**small['optimizer'], 'state': dict(zip(state, reversed(state.values()), strict=True))}
-    rejected(tmp_path, {**small, 'optimizer': other}, 'its parameters are numbered in another order')
-    one_group = {**small['optimizer'], 'param_groups': small['optimizer']['param_groups'][:1]}
-    rejected(tmp_path, {**small, 'optimizer': one_group}, 'optimizer has groups of')
+@pytest.mark.parametrize('epoch', ['100', -1, True, 3.0, None])
+def test_an_epoch_that_is_none(small, epoch, tmp_path):
+    rejected(tmp_path, {**small, 'epoch': epoch}, 'should say how many epochs are done')
+
+
+def test_models_that_the_released_code_does_not_have(root, tmp_path):
+    """Table 4's first rows have neither FPN nor C4's head."""
+    cfg = Config.fromfile(root / 'configs/ablation/table4_row2_selective-search.py')
+    with torch.device('meta'), DefaultScope.overwrite_default_scope('mmsoco'):
+        state_dict = dict(MODELS.build(cfg.model).state_dict())
+    with pytest.raises(UserError, match='is not a C4 model of the released SoCo code: it lacks'):
+        to_official({'state_dict': state_dict}, 'x')
+
+
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        (lambda o: None, 'holds no state and param_groups'),
+        (lambda o: {'state': o['state']}, 'holds no state and param_groups'),
+        (lambda o: {**o, 'param_groups': [{k: v for k, v in g.items() if k != 'ignore'} for g in o['param_groups']]},
+         'has a group without ignore'),
+        (lambda o: {**o, 'param_groups': o['param_groups'][:1]}, 'optimizer has groups of'),
+        (lambda o: {**o, 'state': {9999: o['state'][0]}}, 'a state for parameter 9999'),
+        (lambda o: {**o, 'state': dict(zip(o['state'], reversed(o['state'].values()), strict=True))},
+         'its parameters are numbered in another order'),
+    ],
+)  # fmt: skip
+def test_optimizers_that_do_not_fit(small, change, words, tmp_path):
+    rejected(tmp_path, {**small, 'optimizer': change(small['optimizer'])}, words)
+
+
+def test_namespaces_inside_and_what_else_is_there(small):
+    nested = argparse.Namespace(model='x', inner=argparse.Namespace(a=1))
+    checkpoint = from_official({**small, 'opt': nested, 'sampler': {}}, 'x')
+    assert checkpoint['released']['opt'] == {'model': 'x', 'inner': {'a': 1}}
+    assert 'sampler' not in checkpoint['released']
+    assert 'optimizer' not in from_official({key: small[key] for key in ('model', 'epoch')}, 'x')
 
 
 def test_a_truncated_file(small, tmp_path):
@@ -225,3 +269,5 @@ def test_a_truncated_file(small, tmp_path):
         convert(tmp_path / 'cut.pth', tmp_path / 'out.pth')
     with pytest.raises(UserError, match=r'should end in \.pth'):
         convert(tmp_path / 'whole.pth', tmp_path / 'out.pkl')
+    with pytest.raises(UserError, match='is the file to convert'):
+        convert(tmp_path / 'whole.pth', tmp_path / 'whole.pth')
