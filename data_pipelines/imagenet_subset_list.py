@@ -7,7 +7,7 @@ python data_pipelines/imagenet_subset_list.py data/imagenet/train data/imagenet/
 import argparse
 
 from mmsoco.errors import command
-from mmsoco.proposals.lists import COCO, PictureList, sample, write_list
+from mmsoco.proposals.lists import COCO, PictureList, draw, write_list
 from mmsoco.proposals.pictures import list_pictures
 
 
@@ -28,7 +28,7 @@ def main() -> None:
     args = parse_args()
     names = list_pictures(args.images)
     title = f'ImageNet subset: {args.count} of {len(names)} pictures, seed {args.seed}'
-    write_list(args.out, PictureList(title, sample(names, args.count, args.seed)))
+    write_list(args.out, PictureList(title, draw(names, args.count, args.seed)))
     print(f'{args.out}: {title}')
 
 

@@ -132,7 +132,7 @@ def train(
     options: dict | None = None,
     launcher: str = 'none',
 ) -> Runner:
-    """Train a config of mmsoco, or one of mmdet.
+    """Train a config of mmsoco, mmdet or mmpretrain.
 
     Args:
         config: Path of the config.

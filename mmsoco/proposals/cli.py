@@ -9,6 +9,14 @@ from mmsoco.proposals.lists import read_list
 from mmsoco.proposals.raw import Method, search_folder
 
 
+def positive(text: str) -> int:
+    """An argument that is a whole number from 1 on."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f'{text} is not 1 or more')
+    return number
+
+
 def folder_parser(description: str) -> argparse.ArgumentParser:
     """A parser for the arguments of :func:`propose`."""
     parser = argparse.ArgumentParser(
@@ -17,8 +25,8 @@ def folder_parser(description: str) -> argparse.ArgumentParser:
     parser.add_argument('images', help='folder of pictures, searched recursively')
     parser.add_argument('out', help='folder for the raw proposals; data_pipelines/filter_proposals.py comes next')
     parser.add_argument('--list', metavar='FILE', help='take only these pictures: one a line, relative to the folder')
-    parser.add_argument('--jobs', type=int, default=os.cpu_count(), help='processes (default: one a core)')
-    parser.add_argument('--shard-size', type=int, default=1000, help='pictures a file (default 1000)')
+    parser.add_argument('--jobs', type=positive, default=os.cpu_count(), help='processes (default: one a core)')
+    parser.add_argument('--shard-size', type=positive, default=1000, help='pictures a file (default 1000)')
     return parser
 
 

@@ -85,7 +85,7 @@ def filter_folder(
         UserError: The raw proposals are missing or incomplete, or lack a
             picture of the list though the search could read them all.
     """
-    header, raw_rows = read_raw(raw)
+    header, failures, raw_rows = read_raw(raw)
     header = {**header, 'kind': 'filtered', 'filter': asdict(rules)}
     wanted = None
     if picture_list is not None:
@@ -95,15 +95,20 @@ def filter_folder(
 
     def rows() -> Iterator[ProposalRow]:
         for row in raw_rows:
-            if wanted is not None and row.file_name not in wanted:
-                continue
+            if wanted is not None:
+                if row.file_name not in wanted:
+                    continue
+                wanted.remove(row.file_name)
             boxes, stage = filter_boxes(row.boxes, row.width, row.height, rules)
             served[stage] += 1
             yield row._replace(boxes=boxes)
-        missing = len(wanted) - served.total() if wanted is not None else 0
-        if missing > header['failures']:
+        # What could not be read has no row, and is no surprise.
+        unread = tuple(failure.partition(': ')[0] for failure in failures)
+        missing = sorted(name for name in wanted or () if f'{header["root"]}/{name}' not in unread)
+        if missing:
             raise UserError(
-                f'{raw} lacks {missing} of the {len(wanted)} pictures of the list; was it searched for them?'
+                f'{raw} lacks {len(missing)} of the {len(picture_list.names)} pictures of the list, '
+                f'first {missing[0]}; was it searched for them?'
             )
 
     write_proposals(out, rows(), header)

@@ -36,45 +36,67 @@ class PictureList(NamedTuple):
 
 
 def read_list(path: str | os.PathLike) -> PictureList:
-    """Read a list: one picture a line; empty lines and those that begin with ``#`` are skipped.
+    """Read a list: one picture a line; empty lines and those that begin with ``# `` are skipped.
 
-    The title is the first line when that is a comment, else the file's name.
+    The title is the first line when that is such a comment, else the file's name.
 
     Raises:
-        UserError: There is no such file, it is no text, holds no picture, or
-            one twice.
+        UserError: There is no such file, it is no text, holds no picture, one
+            twice, or a name that is not a path below a folder.
     """
     try:
-        lines = Path(path).read_text().splitlines()
+        # A mark that some editors put first is no part of the text.
+        lines = [line.rstrip('\r') for line in Path(path).read_text('utf-8-sig').split('\n')]
     except FileNotFoundError:
         raise UserError(
             f'{path} does not exist; make a list with data_pipelines/, or write one picture a line'
         ) from None
-    except UnicodeDecodeError:
-        raise UserError(f'{path} is not a list of pictures: it is not text') from None
-    names = [line.strip() for line in lines if line.strip() and not line.startswith('#')]
+    except (OSError, UnicodeDecodeError):
+        raise UserError(f'{path} is not a list of pictures: it is not a text file') from None
+    names = [line for line in lines if line.strip() and not line.startswith('# ')]
     if not names:
         raise UserError(f'{path} lists no pictures; write one a line, relative to their folder')
-    if len(set(names)) < len(names):
-        seen = set()
-        twice = next(name for name in names if name in seen or seen.add(name))
-        raise UserError(f'{path} lists {twice} twice; name each picture once')
-    title = lines[0].removeprefix('#').strip() if lines[0].startswith('#') else Path(path).name
+    _check_names(names, path)
+    title = lines[0].removeprefix('# ') if lines[0].startswith('# ') else Path(path).name
     return PictureList(title, names)
 
 
+def _check_names(names: Sequence[str], path: str | os.PathLike) -> None:
+    seen = set()
+    for name in names:
+        parts = PurePosixPath(name).parts
+        if name.startswith(('/', '# ')) or '..' in parts or '/'.join(parts) != name:
+            raise UserError(f'{path} lists {name[:80]!r}; write paths relative to the folder, such as a/1.jpg')
+        if not name.isprintable() or max(map(len, parts)) > 255:
+            raise UserError(f'{path} lists {name[:80]!r}, which is no name of a file')
+        if name in seen:
+            raise UserError(f'{path} lists {name} twice; name each picture once')
+        seen.add(name)
+
+
 def write_list(path: str | os.PathLike, pictures: PictureList) -> None:
-    """Write a list that :func:`read_list` reads, title first."""
+    """Write a list that :func:`read_list` reads, title first.
+
+    Raises:
+        UserError: It has no pictures, or a name that a list cannot hold.
+    """
+    if not pictures.names:
+        raise UserError(f'{path} would list no pictures')
+    _check_names(pictures.names, path)
+    if Path(path).is_dir():
+        raise UserError(f'{path} is a folder; name a file')
     with atomic_path(path) as temporary:
-        temporary.write_text('\n'.join([f'# {pictures.title}', *pictures.names, '']))
+        temporary.write_text('\n'.join([f'# {pictures.title}', *pictures.names, '']), 'utf-8')
 
 
-def sample(names: Sequence[str], count: int, seed: int) -> list[str]:
+def draw(names: Sequence[str], count: int, seed: int) -> list[str]:
     """Draw ``count`` names without replacement; sorted, so that only the seed decides.
 
     Raises:
-        UserError: There are fewer.
+        UserError: There are fewer, or none is asked for.
     """
+    if count < 1:
+        raise UserError(f'{count} pictures are asked for; draw one at least')
     if count > len(names):
         raise UserError(f'{count} pictures are asked for, but there are only {len(names)}')
     return sorted(random.Random(seed).sample(sorted(names), count))

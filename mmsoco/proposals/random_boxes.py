@@ -5,6 +5,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from mmsoco.errors import UserError
+
 
 @dataclass(frozen=True)
 class RandomBoxes:
@@ -22,6 +24,10 @@ class RandomBoxes:
 
     count: int = 200
     seed: int = 0
+
+    def __post_init__(self):
+        if self.count < 1 or self.seed < 0:
+            raise UserError(f'{self} draws no boxes; give a count from 1 on and a seed from 0 on')
 
     def describe(self) -> dict:
         """For the header of a proposal file."""

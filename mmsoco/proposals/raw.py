@@ -2,7 +2,7 @@
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -37,6 +37,20 @@ def _search_file(root: Path, method: Method, name: str) -> ProposalRow | str:
         return ProposalRow(name, width, height, method.propose(picture, name))
     except (UnreadablePicture, cv2.error) as error:
         return str(error)
+
+
+def require_pictures(root: Path, names: Sequence[str]) -> None:
+    """Raise unless a folder has all pictures of a list.
+
+    Raises:
+        UserError: Naming the first that is missing.
+    """
+    missing = [name for name in names if not (root / name).is_file()]
+    if missing:
+        raise UserError(
+            f'{root} has not the pictures of the list: {len(missing)} of {len(names)} are missing, first {missing[0]}; '
+            'give the folder the list is for'
+        )
 
 
 def _start_worker() -> None:
@@ -82,8 +96,8 @@ def search_folder(
         'list': None if picture_list is None else picture_list.describe(),
     }
     names = list_pictures(root) if picture_list is None else picture_list.names
-    if picture_list is not None and not any((root / name).is_file() for name in names[:100]):
-        raise UserError(f'{root} has not the pictures of the list ({names[0]} is missing); give the folder it is for')
+    if picture_list is not None:
+        require_pictures(root, names)
     chunks = [names[i : i + shard_size] for i in range(0, len(names), shard_size)]
     paths = [out / f'shard-{i:05d}-of-{len(chunks):05d}.arrow' for i in range(len(chunks))]
     strangers = set(out.glob('shard-*.arrow')) - set(paths) if out.is_dir() else set()
@@ -139,8 +153,8 @@ def _finished_shard(path: Path, header: dict) -> tuple[int, list[str]] | None:
     return len(store), store.header['failures']
 
 
-def read_raw(folder: str | os.PathLike) -> tuple[dict, Iterator[ProposalRow]]:
-    """Header and rows of all shards in a folder that :func:`search_folder` wrote.
+def read_raw(folder: str | os.PathLike) -> tuple[dict, list[str], Iterator[ProposalRow]]:
+    """Header, failures and rows of all shards in a folder that :func:`search_folder` wrote.
 
     Raises:
         UserError: The folder holds no shards, or some are missing.
@@ -151,11 +165,10 @@ def read_raw(folder: str | os.PathLike) -> tuple[dict, Iterator[ProposalRow]]:
         raise UserError(f'{folder} holds no raw proposals; make them with data_pipelines/selective_search.py')
     total = int(paths[0].stem.rsplit('-', 1)[1])
     if len(paths) != total:
-        raise UserError(
-            f'{folder} holds {len(paths)} of {total} shards; run data_pipelines/selective_search.py to its end'
-        )
+        raise UserError(f'{folder} holds {len(paths)} of {total} shards; run the search to its end')
     stores = [ProposalStore.open(path) for path in paths]
     header = {key: stores[0].header.get(key) for key in ('root', 'generator', 'list')}
     header['mmsoco'] = mmsoco.__version__
-    header['failures'] = sum(len(store.header['failures']) for store in stores)
-    return header, (row for store in stores for row in store)
+    failures = [failure for store in stores for failure in store.header['failures']]
+    header['failures'] = len(failures)
+    return header, failures, (row for store in stores for row in store)

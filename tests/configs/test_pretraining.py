@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -130,38 +131,45 @@ RECIPE = 'soco/soco_r50fpn_8xb256_100e_in1k.py'
 
 
 def differing(name, base=RECIPE):
-    """What of a config differs from another one, as {dotted key: value}; lists count as a whole."""
+    """What of a config differs from another one: {dotted key: value}, None where there is none."""
 
-    def flat(cfg, prefix=''):
-        for key, value in cfg.items():
-            if isinstance(value, dict):
-                yield from flat(value, f'{prefix}{key}.')
-            else:
-                yield f'{prefix}{key}', value
+    def flat(value, prefix):
+        pairs = (
+            value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, (list, tuple)) else ()
+        )
+        if not pairs:
+            yield prefix, value
+        for key, item in pairs:
+            yield from flat(item, f'{prefix}.{key}' if prefix else str(key))
 
-    mine, theirs = (dict(flat(Config.fromfile(CONFIGS / path)._cfg_dict)) for path in (f'ablation/{name}.py', base))
-    keys = {key for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)}
-    # Variables of the file that the configs' own lists are made of.
-    return {key: mine.get(key) for key in keys if key.split('.')[0] not in ('pipeline', 'views', 'pairs')}
+    def read(path):
+        # Without the variables that the configs' own lists are made of.
+        cfg = Config.fromfile(CONFIGS / path)
+        return dict(flat({key: cfg[key] for key in cfg if key not in ('pipeline', 'views', 'pairs')}, ''))
+
+    mine, theirs = read(f'ablation/{name}.py'), read(base)
+    return {key: mine.get(key) for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)}
+
+
+PIPELINE = 'train_dataloader.dataset.pipeline.1'
 
 
 def test_each_row_of_table_4_adds_one_thing():
     rows = [
         'row1_whole-image', 'row2_selective-search', 'row3_fpn', 'row4_head', 'row5_scale-aware', 'row6_box-jitter',
     ]  # fmt: skip
-    steps = []
-    for i, row in enumerate(rows):
-        after = f'ablation/table4_{rows[i + 1]}.py' if i < 5 else RECIPE
-        steps.append(set(differing(f'table4_{row}', after)))
+    steps = [
+        differing(f'table4_{row}', f'ablation/table4_{rows[i + 1]}.py' if i < 5 else RECIPE)
+        for i, row in enumerate(rows)
+    ]
     extractor = 'model.roi_head.bbox_roi_extractor'
-    data = 'train_dataloader.dataset.pipeline'
-    assert steps[0] == {data}
-    assert {key.rpartition('.')[0] for key in steps[1]} > {extractor, 'model.neck', 'model.projector'}
-    assert all(key.startswith((extractor, 'model.neck', 'model.projector', 'model.backbone.out')) for key in steps[1])
-    assert all(key.startswith(('model.roi_head.bbox_head', 'model.projector.in')) for key in steps[2])
-    assert all(key.startswith(extractor) for key in steps[3])
-    assert steps[4] == {data}
-    assert steps[5] == {data, 'model.pairs'}
+    assert steps[0] == {f'{PIPELINE}.num_proposals': 0}
+    fpn = ('model.neck', f'{extractor}.', 'model.projector.in_channels', 'model.backbone.out_indices')
+    assert all(key.startswith(fpn) for key in steps[1]) and any(key.startswith('model.neck.') for key in steps[1])
+    assert all(key.startswith(('model.roi_head.bbox_head', 'model.projector.in_channels')) for key in steps[2])
+    assert all(key.startswith(extractor) for key in steps[3]) and f'{extractor}.type' in steps[3]
+    assert all(key.startswith(f'{PIPELINE}.views.0.jitter') for key in steps[4]) and steps[4]
+    assert all(key.startswith((f'{PIPELINE}.views.2.', f'{PIPELINE}.pairs.1', 'model.pairs.1')) for key in steps[5])
 
     models = [Config.fromfile(CONFIGS / f'ablation/table4_{row}.py') for row in rows]
     transforms = [TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[1]) for cfg in models]
@@ -182,26 +190,63 @@ def number(path):
 
 
 def test_each_row_of_table_5_changes_one_number():
-    for path in CONFIGS.glob('ablation/table5a_*.py'):
-        assert set(differing(path.stem)) == {'train_dataloader.dataset.pipeline'}
-        _, _, v3 = Config.fromfile(path).train_dataloader.dataset.pipeline[1].views
-        assert v3.size == number(path)
-    for path in CONFIGS.glob('ablation/table5b_*.py'):
-        assert differing(path.stem) == {'total_batch_size': number(path)}
-    for path in CONFIGS.glob('ablation/table5c_*.py'):
-        changed = differing(path.stem)
-        assert Config.fromfile(path).train_dataloader.dataset.pipeline[1].num_proposals == number(path)
-        random = changed.pop('train_dataloader.dataset.proposal_file', '')
-        assert bool(random) == ('random' in path.stem) and set(changed) <= {'train_dataloader.dataset.pipeline'}
-    for path in CONFIGS.glob('ablation/table5d_*.py'):
-        assert set(differing(path.stem)) == {'custom_hooks'}
-        assert Config.fromfile(path).custom_hooks[0].base_momentum == number(path)
-    names = {path.stem.partition('_')[2] for path in ABLATIONS if 'table5' in path.stem}
-    assert names == {
+    changes = {
+        'table5a': f'{PIPELINE}.views.2.size',
+        'table5b': 'total_batch_size',
+        'table5c': f'{PIPELINE}.num_proposals',
+        'table5d': 'custom_hooks.0.base_momentum',
+    }
+    names = {path.stem for path in ABLATIONS if path.stem.startswith('table5')}
+    for name in names:
+        changed = differing(name)
+        proposals = changed.pop('train_dataloader.dataset.proposal_file', None)
+        assert (proposals is not None) == ('random' in name)
+        value = float(name.rpartition('-')[2].lstrip('k'))
+        # Random boxes with K = 4 change nothing else.
+        assert changed == ({} if name.endswith('random-k4') else {changes[name[:7]]: value}), name
+    assert {name.partition('_')[2] for name in names} == {
         'v3-96', 'v3-128', 'v3-160', 'v3-192', 'batch-512', 'batch-1024', 'batch-4096', 'selective-search-k1',
         'selective-search-k8', 'selective-search-k16', 'random-k1', 'random-k4', 'random-k8', 'momentum-0.98',
         'momentum-0.993',
     }  # fmt: skip
+
+
+def test_dice_of_each_view_over_two_thousand_draws():
+    """The probabilities of section 4.1, of each view of the built recipe, by what happens to its pixels and boxes."""
+    views = TRANSFORMS.build(Config.fromfile(CONFIGS / RECIPE).train_dataloader.dataset.pipeline[1])
+    picture = np.random.default_rng(0).integers(0, 256, (6, 6, 3), np.uint8)
+    expected = {
+        'HorizontalFlip': dict(v1=0.5, v2=0.5, v3=0.5),
+        'ColorJitter': dict(v1=0.8, v2=0.8, v3=0.8),
+        'Grayscale': dict(v1=0.2, v2=0.2, v3=0.2),
+        'GaussianBlur': dict(v1=1.0, v2=0.1, v3=0.1),
+        'Solarize': dict(v2=0.2, v3=0.2),
+    }
+    for view, steps in views.augments.items():
+        assert {type(step).__name__ for step in steps} == {name for name in expected if view in expected[name]}
+        for step in steps:
+            rng = np.random.default_rng(1)
+            changed = sum(
+                not np.array_equal(step(dict(img=picture.copy(), boxes={}, rng=rng))['img'], picture)
+                for _ in range(2000)
+            )
+            probability = expected[type(step).__name__][view]
+            # Four standard deviations; a blur of the smallest sigma leaves small pictures as they are.
+            slack = 4 * (probability * (1 - probability) / 2000) ** 0.5 + (0.15 if 'Blur' in type(step).__name__ else 0)
+            assert abs(changed / 2000 - probability) <= slack * (1 if probability < 1 else 1.5), (view, step)
+    jitter = views.jitters['v1']
+    rng = np.random.default_rng(2)
+    box = np.array([[80, 90, 130, 150]], np.float32)
+    moved = np.concatenate(
+        [jitter(dict(img=np.zeros((224, 224, 3)), boxes={'d': box.copy()}, rng=rng))['boxes']['d'] for _ in range(2000)]
+    )
+    untouched = (moved == box).all(axis=1)
+    assert abs(untouched.mean() - 0.5) < 4 * (0.25 / 2000) ** 0.5
+    center, side = (moved[:, :2] + moved[:, 2:]) / 2, moved[:, 2:] - moved[:, :2]
+    for values, middle, scale in ((center, (105, 120), (50, 60)), (side, (50, 60), (50, 60))):
+        relative = ((values - middle) / scale)[~untouched]
+        assert np.abs(relative).max() <= 0.1 + 1e-5 and (relative.max(axis=0) > 0.098).all()
+        assert (relative.min(axis=0) < -0.098).all()
 
 
 def test_coco_for_530_epochs_takes_as_many_steps_as_imagenet_for_100():
@@ -220,6 +265,13 @@ def test_metafile_names_every_config(folder):
         f'configs/{folder}/{path.name}' for path in CONFIGS.glob(f'{folder}/*.py')
     }
     assert all(model['Name'] == Path(model['Config']).stem for model in models)
+    for model in models:
+        # The figures that a config's comment cites are those of the metafile.
+        words = (CONFIGS.parent / model['Config']).read_text().replace('\n# ', ' ')
+        for result in model['Results'] or []:
+            ((name, value),) = result['Metrics'].items()
+            assert f'{value} {name}' in words, model['Name']
+        assert model['Results'] or 'AP' not in words.split('\n')[0], model['Name']
 
 
 @pytest.mark.slow

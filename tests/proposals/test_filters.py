@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 
@@ -144,7 +146,19 @@ def test_a_list_takes_a_part_of_what_was_searched(pictures, tmp_path):
     assert store.header['list'] == chosen.describe()
     filter_folder(tmp_path / 'raw', tmp_path / 'all.arrow', ProposalFilter(min_side=8))
     assert ProposalStore.open(tmp_path / 'all.arrow').header['list'] is None
-    with pytest.raises(UserError, match='lacks 1 of the 2 pictures of the list'):
+    with pytest.raises(UserError, match=r'lacks 1 of the 2 pictures of the list, first gone\.jpg'):
         other = PictureList('x', ['first/1.jpg', 'gone.jpg'])
         filter_folder(tmp_path / 'raw', tmp_path / 'none.arrow', ProposalFilter(), other)
     assert not (tmp_path / 'none.arrow').exists()
+
+
+def test_pictures_of_a_list_that_could_not_be_read(pictures, tmp_path):
+    """They are no surprise; a wrong name is one, however many could not be read."""
+    shutil.copytree(pictures, tmp_path / 'pictures')
+    (tmp_path / 'pictures/first/2.png').write_text('not a picture')
+    search_folder(tmp_path / 'pictures', tmp_path / 'raw')
+    both = PictureList('x', ['first/1.jpg', 'first/2.png'])
+    assert sum(filter_folder(tmp_path / 'raw', tmp_path / 'p.arrow', ProposalFilter(), both).values()) == 1
+    with pytest.raises(UserError, match=r'lacks 1 of the 2 pictures of the list, first typo\.png'):
+        wrong = PictureList('x', ['first/1.jpg', 'typo.png'])
+        filter_folder(tmp_path / 'raw', tmp_path / 'none.arrow', ProposalFilter(), wrong)

@@ -1,7 +1,7 @@
 import pytest
 
 from mmsoco.errors import UserError
-from mmsoco.proposals.lists import PictureList, list_folders, read_list, sample, write_list
+from mmsoco.proposals.lists import PictureList, draw, list_folders, read_list, write_list
 
 
 def test_written_lists_are_read(tmp_path):
@@ -22,13 +22,37 @@ def test_a_list_by_hand(tmp_path):
         (b'# only a title\n\n', 'lists no pictures'),
         (b'', 'lists no pictures'),
         (b'a.jpg\nb.jpg\na.jpg\n', 'lists a.jpg twice'),
-        (b'\xff\xd8\xff\xe0', 'not text'),
+        (b'\xff\xd8\xff\xe0', 'not a text file'),
+        (b'/data/a.jpg\n', 'write paths relative to the folder'),
+        (b'a/../b.jpg\n', 'write paths relative to the folder'),
+        (b'a//b.jpg\n', 'write paths relative to the folder'),
+        (b'a\0b.jpg\n', 'which is no name of a file'),
+        (b'[' + 300 * b'x' + b']\n', 'which is no name of a file'),
     ],
 )
 def test_what_is_no_list(tmp_path, content, words):
     (tmp_path / 'list.txt').write_bytes(content)
     with pytest.raises(UserError, match=words):
         read_list(tmp_path / 'list.txt')
+
+
+def test_marks_and_line_ends_of_other_systems(tmp_path):
+    (tmp_path / 'list.txt').write_bytes(b'\xef\xbb\xbf# title\r\na.jpg\r\n#1/b.jpg\r\n')
+    assert read_list(tmp_path / 'list.txt') == PictureList('title', ['a.jpg', '#1/b.jpg'])
+
+
+def test_what_a_list_cannot_hold(tmp_path):
+    for names in ([], ['a\nb.jpg'], ['# a.jpg'], ['/a.jpg']):
+        with pytest.raises(UserError):
+            write_list(tmp_path / 'list.txt', PictureList('t', names))
+    with pytest.raises(UserError, match='is a folder'):
+        write_list(tmp_path, PictureList('t', ['a.jpg']))
+    with pytest.raises(UserError, match='not a text file'):
+        read_list(tmp_path)
+    assert not (tmp_path / 'list.txt').exists()
+    odd = PictureList('t', [' lead.png', '#x/1.png', 'ä b.jpg'])
+    write_list(tmp_path / 'odd.txt', odd)
+    assert read_list(tmp_path / 'odd.txt') == odd
 
 
 def test_a_missing_list(tmp_path):
@@ -43,13 +67,14 @@ def test_the_description_depends_on_the_names():
 
 def test_a_sample_is_decided_by_its_seed_alone():
     names = [f'{i}.jpg' for i in range(100)]
-    drawn = sample(names, 30, seed=0)
-    assert drawn == sample(names[::-1], 30, seed=0) == sorted(drawn) and len(set(drawn)) == 30
-    assert drawn != sample(names, 30, seed=1)
+    drawn = draw(names, 30, seed=0)
+    assert drawn == draw(names[::-1], 30, seed=0) == sorted(drawn) and len(set(drawn)) == 30
+    assert drawn != draw(names, 30, seed=1)
     # Every picture has its chance.
-    assert len({name for seed in range(30) for name in sample(names, 30, seed)}) == 100
-    with pytest.raises(UserError, match='there are only 100'):
-        sample(names, 101, seed=0)
+    assert len({name for seed in range(30) for name in draw(names, 30, seed)}) == 100
+    for count, words in ((101, 'there are only 100'), (0, 'one at least')):
+        with pytest.raises(UserError, match=words):
+            draw(names, count, seed=0)
 
 
 def test_listing_folders(pictures):

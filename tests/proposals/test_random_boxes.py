@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from mmsoco.errors import UserError
 from mmsoco.proposals.filters import STAGES, ProposalFilter, filter_boxes
 from mmsoco.proposals.random_boxes import RandomBoxes
 
@@ -35,3 +36,9 @@ def test_enough_pass_the_papers_filter_for_sixteen_proposals():
 def test_tiny_pictures_have_a_box(shape):
     boxes = RandomBoxes(count=1).propose(picture(*shape), 'a')
     assert len(boxes) == 1 and (boxes[:, 2:] > boxes[:, :2]).all()
+
+
+def test_no_boxes_or_no_seed():
+    for wrong in (dict(count=0), dict(seed=-1)):
+        with pytest.raises(UserError, match='draws no boxes'):
+            RandomBoxes(**wrong)

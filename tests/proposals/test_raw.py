@@ -33,7 +33,7 @@ def test_the_result_of_a_folder_does_not_depend_on_the_number_of_jobs(pictures, 
 
 def test_rows_of_a_folder_are_its_pictures_with_their_boxes(pictures, tmp_path):
     search_folder(pictures, tmp_path / 'raw', SearchParameters(min_size=20), shard_size=5)
-    header, rows = read_raw(tmp_path / 'raw')
+    header, _, rows = read_raw(tmp_path / 'raw')
     rows = list(rows)
     assert [row.file_name for row in rows] == sorted(
         p.relative_to(pictures).as_posix() for p in pictures.rglob('*.*g') if p.is_file()
@@ -67,7 +67,7 @@ def test_a_corrupt_picture_is_reported_and_skipped(pictures, tmp_path):
     assert searched == 7
     assert len(failures) == 1 and str(root / 'first' / '2.png') in failures[0]
     assert [call for call in calls if call[2] is not None] == [(3, 8, failures[0])]
-    header, rows = read_raw(tmp_path / 'raw')
+    header, _, rows = read_raw(tmp_path / 'raw')
     names = [row.file_name for row in rows]
     assert len(names) == 7 and 'first/2.png' not in names
     assert header['failures'] == 1
@@ -147,19 +147,20 @@ def test_a_shard_keeps_the_headers_facts(pictures, tmp_path):
 def test_only_the_pictures_of_a_list(pictures, tmp_path):
     chosen = PictureList('three', ['second/5.jpg', 'first/0.png', 'first/1.jpg'])
     assert search_folder(pictures, tmp_path / 'raw', picture_list=chosen) == (3, [])
-    header, rows = read_raw(tmp_path / 'raw')
+    header, _, rows = read_raw(tmp_path / 'raw')
     assert [row.file_name for row in rows] == chosen.names
     assert header['list'] == chosen.describe() and header['list']['title'] == 'three'
     with pytest.raises(UserError, match='was made with list = '):
         search_folder(pictures, tmp_path / 'raw', picture_list=PictureList('three', chosen.names[::-1]))
-    with pytest.raises(UserError, match='has not the pictures of the list'):
-        search_folder(pictures, tmp_path / 'other', picture_list=PictureList('x', ['gone.jpg']))
+    with pytest.raises(UserError, match=r'1 of 2 are missing, first gone\.jpg'):
+        search_folder(pictures, tmp_path / 'other', picture_list=PictureList('x', ['first/0.png', 'gone.jpg']))
+    assert not (tmp_path / 'other').exists()
 
 
 def test_random_boxes_are_a_method_like_any_other(pictures, tmp_path):
     for jobs in (1, 2):
         search_folder(pictures, tmp_path / str(jobs), RandomBoxes(count=20), jobs=jobs, shard_size=3)
     assert contents(tmp_path / '1') == contents(tmp_path / '2')
-    header, rows = read_raw(tmp_path / '1')
+    header, _, rows = read_raw(tmp_path / '1')
     assert header['generator'] == {'name': 'random_boxes', 'count': 20, 'seed': 0}
     assert all(15 < len(row.boxes) <= 20 for row in rows)

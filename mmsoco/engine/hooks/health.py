@@ -66,12 +66,14 @@ class HealthHook(Hook):
             )
 
     def _report_levels(self, runner, boxes: dict, extractor: ScaleAwareRoIExtractor) -> None:
-        shares = {}
+        levels: dict[str, list[torch.Tensor]] = {}
         for views in boxes.values():
             for name, view_boxes in views.items():
-                levels = extractor.levels(view_boxes).flatten()
-                counts = torch.bincount(levels, minlength=len(extractor.max_sizes) + 1) / levels.numel()
-                shares[name] = counts.tolist()
+                levels.setdefault(name, []).append(extractor.levels(view_boxes).flatten())
+        shares = {}
+        for name, of_draws in levels.items():
+            counts = torch.bincount(torch.cat(of_draws), minlength=len(extractor.max_sizes) + 1)
+            shares[name] = (counts / counts.sum()).tolist()
         runner.visualizer.add_scalars(
             {f'boxes/{name}_level{level}': share for name, row in shares.items() for level, share in enumerate(row)},
             step=runner.iter + 1,

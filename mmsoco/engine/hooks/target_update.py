@@ -13,7 +13,9 @@ class TargetUpdateHook(Hook):
 
     The momentum is a cosine over optimizer steps, see
     :func:`~mmsoco.models.momentum.momentum_at`. Before the first step the target
-    is made equal to the online network, whatever was loaded.
+    is made equal to the online network, whatever was loaded. A checkpoint that was
+    converted from the released code counts epochs only; the step to go on from
+    follows from them and the data at hand.
 
     Args:
         base_momentum: Momentum at the first step (paper: 0.99).
@@ -24,7 +26,6 @@ class TargetUpdateHook(Hook):
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         if 'released' in checkpoint:
-            # The released code counts epochs only; steps follow from the data at hand.
             checkpoint['meta']['iter'] = runner.train_loop.steps(checkpoint['meta']['epoch'])
 
     def before_train(self, runner) -> None:

@@ -436,3 +436,22 @@ def test_tiny_pictures_give_normal_views(shape):
 def test_the_registry_knows_the_name():
     cfg = dict(type='mmsoco.MultiViewProposalPipeline', views=[A, B], pairs=[('a', 'b')])
     assert isinstance(TRANSFORMS.build(cfg), MultiViewProposalPipeline)
+
+
+def test_without_proposals_a_view_is_its_own_box():
+    """num_proposals=0, the baseline of table 4: nothing is jittered, and the first crop is taken."""
+    crops = []
+    pipeline = soco(jitter=JITTER, num_proposals=0)
+    for seed in range(20):
+        results = run(pipeline, paint([]), [(0, 0, 30, 30)], seed)
+        assert results['num_distinct'][DRAW] == 0
+        for name, size in (('v1', 64), ('v2', 64), ('v3', 32)):
+            assert results['boxes'][DRAW][name].tolist() == [[0, 0, size, size]]
+    source = Region(0, 0, WIDTH, HEIGHT)
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        regions, _ = pipeline._place(WIDTH, HEIGHT, np.array([[0, 0, 30, 30]], np.float32), rng)
+        expected = random_crop(np.random.default_rng(seed), source, 64, 64, **CROP)
+        assert regions['v2'] == expected
+        crops.append(regions['v2'])
+    assert len(set(crops)) > 15
