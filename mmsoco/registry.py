@@ -28,12 +28,12 @@ OPTIM_WRAPPERS = _child('OPTIM_WRAPPERS', 'engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child('OPTIM_WRAPPER_CONSTRUCTORS', 'engine')
 HOOKS = _child('HOOKS', 'engine')
 LOOPS = _child('LOOPS', 'engine')
+METRICS = _child('METRICS', 'evaluation')
 
 # mmengine warns when a scope lacks a registry that it looks into.
 for _name in (
     'EVALUATOR',
     'LOG_PROCESSORS',
-    'METRICS',
     'MODEL_WRAPPERS',
     'PARAM_SCHEDULERS',
     'RUNNERS',

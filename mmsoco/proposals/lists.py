@@ -99,7 +99,9 @@ def draw(names: Sequence[str], count: int, seed: int) -> list[str]:
         raise UserError(f'{count} pictures are asked for; draw one at least')
     if count > len(names):
         raise UserError(f'{count} pictures are asked for, but there are only {len(names)}')
-    return sorted(random.Random(seed).sample(sorted(names), count))
+    # Python promises the same random() for a seed in every version, and no more.
+    generator = random.Random(seed)
+    return sorted(sorted(sorted(names), key=lambda _: generator.random())[:count])
 
 
 def list_folders(root: str | os.PathLike, title: str, expected: int, folders: Sequence[str] = ('',)) -> PictureList:

@@ -1,22 +1,21 @@
 """A pretraining in real detectors: every tensor accounted for, equal features, and what does not fit refused."""
 
 import re
+import tempfile
+from pathlib import Path
 
 import cv2
-import mmdet
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
+from mmengine.utils import import_modules_from_strings
 
 from mmsoco.checkpoints.pretraining import detector_weights, transferable_weights
 from mmsoco.checkpoints.transfer import plan_transfer, require_complete
 from mmsoco.errors import UserError
 from mmsoco.registry import MODELS
-
-NORM = dict(type='BN', requires_grad=True)
-WHOLE_BACKBONE = dict(frozen_stages=-1, norm_cfg=NORM, norm_eval=False, style='pytorch', init_cfg=None)
 
 
 def pretraining(root, kind):
@@ -46,16 +45,21 @@ def build_detector(cfg):
 
 
 def from_config(path):
-    return lambda root: Config.fromfile(root / f'configs/transfer/{path}.py').model
+    return lambda root: Config.fromfile(root / f'configs/transfer/{path}.py')
 
 
-def users_config(base, changes):
-    """A config of mmdet with the changes that docs/transfer.md tells."""
+def from_docs(block, base=None):
+    """A user's config as docs/transfer.md shows it, or the same on another base."""
 
     def read(root):
-        cfg = Config.fromfile(f'{mmdet.__path__[0]}/.mim/configs/{base}')
-        cfg.merge_from_dict(changes)
-        return cfg.model
+        text = re.findall(r'```python\n(.*?)```', (root / 'docs/transfer.md').read_text(), re.DOTALL)[block]
+        if base is not None:
+            assert f"'{base}'" in text, 'the docs name this base, too'
+            text = re.sub(r"^_base_ = '[^']*'", f"_base_ = '{base}'", text)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, 'config.py')
+            path.write_text(text)
+            return Config.fromfile(path)
 
     return read
 
@@ -66,43 +70,26 @@ DETECTORS = {
     'mask-rcnn-c4': (from_config('coco/mask-rcnn_r50c4_soco_1x'), 'c4', {}),
     'retinanet': (from_config('coco/retinanet_r50fpn_soco_1x'), 'fpn', {}),
     'fcos': (from_config('coco/fcos_r50fpn_soco_1x'), 'fpn', {}),
-    'atss': (
-        users_config('atss/atss_r50_fpn_1x_coco.py', {'model.backbone': WHOLE_BACKBONE, 'model.neck.norm_cfg': NORM}),
-        'fpn',
-        {},
-    ),
-    'cascade-rcnn': (
-        users_config(
-            'cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py',
-            {'model.backbone': WHOLE_BACKBONE, 'model.neck.norm_cfg': NORM},
-        ),
-        'fpn',
-        dict(leave=['roi_head.bbox_head.']),
-    ),
-    'cascade-mask-rcnn': (
-        users_config(
-            'cascade_rcnn/cascade-mask-rcnn_r50_fpn_1x_coco.py',
-            {
-                'model.backbone': WHOLE_BACKBONE,
-                'model.neck.norm_cfg': NORM,
-                **{
-                    f'model.roi_head.bbox_head.{stage}.{key}': value
-                    for stage in range(3)
-                    for key, value in dict(type='Shared4Conv1FCBBoxHead', conv_out_channels=256, norm_cfg=NORM).items()
-                },
-            },
-        ),
-        'fpn',
-        {},
-    ),
+    'voc': (from_config('voc/faster-rcnn_r50c4_soco_24k'), 'c4', {}),
+    'lvis': (from_config('lvis/mask-rcnn_r50fpn_soco_1x'), 'fpn', {}),
+    'cascade-rcnn': (from_docs(0), 'fpn', dict(leave=['roi_head.bbox_head.'])),
+    'atss': (from_docs(0, 'mmdet::atss/atss_r50_fpn_1x_coco.py'), 'fpn', {}),
+    'cascade-mask-rcnn': (from_docs(1), 'fpn', {}),
 }
+
+
+def model_of(name, root):
+    cfg = DETECTORS[name][0](root)
+    if 'custom_imports' in cfg:
+        import_modules_from_strings(**cfg.custom_imports)
+    return cfg.model
 
 
 @pytest.fixture(scope='module', params=DETECTORS)
 def filled(request, root, pretrainings):
     """A detector filled from its pretraining: (pretraining, detector, transfer)."""
-    read, kind, options = DETECTORS[request.param]
-    soco, detector = pretrainings[kind], build_detector(read(root))
+    _, kind, options = DETECTORS[request.param]
+    soco, detector = pretrainings[kind], build_detector(model_of(request.param, root))
     transfer = plan_transfer(transferable_weights(soco.state_dict(), 'soco'), detector.state_dict(), **options)
     require_complete(transfer, 'soco')
     detector.load_state_dict(transfer.loaded, strict=False)
@@ -172,10 +159,10 @@ def test_table_tells_what_is_new_and_why(root, pretrainings):
         'fcos': ['bbox_head .* new: not part of', 'roi_head.bbox_head.* left: the detector has no box head'],
         'cascade-rcnn': ['roi_head.bbox_head.0 .* new: as the config says', 'roi_head.bbox_head.* left: as the config'],
     }.items():
-        read, kind, options = DETECTORS[name]
+        _, kind, options = DETECTORS[name]
         weights = transferable_weights(pretrainings[kind].state_dict(), 'soco')
         with torch.device('meta'):
-            detector = build_detector(read(root)).state_dict()
+            detector = build_detector(model_of(name, root)).state_dict()
         table = plan_transfer(weights, detector, **options).table()
         for pattern in words:
             assert re.search(pattern, table), f'{name}: {pattern}\n{table}'
@@ -183,7 +170,7 @@ def test_table_tells_what_is_new_and_why(root, pretrainings):
 
 def test_a_forgotten_shift_is_caught(root, pretrainings):
     """fpn_convs.0 is P3 in RetinaNet and has the shape of our P2: loaded as it is, only features tell."""
-    soco, detector = pretrainings['fpn'], build_detector(DETECTORS['retinanet'][0](root))
+    soco, detector = pretrainings['fpn'], build_detector(model_of('retinanet', root))
     weights = detector_weights(soco.state_dict(), 'soco')
     transfer = plan_transfer(weights, detector.state_dict())
     assert torch.equal(transfer.loaded['neck.fpn_convs.0.conv.weight'], weights['neck.fpn_convs.1.conv.weight'])
@@ -207,7 +194,7 @@ def test_a_forgotten_shift_is_caught(root, pretrainings):
     ],
 )
 def test_detectors_that_do_not_fit(root, pretrainings, name, changes, words):
-    cfg = Config(dict(model=DETECTORS[name][0](root)))
+    cfg = Config(dict(model=model_of(name, root)))
     cfg.merge_from_dict({f'model.{key}': value for key, value in changes.items()})
     with torch.device('meta'):
         detector = build_detector(cfg.model).state_dict()
@@ -222,7 +209,7 @@ def test_an_image_level_pretraining_gives_its_backbone(root, pretrainings):
     others = {'neck.fc0.weight': torch.zeros(1), 'head.fc.weight': torch.zeros(1), 'target_net.0.w': torch.zeros(1)}
     for name in ('mask-rcnn-fpn', 'retinanet', 'mask-rcnn-c4'):
         with torch.device('meta'):
-            detector = build_detector(DETECTORS[name][0](root)).state_dict()
+            detector = build_detector(model_of(name, root)).state_dict()
         transfer = plan_transfer(transferable_weights({**backbone, **others}, 'x'), detector)
         require_complete(transfer, 'x')
         assert len(transfer.loaded) == len(backbone)
