@@ -9,7 +9,10 @@ COCO = {'coco/bbox_mAP': 0.4234, 'coco/bbox_mAP_50': 0.625, 'coco/bbox_mAP_75': 
 @pytest.mark.parametrize(
     ('metrics', 'columns'),
     [
-        (COCO, {'box AP': 42.3, 'box AP50': 62.5, 'box AP75': 46.5, 'mask AP': 37.6, 'mask AP50': 59.1, 'mask AP75': 40.5}),
+        (
+            COCO,
+            {'box AP': 42.3, 'box AP50': 62.5, 'box AP75': 46.5, 'mask AP': 37.6, 'mask AP50': 59.1, 'mask AP75': 40.5},
+        ),
         ({'lvis/segm_AP': 0.25, 'lvis/bbox_AP': 0.263, 'lvis/bbox_APr': 0.1}, {'box AP': 26.3, 'mask AP': 25.0}),
         ({'pascal_voc/mAP': 0.591, 'pascal_voc/AP50': 0.834, 'pascal_voc/AP55': 0.8, 'pascal_voc/AP75': 0.656},
          {'box AP': 59.1, 'box AP50': 83.4, 'box AP75': 65.6}),
