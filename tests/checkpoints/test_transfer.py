@@ -17,13 +17,19 @@ from mmsoco.checkpoints.transfer import plan_transfer, require_complete
 from mmsoco.errors import UserError
 from mmsoco.registry import MODELS
 
+CONFIGS = Path(__file__).parents[2] / 'configs'
+PRETRAININGS = {
+    'fpn': 'soco/soco_r50fpn_8xb256_100e_in1k.py',
+    'c4': 'soco/soco_r50c4_8xb256_100e_in1k.py',
+    'small': 'quickstart/soco_r18fpn_tiles.py',
+}
 
-def pretraining(root, kind):
+
+def pretraining(path):
     """The real pretraining model, with norms as after some training."""
-    cfg = Config.fromfile(root / f'configs/soco/soco_r50{kind}_8xb256_100e_in1k.py')
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope('mmsoco'):
-        model = MODELS.build(cfg.model)
+        model = MODELS.build(Config.fromfile(CONFIGS / path).model)
     for name, buffer in model.named_buffers():
         if name.endswith('running_mean'):
             buffer.normal_().mul_(0.1)
@@ -33,8 +39,8 @@ def pretraining(root, kind):
 
 
 @pytest.fixture(scope='module')
-def pretrainings(root):
-    return {kind: pretraining(root, kind) for kind in ('fpn', 'c4')}
+def pretrainings():
+    return {kind: pretraining(path) for kind, path in PRETRAININGS.items()}
 
 
 def build_detector(cfg):
@@ -42,10 +48,6 @@ def build_detector(cfg):
         from mmdet.registry import MODELS as MMDET_MODELS
 
         return MMDET_MODELS.build(cfg).eval()
-
-
-def from_config(path):
-    return lambda root: Config.fromfile(root / f'configs/transfer/{path}.py')
 
 
 def from_docs(block, base=None):
@@ -64,14 +66,19 @@ def from_docs(block, base=None):
     return read
 
 
+def from_config(path):
+    return lambda root: Config.fromfile(path)
+
+
+def kind_of(path):
+    return 'small' if 'r18' in path.stem else 'c4' if 'r50c4' in path.stem else 'fpn'
+
+
 # Detector -> (its config, the pretraining, keyword arguments of the hook).
 DETECTORS = {
-    'mask-rcnn-fpn': (from_config('coco/mask-rcnn_r50fpn_soco_1x'), 'fpn', {}),
-    'mask-rcnn-c4': (from_config('coco/mask-rcnn_r50c4_soco_1x'), 'c4', {}),
-    'retinanet': (from_config('coco/retinanet_r50fpn_soco_1x'), 'fpn', {}),
-    'fcos': (from_config('coco/fcos_r50fpn_soco_1x'), 'fpn', {}),
-    'voc': (from_config('voc/faster-rcnn_r50c4_soco_24k'), 'c4', {}),
-    'lvis': (from_config('lvis/mask-rcnn_r50fpn_soco_1x'), 'fpn', {}),
+    path.stem: (from_config(path), kind_of(path), {})
+    for path in sorted([*CONFIGS.glob('transfer/*/*_soco*.py'), *CONFIGS.glob('quickstart/*_soco.py')])
+} | {
     'cascade-rcnn': (from_docs(0), 'fpn', dict(leave=['roi_head.bbox_head.'])),
     'atss': (from_docs(0, 'mmdet::atss/atss_r50_fpn_1x_coco.py'), 'fpn', {}),
     'cascade-mask-rcnn': (from_docs(1), 'fpn', {}),
@@ -153,10 +160,19 @@ def test_equal_features_from_one_picture(filled):
 
 def test_table_tells_what_is_new_and_why(root, pretrainings):
     for name, words in {
-        'mask-rcnn-fpn': ['rpn_head .* new: not part of', 'roi_head.bbox_head.fc_cls .* new: depends on the classes'],
-        'mask-rcnn-c4': ['roi_head.shared_head.norm .* new: the extra norm'],
-        'retinanet': ['neck .* new: levels above P5', 'neck .* left: the detector starts at a coarser level'],
-        'fcos': ['bbox_head .* new: not part of', 'roi_head.bbox_head.* left: the detector has no box head'],
+        'mask-rcnn_r50fpn_soco_1x': [
+            'rpn_head .* new: not part of',
+            'roi_head.bbox_head.fc_cls .* new: depends on the classes',
+        ],
+        'mask-rcnn_r50c4_soco_1x': ['roi_head.shared_head.norm .* new: the extra norm'],
+        'retinanet_r50fpn_soco_1x': [
+            'neck .* new: levels above P5',
+            'neck .* left: the detector starts at a coarser level',
+        ],
+        'fcos_r50fpn_soco_1x': [
+            'bbox_head .* new: not part of',
+            'roi_head.bbox_head.* left: the detector has no box head',
+        ],
         'cascade-rcnn': ['roi_head.bbox_head.0 .* new: as the config says', 'roi_head.bbox_head.* left: as the config'],
     }.items():
         _, kind, options = DETECTORS[name]
@@ -170,7 +186,7 @@ def test_table_tells_what_is_new_and_why(root, pretrainings):
 
 def test_a_forgotten_shift_is_caught(root, pretrainings):
     """fpn_convs.0 is P3 in RetinaNet and has the shape of our P2: loaded as it is, only features tell."""
-    soco, detector = pretrainings['fpn'], build_detector(model_of('retinanet', root))
+    soco, detector = pretrainings['fpn'], build_detector(model_of('retinanet_r50fpn_soco_1x', root))
     weights = detector_weights(soco.state_dict(), 'soco')
     transfer = plan_transfer(weights, detector.state_dict())
     assert torch.equal(transfer.loaded['neck.fpn_convs.0.conv.weight'], weights['neck.fpn_convs.1.conv.weight'])
@@ -184,13 +200,42 @@ def test_a_forgotten_shift_is_caught(root, pretrainings):
     assert weights[lateral].shape != detector.state_dict()[lateral].shape
 
 
+@torch.no_grad()
+@pytest.mark.parametrize('kind', ['fpn', 'c4'])
+def test_equal_features_in_a_classifier(pretrainings, kind):
+    """The linear evaluation, from a picture as mmpretrain loads it."""
+    soco = pretrainings[kind]
+    cfg = Config.fromfile(CONFIGS / 'transfer/imagenet/linear_r50_8xb32_100e_in1k.py')
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        from mmpretrain.registry import MODELS as CLASSIFIERS
+
+        cfg.model.data_preprocessor = dict(type='ClsDataPreprocessor', **cfg.data_preprocessor)
+        classifier = CLASSIFIERS.build(cfg.model).eval()
+    transfer = plan_transfer(transferable_weights(soco.state_dict(), 'soco'), classifier.state_dict())
+    require_complete(transfer, 'soco')
+    classifier.load_state_dict(transfer.loaded, strict=False)
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    ours = soco.data_preprocessor({'inputs': {'v1': torch.from_numpy(picture)[None]}})['inputs']['v1']
+    bgr = torch.from_numpy(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)).permute(2, 0, 1)[None]
+    theirs = classifier.data_preprocessor({'inputs': bgr})['inputs']
+    torch.testing.assert_close(ours, theirs)
+    maps = soco.backbone(ours)[-1]
+    if kind == 'c4':
+        maps = soco.roi_head.shared_head(maps)
+    torch.testing.assert_close(maps, classifier.backbone(theirs)[-1], rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ('name', 'changes', 'words'),
     [
-        ('retinanet', {'neck.norm_cfg': None}, "the detector's FPN has no norm; give its neck norm_cfg"),
-        ('mask-rcnn-fpn', {'roi_head.bbox_head.type': 'Shared2FCBBoxHead'}, 'make it a Shared4Conv1FCBBoxHead'),
-        ('mask-rcnn-fpn', {'backbone.depth': 101}, 'the backbones differ in depth'),
-        ('mask-rcnn-c4', {}, 'the pretraining has an FPN, the model has none'),
+        ('retinanet_r50fpn_soco_1x', {'neck.norm_cfg': None}, "the detector's FPN has no norm; give its neck norm_cfg"),
+        (
+            'mask-rcnn_r50fpn_soco_1x',
+            {'roi_head.bbox_head.type': 'Shared2FCBBoxHead'},
+            'make it a Shared4Conv1FCBBoxHead',
+        ),
+        ('mask-rcnn_r50fpn_soco_1x', {'backbone.depth': 101}, 'the backbones differ in depth'),
+        ('mask-rcnn_r50c4_soco_1x', {}, 'the pretraining has an FPN, the model has none'),
     ],
 )
 def test_detectors_that_do_not_fit(root, pretrainings, name, changes, words):
@@ -207,7 +252,7 @@ def test_detectors_that_do_not_fit(root, pretrainings, name, changes, words):
 def test_an_image_level_pretraining_gives_its_backbone(root, pretrainings):
     backbone = {name: t for name, t in pretrainings['fpn'].state_dict().items() if name.startswith('backbone.')}
     others = {'neck.fc0.weight': torch.zeros(1), 'head.fc.weight': torch.zeros(1), 'target_net.0.w': torch.zeros(1)}
-    for name in ('mask-rcnn-fpn', 'retinanet', 'mask-rcnn-c4'):
+    for name in ('mask-rcnn_r50fpn_soco_1x', 'retinanet_r50fpn_soco_1x', 'mask-rcnn_r50c4_soco_1x'):
         with torch.device('meta'):
             detector = build_detector(model_of(name, root)).state_dict()
         transfer = plan_transfer(transferable_weights({**backbone, **others}, 'x'), detector)
