@@ -41,7 +41,7 @@ def test_returns_the_shared_features():
 
 
 def test_init_weights_reaches_the_box_head():
-    head = MODELS.build(dict(type='ProposalRoIHead', bbox_roi_extractor=EXTRACTOR, bbox_head=bbox_head()))
+    head = MODELS.build(dict(type='mmsoco.ProposalRoIHead', bbox_roi_extractor=EXTRACTOR, bbox_head=bbox_head()))
     with torch.no_grad():
         head.bbox_head.shared_fcs[0].weight.zero_()
     head.init_weights()
