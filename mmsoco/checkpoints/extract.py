@@ -33,6 +33,8 @@ def _check_arguments(checkpoint: Path, out: Path, target: str, which: str) -> No
         raise UserError(f"{out} should end in {' or '.join(endings)} for target '{target}'")
     if which not in NETWORKS:
         raise UserError(f"network '{which}' is unknown; choose {' or '.join(NETWORKS)}")
+    if out.is_dir():
+        raise UserError(f'{out} is a folder; name a file in it')
     if out.exists() and checkpoint.exists() and out.samefile(checkpoint):
         raise UserError(f'{out} is the checkpoint to read; write to another file')
 

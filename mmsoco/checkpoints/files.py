@@ -27,7 +27,12 @@ def check_whole(path: str | os.PathLike) -> None:
     # A zip file, whose table of contents is at its end; or a pickle, as PyTorch wrote before 1.6.
     if beginning == b'PK' and not zipfile.is_zipfile(path):
         raise UserError(f'{path} is cut short; copy it again')
-    if beginning != b'PK' and beginning[:1] != b'\x80':
+    if beginning == b'PK':
+        with zipfile.ZipFile(path) as archive:
+            saved = any(name.endswith('/data.pkl') for name in archive.namelist())
+    else:
+        saved = beginning[:1] == b'\x80'
+    if not saved:
         raise UserError(f'{path} is no checkpoint; give a file that PyTorch saved')
 
 

@@ -1,5 +1,6 @@
 """What is in a pretraining checkpoint."""
 
+import re
 from collections.abc import Mapping
 
 from torch import Tensor
@@ -10,8 +11,10 @@ from mmsoco.errors import UserError
 PRETRAINING_ONLY = ('projector.', 'predictor.', 'target.')
 #: Parts that a detector takes.
 DETECTOR_PARTS = ('backbone.', 'neck.', 'roi_head.')
-#: Parts that make a checkpoint a detector's or a segmenter's.
-TASK_PARTS = ('rpn_head.', 'roi_head.', 'bbox_head.', 'mask_head.', 'decode_head.')
+#: What a pretraining shows its backbone: RGB, with ImageNet's mean and standard deviation.
+MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
+#: Parts of models that were trained for a task, all but a classifier's ``head``.
+_TASK = re.compile(r'roi_head\.|.*_head\.|.*\.fc_(cls|reg)\.')
 
 
 def detector_weights(state_dict: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
@@ -29,10 +32,12 @@ def detector_weights(state_dict: Mapping[str, Tensor], source: str) -> dict[str,
         UserError: It is neither.
     """
     known = (*DETECTOR_PARTS, *PRETRAINING_ONLY)
-    ours = all(name.startswith(known) for name in state_dict) and any(
-        name.startswith('backbone.') for name in state_dict
-    )
-    if not ours:
+    _check_tensors(state_dict, source)
+    ours = all(name.startswith(known) for name in state_dict)
+    has_backbone = any(name.startswith('backbone.') for name in state_dict)
+    foreign_neck = any(name.startswith('neck.') and '_convs.' not in name for name in state_dict)
+    trained = any('.fc_cls.' in name or '.mask_head.' in name for name in state_dict)
+    if not ours or not has_backbone or foreign_neck or trained:
         found = sorted({name.split('.')[0] for name in state_dict})
         raise UserError(
             f'{source} is not a checkpoint of a SoCo pretraining: beside the backbone it may hold neck, roi_head, '
@@ -59,8 +64,15 @@ def transferable_weights(state_dict: Mapping[str, Tensor], source: str) -> dict[
     Raises:
         UserError: It is neither.
     """
+    _check_tensors(state_dict, source)
     backbone = {name: tensor for name, tensor in state_dict.items() if name.startswith('backbone.')}
-    image_level = any(not name.startswith((*DETECTOR_PARTS, *PRETRAINING_ONLY)) for name in state_dict)
-    if backbone and image_level and not any(name.startswith(TASK_PARTS) for name in state_dict):
+    soco = any(name.startswith(('neck.lateral_convs.', *PRETRAINING_ONLY)) for name in state_dict)
+    others = [name for name in state_dict if name not in backbone]
+    if backbone and others and not soco and not any(_TASK.match(name) for name in others):
         return backbone
     return detector_weights(state_dict, source)
+
+
+def _check_tensors(state_dict: Mapping[str, Tensor], source: str) -> None:
+    if not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state_dict.items()):
+        raise UserError(f'{source} holds more than named tensors; give a checkpoint of a SoCo pretraining')

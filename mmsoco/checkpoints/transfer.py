@@ -141,8 +141,16 @@ def plan_transfer(
         if reason is not None:
             transfer.new.setdefault(reason, {})[name] = own
         else:
-            transfer.problems.append(f'{name} of the model is not in the pretraining')
-    transfer.problems[:0] = advice(pretrained, model) if transfer.problems else []
+            transfer.problems.append(
+                f"{name} of the model is not in the pretraining; if it is to stay new: TransferHook(new=['{name}'])"
+            )
+    if transfer.problems:
+        taken = {name: t for name, t in pretrained.items() if not name.startswith(tuple(leave))}
+        transfer.problems[:0] = advice(taken, model)
+    for option, entries, state in (('new', new, model), ('leave', leave, pretrained)):
+        transfer.problems += [
+            f"{option}=['{entry}'] fits no name" for entry in entries if not any(n.startswith(entry) for n in state)
+        ]
     return transfer
 
 

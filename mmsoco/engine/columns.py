@@ -8,31 +8,32 @@ _AVERAGE_PRECISION = re.compile(r'(?:(bbox|segm)_)?(?:m?AP)_?(50|75)?')
 _ACCURACY = {'top1': 'top-1', 'top5': 'top-5'}
 
 
-def paper_columns(metrics: Mapping[str, float]) -> dict[str, float]:
+def paper_columns(metrics: Mapping[str, float]) -> dict[str, float | None]:
     """AP, AP50 and AP75 for boxes and masks, and top-1 and top-5, in percent with one decimal.
 
     Args:
         metrics: Name -> value, as mmengine's evaluator gives them.
 
     Returns:
-        Column -> value, for those that are there.
+        Column -> value, for those that are there; None where nothing was to be found.
     """
     columns = {}
     for name, value in metrics.items():
         name = name.rpartition('/')[2]
         if match := _AVERAGE_PRECISION.fullmatch(name):
             what = 'mask' if match[1] == 'segm' else 'box'
-            columns[f'{what} AP{match[2] or ""}'] = round(100 * value, 1)
+            # COCO says -1 where there was nothing to find.
+            columns[f'{what} AP{match[2] or ""}'] = round(100 * value, 1) if value >= 0 else None
         elif name in _ACCURACY:
             columns[_ACCURACY[name]] = round(value, 1)
     order = [f'{what} AP{threshold}' for what in ('box', 'mask') for threshold in ('', 50, 75)]
     return {name: columns[name] for name in (*order, *_ACCURACY.values()) if name in columns}
 
 
-def format_columns(columns: Mapping[str, float]) -> str:
+def format_columns(columns: Mapping[str, float | None]) -> str:
     """The columns as two aligned lines."""
     widths = [max(len(name), 5) for name in columns]
     return '\n'.join(
-        '  '.join(f'{cell:>{width}}' for cell, width in zip(line, widths, strict=True))
+        '  '.join(f'{"-" if cell is None else cell:>{width}}' for cell, width in zip(line, widths, strict=True))
         for line in (columns, columns.values())
     )

@@ -201,6 +201,8 @@ def test(
     """
     cfg = read_config(config, options, work_dir)
     check_whole(checkpoint)
+    if out is not None and Path(out).is_dir():
+        raise UserError(f'{out} is a folder; name a file for the metrics')
     notes = prepare_processes(cfg, launcher)
     cfg.load_from = checkpoint
     metrics = build_runner(cfg, notes).test()

@@ -18,13 +18,17 @@ class CocoMetric(MMDetCocoMetric):
     instead of 1.8 s (one core).
 
     Args:
-        proposal_nums: Detections a picture that count, COCO's own by default;
-            mmdet's larger ones change AP's meaning from one statistic to the
-            next. The rest is mmdet's.
+        proposal_nums: Detections a picture that count. By default COCO's own where
+            only AP is asked for, as mmdet's larger ones change its meaning from
+            one statistic to the next; else mmdet's. The rest is mmdet's.
     """
 
-    def __init__(self, *args, proposal_nums: Sequence[int] = (1, 10, 100), **kwargs):
-        super().__init__(*args, proposal_nums=proposal_nums, **kwargs)
+    def __init__(self, *args, proposal_nums: Sequence[int] | None = None, **kwargs):
+        super().__init__(*args, **kwargs)
+        if proposal_nums is not None:
+            self.proposal_nums = proposal_nums
+        elif set(self.metrics) <= {'bbox', 'segm'} and self.metric_items is None:
+            self.proposal_nums = (1, 10, 100)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
         """As mmdet's, which has no other place for an evaluator to be given."""

@@ -256,3 +256,9 @@ def test_the_command_tells_its_targets(root, monkeypatch, capsys):
     printed = capsys.readouterr().out
     for target in TARGETS:
         assert re.search(rf'^  {target}  +\S', printed, re.MULTILINE)
+
+
+def test_a_folder_is_not_written_over(checkpoint, tmp_path):
+    (tmp_path / 'folder.pth').mkdir()
+    with pytest.raises(UserError, match='is a folder; name a file in it'):
+        extract(checkpoint, tmp_path / 'folder.pth')

@@ -1,5 +1,6 @@
 """A pretraining in real detectors: every tensor accounted for, equal features, and what does not fit refused."""
 
+import ast
 import re
 import tempfile
 from pathlib import Path
@@ -9,11 +10,13 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.hub import get_config
 from mmengine.registry import DefaultScope
 from mmengine.utils import import_modules_from_strings
 
 from mmsoco.checkpoints.pretraining import detector_weights, transferable_weights
 from mmsoco.checkpoints.transfer import plan_transfer, require_complete
+from mmsoco.engine.hooks.transfer import TransferHook, check_pictures
 from mmsoco.errors import UserError
 from mmsoco.registry import MODELS
 
@@ -35,6 +38,10 @@ def pretraining(path):
             buffer.normal_().mul_(0.1)
         elif name.endswith('running_var'):
             buffer.uniform_(0.5, 2.0)
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.ndim == 1:
+                p.add_(0.2 * torch.randn_like(p))
     return model.eval()
 
 
@@ -129,7 +136,7 @@ def preprocessed(soco, detector, picture):
 def compare_features(soco, detector):
     """Backbone, pyramid and box head on one picture; catches channel order, mean, stride and a forgotten shift."""
     ours, theirs = preprocessed(soco, detector, np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
-    same = lambda a, b: torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
+    same = lambda a, b: torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5 * b.abs().max().item())
     same(ours, theirs)
     for mine, other in zip(soco.backbone(ours), detector.backbone(theirs), strict=True):
         same(mine, other)
@@ -189,6 +196,8 @@ def test_a_forgotten_shift_is_caught(root, pretrainings):
     soco, detector = pretrainings['fpn'], build_detector(model_of('retinanet_r50fpn_soco_1x', root))
     weights = detector_weights(soco.state_dict(), 'soco')
     transfer = plan_transfer(weights, detector.state_dict())
+    detector.load_state_dict(transfer.loaded, strict=False)
+    compare_features(soco, detector)
     assert torch.equal(transfer.loaded['neck.fpn_convs.0.conv.weight'], weights['neck.fpn_convs.1.conv.weight'])
     unshifted = {name: weights.get(name, tensor) if 'fpn_convs' in name else tensor
                  for name, tensor in transfer.loaded.items()}  # fmt: skip
@@ -273,6 +282,40 @@ def test_new_parts_that_the_config_names(small):
     assert plan_transfer(pretrained, detector).problems
     transfer = plan_transfer(pretrained, detector, new=['neck.pafpn_convs.'])
     assert not transfer.problems and set(transfer.new['new: as the config says']) == {'neck.pafpn_convs.0.w'}
+    assert "new=['nekc.'] fits no name" in plan_transfer(pretrained, detector, new=['nekc.']).problems
+    assert "leave=['nekc.'] fits no name" in plan_transfer(pretrained, detector, leave=['nekc.']).problems
+
+
+def test_a_pafpn_as_the_docs_tell(root, pretrainings):
+    changes = {
+        'model.neck': dict(type='PAFPN', norm_cfg=dict(type='BN')),
+        'model.roi_head.bbox_head': dict(
+            type='Shared4Conv1FCBBoxHead', conv_out_channels=256, norm_cfg=dict(type='BN')
+        ),
+    }
+    cfg = get_config('mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py')
+    cfg.merge_from_dict(changes)
+    with torch.device('meta'):
+        detector = build_detector(cfg.model).state_dict()
+    weights = transferable_weights(pretrainings['fpn'].state_dict(), 'soco')
+    with pytest.raises(UserError, match=r'is not in the pretraining; if it is to stay new: TransferHook\(new='):
+        require_complete(plan_transfer(weights, detector), 'soco')
+    (line,) = re.findall(r'new=(\[.*pafpn_convs.*?\])', (root / 'docs/transfer.md').read_text())
+    require_complete(plan_transfer(weights, detector, new=ast.literal_eval(line)), 'soco')
+
+
+def test_what_was_renumbered_before_is_not_shifted_again(root, pretrainings):
+    """tools/extract_backbone.py --target mmdet-p3 into RetinaNet."""
+    weights = detector_weights(pretrainings['fpn'].state_dict(), 'soco')
+    p3 = {name: t for name, t in weights.items() if name.startswith('backbone.')}
+    for name, tensor in weights.items():
+        if (level := re.match(r'(neck\.\w+_convs\.)(\d)(.*)', name)) and level[2] != '0':
+            p3[f'{level[1]}{int(level[2]) - 1}{level[3]}'] = tensor
+    with torch.device('meta'):
+        detector = build_detector(model_of('retinanet_r50fpn_soco_1x', root)).state_dict()
+    transfer = plan_transfer(transferable_weights(p3, 'p3'), detector)
+    require_complete(transfer, 'p3')
+    assert torch.equal(transfer.loaded['neck.fpn_convs.0.conv.weight'], weights['neck.fpn_convs.1.conv.weight'])
 
 
 @pytest.fixture
@@ -347,7 +390,50 @@ def test_other_checkpoints_are_refused():
         detector_weights({'conv1.weight': torch.zeros(1), 'fc.weight': torch.zeros(1)}, 'r.pth')
 
 
-def test_detectors_checkpoints_are_refused():
-    detector = {'backbone.w': torch.zeros(1), 'rpn_head.w': torch.zeros(1), 'bbox_head.w': torch.zeros(1)}
+@pytest.mark.parametrize(
+    'name',
+    ['rpn_head.w', 'bbox_head.w', 'panoptic_head.w', 'keypoint_head.w', 'decode_head.w', 'roi_head.bbox_head.fc_cls.w'],
+)
+def test_models_of_other_tasks_are_refused(name):
     with pytest.raises(UserError, match='not a checkpoint of a SoCo pretraining'):
-        transferable_weights(detector, 'd.pth')
+        transferable_weights({'backbone.w': torch.zeros(1), name: torch.zeros(1)}, 'd.pth')
+
+
+def test_a_neck_that_is_a_projector_makes_an_image_level_pretraining():
+    """mmpretrain's SimCLR has backbone and neck alone."""
+    simclr = {'backbone.w': torch.zeros(1), 'neck.fc0.weight': torch.zeros(1), 'neck.bn0.weight': torch.zeros(1)}
+    assert set(transferable_weights(simclr, 's.pth')) == {'backbone.w'}
+    with pytest.raises(UserError, match='not a checkpoint of a SoCo pretraining'):
+        detector_weights(simclr, 's.pth')
+    with pytest.raises(UserError, match='holds more than named tensors'):
+        transferable_weights({1: torch.zeros(1)}, 's.pth')
+
+
+@pytest.mark.parametrize(
+    ('base', 'words'),
+    [
+        ('fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py', "caffe-style, its features would be wrong; set style='pytorch'"),
+        ('faster_rcnn/faster-rcnn_r50-caffe_c4-1x_coco.py', 'caffe-style, its features would be wrong'),
+    ],
+)
+def test_models_that_see_other_pictures(base, words):
+    cfg = get_config(f'mmdet::{base}')
+    with torch.device('meta'):
+        detector = build_detector(cfg.model)
+    with pytest.raises(UserError, match=words):
+        check_pictures(detector)
+    changes = {'model.backbone.style': 'pytorch'}
+    if 'c4' in base:
+        changes['model.roi_head.shared_head.style'] = 'pytorch'
+    cfg.merge_from_dict(changes)
+    with pytest.raises(UserError, match='the model sees other pictures than the pretraining did; set in its data_pre'):
+        check_pictures(build_detector(cfg.model))
+
+
+def test_all_models_here_see_the_pretrainings_pictures(filled):
+    check_pictures(filled[1])
+
+
+def test_lists_that_are_strings():
+    with pytest.raises(UserError, match=r"such as \['neck\.'\]"):
+        TransferHook(new='neck.')

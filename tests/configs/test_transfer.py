@@ -1,14 +1,17 @@
 """Every transfer config loads a pretraining, trains and evaluates with the real packages."""
 
 import json
+import zipfile
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import torch
+import yaml
 from mmdet.datasets import CocoDataset
 from mmengine.config import Config
+from mmengine.hub import get_config
 from mmengine.registry import DefaultScope
 from shrinking import shrink, shrink_detector, shrunk_backbone
 from torchvision.models import resnet18
@@ -149,14 +152,68 @@ def test_the_whole_way(coco, tmp_path):
     torch.save({'state_dict': {'conv1.weight': torch.zeros(1)}}, tmp_path / 'other.pth')
     (tmp_path / 'cut.pth').write_bytes((tmp_path / 'epoch_100.pth').read_bytes()[:-100])
     (tmp_path / 'text.pth').write_text('weights')
+    other_classes = {**trained['state_dict'], 'roi_head.bbox_head.fc_cls.bias': torch.zeros(3)}
+    torch.save({'state_dict': other_classes, 'meta': {}}, tmp_path / 'classes.pth')
+    with zipfile.ZipFile(tmp_path / 'zip.pth', 'w') as archive:
+        archive.writestr('a.txt', 'weights')
     for name, words in (
         ('other', 'not a checkpoint of a SoCo pretraining'),
         ('cut', 'cut.pth is cut short; copy it again'),
         ('text', 'text.pth is no checkpoint'),
         ('gone', 'gone.pth does not exist'),
+        ('zip', 'zip.pth is no checkpoint'),
+        ('classes', r'of a detector like this one, but roi_head.bbox_head.fc_cls.bias is \(3,\) there'),
     ):
         with pytest.raises(UserError, match=words):
             train(config, str(tmp_path / 'x'), None, None, 1, {**options, 'load_from': str(tmp_path / f'{name}.pth')})
+    with pytest.raises(UserError, match='a pretraining cannot be resumed as a detector'):
+        train(config, str(tmp_path / 'x'), options['load_from'], None, 1, without)
+    with pytest.raises(UserError, match='is a folder; name a file'):
+        evaluate(config, str(tmp_path / 'out/iter_3.pth'), str(tmp_path / 'test'), tmp_path, options)
+
+
+ITERATIONS = {'1x': 90000, '2x': 180000, '4x': 360000}
+
+
+@pytest.mark.parametrize('path', sorted(CONFIGS.glob('transfer/coco/mask-rcnn*.py')), ids=lambda path: path.stem)
+def test_schedule_of_the_paper(path):
+    """Drops at 2/3 and 8/9 of the time; SGD with 0.02 and 2.5e-5, none of it on norms; every norm trains."""
+    cfg = Config.fromfile(path)
+    steps = ITERATIONS[path.stem.rpartition('_')[2]]
+    warmup, drops = cfg.param_scheduler
+    assert cfg.train_cfg.max_iters == drops.end == steps and warmup.end == 1000
+    assert drops.milestones == [steps * 2 // 3, steps * 8 // 9]
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.lr, optimizer.momentum, optimizer.weight_decay) == (0.02, 0.9, 2.5e-5)
+    assert cfg.optim_wrapper.paramwise_cfg.norm_decay_mult == 0 and cfg.sync_bn == 'torch'
+    assert cfg.model.backbone.frozen_stages == -1 and cfg.model.backbone.norm_eval is False
+    scales = cfg.train_dataloader.dataset.pipeline[2].scales
+    assert [min(scale) for scale in scales] == list(range(640, 801, 32)) and cfg.train_dataloader.batch_size == 2
+    assert [hook.type for hook in cfg.custom_hooks][-1] == 'mmsoco.PreciseBNHook'
+
+
+@pytest.mark.parametrize('kind', ['retinanet', 'fcos'])
+def test_schedules_of_mmdet(kind):
+    base = {'retinanet': 'retinanet/retinanet_r50_fpn_1x_coco.py', 'fcos': 'fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py'}
+    cfg, theirs = (
+        Config.fromfile(CONFIGS / f'transfer/coco/{kind}_r50fpn_soco_1x.py'),
+        get_config(f'mmdet::{base[kind]}'),
+    )
+    for key in ('optim_wrapper', 'train_cfg'):
+        assert {k: v for k, v in cfg[key].items() if k != '_scope_'} == theirs[key]
+    for mine, other in zip(cfg.param_scheduler, theirs.param_scheduler, strict=True):
+        assert {k: v for k, v in mine.items() if k != '_scope_'} == other
+
+
+def test_metafile_of_coco():
+    models = yaml.safe_load((CONFIGS / 'transfer/coco/metafile.yml').read_text())['Models']
+    assert {model['Config'] for model in models} == {
+        f'configs/transfer/coco/{path.name}' for path in CONFIGS.glob('transfer/coco/*.py')
+    }
+    for model in models:
+        words = (CONFIGS.parent / model['Config']).read_text().partition('_base_')[0]
+        for result in model['Results'] or []:
+            assert str(next(iter(result['Metrics'].values()))) in words, model['Name']
 
 
 def trained(path, pictures, proposal_file, work_dir, depth=18):

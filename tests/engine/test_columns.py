@@ -18,6 +18,7 @@ COCO = {'coco/bbox_mAP': 0.4234, 'coco/bbox_mAP_50': 0.625, 'coco/bbox_mAP_75': 
          {'box AP': 59.1, 'box AP50': 83.4, 'box AP75': 65.6}),
         ({'accuracy/top5': 77.46, 'accuracy/top1': 53.04}, {'top-1': 53.0, 'top-5': 77.5}),
         ({'coco/AR@100': 0.5}, {}),
+        ({'coco/bbox_mAP': -1.0}, {'box AP': None}),
     ],
 )  # fmt: skip
 def test_columns(metrics, columns):
@@ -25,4 +26,5 @@ def test_columns(metrics, columns):
 
 
 def test_table():
+    assert format_columns({'box AP': None}).splitlines() == ['box AP', '     -']
     assert format_columns({'box AP': 42.3, 'mask AP50': 9.1}).splitlines() == ['box AP  mask AP50', '  42.3        9.1']

@@ -70,8 +70,16 @@ def test_numbers_equal_pycocotools(case):
     theirs = evaluated(MMDetCocoMetric(proposal_nums=(1, 10, 100), **options), samples)
     assert ours.keys() == theirs.keys() and len(ours) > 10
     for name, value in theirs.items():
-        assert ours[name] == pytest.approx(value, abs=1e-3, nan_ok=True), name
+        assert ours[name] == pytest.approx(value, abs=1e-9, nan_ok=True), name
     assert 0.05 < ours['coco/bbox_mAP'] < ours['coco/bbox_mAP_50'] < 1 and ours['coco/segm_mAP'] > 0.05
+
+
+def test_average_recall_keeps_its_meaning(case):
+    ann_file, samples = case
+    for options in (dict(metric='proposal'), dict(metric='bbox', metric_items=['AR@100', 'mAP'])):
+        ours = evaluated(CocoMetric(ann_file=ann_file, **options), samples)
+        theirs = evaluated(MMDetCocoMetric(ann_file=ann_file, **options), samples)
+        assert ours == pytest.approx(theirs, abs=1e-9)
 
 
 def test_it_is_the_faster_one_and_only_while_it_evaluates(case, monkeypatch):

@@ -70,6 +70,8 @@ def endless(loader: Iterable) -> Iterator:
 def measure_bn(model: nn.Module, batches: Iterable) -> None:
     """Set the running mean and variance of all BN layers that train to those over some batches.
 
+    Of a layer that runs several times in a forward only the last run counts.
+
     Args:
         model: A model of mmengine; it is left in train mode, its weights unchanged.
         batches: Of its data loader.

@@ -2,13 +2,38 @@
 
 from collections.abc import Sequence
 
+import torch
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
-from mmsoco.checkpoints.pretraining import transferable_weights
+from mmsoco.checkpoints.pretraining import MEAN, STD, transferable_weights
 from mmsoco.checkpoints.transfer import plan_transfer, require_complete
 from mmsoco.errors import UserError
 from mmsoco.registry import HOOKS
+
+
+def check_pictures(model: torch.nn.Module) -> None:
+    """Raise unless a model shows its backbone what the pretraining did, and strides as it did.
+
+    Raises:
+        UserError: With what to set.
+    """
+    for part in (model.backbone, getattr(getattr(model, 'roi_head', None), 'shared_head', None)):
+        blocks = [] if part is None else [m for m in part.modules() if getattr(m, 'style', 'pytorch') != 'pytorch']
+        if blocks:
+            raise UserError("the model's ResNet is caffe-style, its features would be wrong; set style='pytorch'")
+    preprocessor = model.data_preprocessor
+    rgb = getattr(preprocessor, '_channel_conversion', False) or getattr(preprocessor, 'to_rgb', False)
+    same = all(
+        getattr(preprocessor, name, None) is not None
+        and torch.allclose(getattr(preprocessor, name).flatten().cpu(), torch.tensor(values))
+        for name, values in (('mean', MEAN), ('std', STD))
+    )
+    if not rgb or not same:
+        raise UserError(
+            f'the model sees other pictures than the pretraining did; set in its data_preprocessor mean={list(MEAN)}, '
+            f'std={list(STD)} and bgr_to_rgb=True, or say that it should: TransferHook(same_pictures=False)'
+        )
 
 
 @HOOKS.register_module()
@@ -29,17 +54,27 @@ class TransferHook(Hook):
     Args:
         new: Beginnings of parameter names of the detector that may stay new,
             besides those that no pretraining has, for instance
-            ``['neck.pafpn_convs.']``.
+            ``['neck.downsample_convs.', 'neck.pafpn_convs.']`` of a PAFPN.
         leave: Beginnings of parameter names of the pretraining that may be left
             behind, for instance ``['roi_head.bbox_head.']`` for a detector with
             another box head.
+        same_pictures: Refuse a model that shows its backbone other pictures than
+            the pretraining did (channel order, mean, standard deviation), or has
+            the stride in another convolution: weights of the same shapes, of
+            which features would be wrong.
 
     Raises:
         UserError: The checkpoint is neither, or does not fit; there is none; or
             a pretraining is given where a trained model is tested.
     """
 
-    def __init__(self, new: Sequence[str] = (), leave: Sequence[str] = ()):
+    # Before hooks that copy what is loaded, such as a moving average.
+    priority = 'VERY_HIGH'
+
+    def __init__(self, new: Sequence[str] = (), leave: Sequence[str] = (), same_pictures: bool = True):
+        if isinstance(new, str) or isinstance(leave, str):
+            raise UserError("TransferHook's new and leave are lists of names' beginnings, such as ['neck.']")
+        self.same_pictures = same_pictures
         self.new = new
         self.leave = leave
         self._loaded = self._from_pretraining = False
@@ -49,9 +84,19 @@ class TransferHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         own = model.state_dict()
         self._loaded = True
-        if set(state_dict) == set(own):
-            return
         source = 'the checkpoint given as load_from'
+        if set(state_dict) == set(own):
+            differing = [name for name in own if own[name].shape != state_dict[name].shape]
+            if differing:
+                raise UserError(
+                    f'{source} is of a detector like this one, but {differing[0]} is '
+                    f'{tuple(state_dict[differing[0]].shape)} there and {tuple(own[differing[0]].shape)} here'
+                )
+            return
+        if runner._resume:
+            raise UserError('a pretraining cannot be resumed as a detector; give it as --cfg-options load_from=...')
+        if self.same_pictures:
+            check_pictures(model)
         transfer = plan_transfer(transferable_weights(state_dict, source), own, self.new, self.leave)
         require_complete(transfer, source)
         runner.logger.info(f'Weights from the pretraining:\n{transfer.table()}')
