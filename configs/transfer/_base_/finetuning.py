@@ -7,6 +7,11 @@ sync_bn = 'torch'
 norm = dict(type='BN', requires_grad=True)
 whole_backbone = dict(frozen_stages=-1, norm_cfg=norm, norm_eval=False, style='pytorch', init_cfg=None)
 
+# The R-CNN head that is pretrained: 4 convolutions and 1 linear layer.
+four_conv_head = dict(type='Shared4Conv1FCBBoxHead', conv_out_channels=256, norm_cfg=norm)
+# C4's head, with a norm more after it; import mmpretrain.models.utils.res_layer_extra_norm.
+shared_block = dict(type='ResLayerExtraNorm', style='pytorch', norm_cfg=norm, norm_eval=False, init_cfg=None)
+
 # The pretraining's pictures: RGB, with ImageNet's mean and standard deviation.
 pictures = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True)
 
@@ -17,6 +22,16 @@ imagenet_labels = dict(type='Pretrained', checkpoint='torchvision://resnet50')
 short_side_640_to_800 = dict(
     type='RandomChoiceResize', scales=[(1333, side) for side in range(640, 801, 32)], keep_ratio=True
 )
+
+# The paper's schedule on COCO, 16 pictures a step: drops at 2/3 and 8/9 of the time.
+shuffled_forever = dict(_delete_=True, type='InfiniteSampler', shuffle=True)
+sgd = dict(optimizer=dict(lr=0.02, momentum=0.9, weight_decay=2.5e-5), paramwise_cfg=dict(norm_decay_mult=0))
+iterations_90k = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=90000, val_interval=10000)
+steps_90k = [
+    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=1000),
+    dict(type='MultiStepLR', by_epoch=False, begin=0, end=90000, milestones=[60000, 80000], gamma=0.1),
+]
+saving = dict(type='mmsoco.CheckpointHook', by_epoch=False, interval=10000, max_keep_ckpts=2)
 
 # The pretraining is given by --cfg-options load_from=work_dirs/NAME/epoch_100.pth
 custom_hooks = [

@@ -7,28 +7,18 @@ model = dict(
     backbone=_base_.whole_backbone,
     neck=dict(norm_cfg=_base_.norm),
     roi_head=dict(
-        # The head that was pretrained: 4 convolutions and 1 linear layer.
-        bbox_head=dict(type='Shared4Conv1FCBBoxHead', conv_out_channels=256, norm_cfg=_base_.norm),
+        bbox_head=_base_.four_conv_head,
         mask_head=dict(norm_cfg=_base_.norm),
     ),
 )
 
 pipeline = _base_.train_pipeline
 pipeline[2] = _base_.short_side_640_to_800
-train_dataloader = dict(
-    sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True), dataset=dict(pipeline=pipeline)
-)
-
-optim_wrapper = dict(
-    optimizer=dict(lr=0.02, momentum=0.9, weight_decay=2.5e-5),
-    paramwise_cfg=dict(norm_decay_mult=0),
-)
-train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=90000, val_interval=10000)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=1000),
-    dict(type='MultiStepLR', by_epoch=False, begin=0, end=90000, milestones=[60000, 80000], gamma=0.1),
-]
-default_hooks = dict(checkpoint=dict(type='mmsoco.CheckpointHook', by_epoch=False, interval=10000, max_keep_ckpts=2))
+train_dataloader = dict(sampler=_base_.shuffled_forever, dataset=dict(pipeline=pipeline))
+optim_wrapper = _base_.sgd
+train_cfg = _base_.iterations_90k
+param_scheduler = _base_.steps_90k
+default_hooks = dict(checkpoint=_base_.saving)
 log_processor = dict(by_epoch=False)
 val_evaluator = dict(type='mmsoco.CocoMetric')
 test_evaluator = dict(type='mmsoco.CocoMetric')

@@ -9,26 +9,20 @@ model = dict(
     backbone=_base_.whole_backbone,
     neck=dict(norm_cfg=_base_.norm),
     roi_head=dict(
-        # The head that was pretrained: 4 convolutions and 1 linear layer.
-        bbox_head=dict(type='Shared4Conv1FCBBoxHead', conv_out_channels=256, norm_cfg=_base_.norm),
+        bbox_head=_base_.four_conv_head,
         mask_head=dict(norm_cfg=_base_.norm),
     ),
 )
 
-train_dataloader = dict(sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True))
-
-optim_wrapper = dict(
-    optimizer=dict(lr=0.02, momentum=0.9, weight_decay=2.5e-5),
-    paramwise_cfg=dict(norm_decay_mult=0),
-)
-train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=180000, val_interval=30000)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=1000),
-    dict(type='MultiStepLR', by_epoch=False, begin=0, end=180000, milestones=[120000, 160000], gamma=0.1),
-]
+train_dataloader = dict(sampler=_base_.shuffled_forever)
+optim_wrapper = _base_.sgd
+train_cfg = _base_.iterations_90k
+train_cfg.update(max_iters=180000, val_interval=30000)
+param_scheduler = _base_.steps_90k
+param_scheduler[1].update(end=180000, milestones=[120000, 160000])
 custom_hooks = _base_.custom_hooks
 custom_hooks[1].update(interval=30000)
-default_hooks = dict(checkpoint=dict(type='mmsoco.CheckpointHook', by_epoch=False, interval=10000, max_keep_ckpts=2))
+default_hooks = dict(checkpoint=_base_.saving)
 log_processor = dict(by_epoch=False)
 
 # mmdet's, with a numpy that lvis works with.

@@ -4,10 +4,10 @@
 # are marked difficult, too; mmdet ignores them.
 _base_ = ['mmdet::pascal_voc/faster-rcnn_r50-caffe-c4_ms-18k_voc0712.py', '../_base_/finetuning.py']
 
-# A norm more after the shared block.
 custom_imports = dict(imports=['mmpretrain.models.utils.res_layer_extra_norm'], allow_failed_imports=False)
-shared_head = dict(type='ResLayerExtraNorm', style='pytorch', norm_cfg=_base_.norm, norm_eval=False, init_cfg=None)
-model = dict(data_preprocessor=_base_.pictures, backbone=_base_.whole_backbone, roi_head=dict(shared_head=shared_head))
+model = dict(
+    data_preprocessor=_base_.pictures, backbone=_base_.whole_backbone, roi_head=dict(shared_head=_base_.shared_block)
+)
 
 # VOC 2007 and 2012 have the same classes: the checkpoint then names them once.
 train_dataloader = dict(dataset=dict(ignore_keys=['dataset_type']))
