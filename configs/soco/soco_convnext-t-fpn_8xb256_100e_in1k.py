@@ -1,5 +1,5 @@
-# SoCo with mmpretrain's ConvNeXt-T, as mmdet's detectors have it. Not in the paper;
-# the recipe is R50-FPN's.
+# SoCo with mmpretrain's ConvNeXt-T, as mmdet's detectors have it but for less
+# stochastic depth (0.4 there). Not in the paper; the recipe is R50-FPN's.
 _base_ = './soco_r50fpn_8xb256_100e_in1k.py'
 
 model = dict(

@@ -15,6 +15,8 @@ DETECTOR_PARTS = ('backbone.', 'neck.', 'roi_head.')
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 #: Parts of models that were trained for a task, all but a classifier's ``head``.
 _TASK = re.compile(r'roi_head\.|.*_head\.|.*\.fc_(cls|reg)\.')
+#: What a trained detector has in the known parts, and necks that are no FPN.
+_FOREIGN = re.compile(r'roi_head\..*(fc_cls|fc_reg|mask_head)\.|neck\.(?!.*_convs\.)')
 
 
 def detector_weights(state_dict: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
@@ -33,15 +35,13 @@ def detector_weights(state_dict: Mapping[str, Tensor], source: str) -> dict[str,
     """
     known = (*DETECTOR_PARTS, *PRETRAINING_ONLY)
     _check_tensors(state_dict, source)
-    ours = all(name.startswith(known) for name in state_dict)
-    has_backbone = any(name.startswith('backbone.') for name in state_dict)
-    foreign_neck = any(name.startswith('neck.') and '_convs.' not in name for name in state_dict)
-    trained = any('.fc_cls.' in name or '.mask_head.' in name for name in state_dict)
-    if not ours or not has_backbone or foreign_neck or trained:
-        found = sorted({name.split('.')[0] for name in state_dict})
+    # Other parts by their names, of the known ones what a pretraining's have not.
+    strangers = {name.split('.')[0] for name in state_dict if not name.startswith(known)}
+    strangers |= {name for name in state_dict if name.startswith(known) and _FOREIGN.match(name)}
+    if strangers or not any(name.startswith('backbone.') for name in state_dict):
         raise UserError(
             f'{source} is not a checkpoint of a SoCo pretraining: beside the backbone it may hold neck, roi_head, '
-            f'projector, predictor and target, but it holds {", ".join(found[:8]) or "nothing"}'
+            f'projector, predictor and target, but it holds {", ".join(sorted(strangers)[:8]) or "no backbone"}'
         )
     # The target network has a twin of each: none may have been lost.
     twins = tuple(f'target.{part}' for part in DETECTOR_PARTS)

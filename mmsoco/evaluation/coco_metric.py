@@ -14,9 +14,6 @@ from mmsoco.registry import METRICS
 class CocoMetric(MMDetCocoMetric):
     """mmdet's metric with faster-coco-eval in place of pycocotools' evaluation, and equal numbers.
 
-    On 100 pictures with 2,846 objects and 5,692 detections it took 0.05 s instead
-    of 1.8 s.
-
     Args:
         proposal_nums: Detections a picture that count. By default COCO's own where
             only AP is asked for, as mmdet's larger ones change its meaning from

@@ -162,7 +162,9 @@ def read_raw(folder: str | os.PathLike) -> tuple[dict, list[str], Iterator[Propo
     folder = Path(folder)
     paths = sorted(folder.glob('shard-*.arrow'))
     if not paths:
-        raise UserError(f'{folder} holds no raw proposals; make them with data_pipelines/selective_search.py')
+        raise UserError(
+            f'{folder} holds no raw proposals; make them with data_pipelines/selective_search.py or random_proposals.py'
+        )
     total = int(paths[0].stem.rsplit('-', 1)[1])
     if len(paths) != total:
         raise UserError(f'{folder} holds {len(paths)} of {total} shards; run the search to its end')
