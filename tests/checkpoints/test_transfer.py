@@ -304,6 +304,19 @@ def test_a_pafpn_as_the_docs_tell(root, pretrainings):
     require_complete(plan_transfer(weights, detector, new=ast.literal_eval(line)), 'soco')
 
 
+@pytest.mark.parametrize('base', ['libra_rcnn/libra-faster-rcnn_r50_fpn_1x_coco.py', 'detr/detr_r50_8xb2-150e_coco.py'])
+def test_the_backbone_alone_where_there_is_no_such_pyramid(root, pretrainings, base):
+    """The last resort of the docs: leave neck and head, name what is new."""
+    with torch.device('meta'):
+        detector = build_detector(get_config(f'mmdet::{base}').model).state_dict()
+    (line,) = re.findall(r"`leave=(\['neck.', 'roi_head.'\])`", (root / 'docs/transfer.md').read_text())
+    own = sorted({f'{name.split(".")[0]}.' for name in detector} - {'backbone.'})
+    weights = transferable_weights(pretrainings['fpn'].state_dict(), 'soco')
+    transfer = plan_transfer(weights, detector, new=own, leave=ast.literal_eval(line))
+    require_complete(transfer, 'soco')
+    assert {name for name in detector if name.startswith('backbone.')} == set(transfer.loaded)
+
+
 def test_what_was_renumbered_before_is_not_shifted_again(root, pretrainings):
     """tools/extract_backbone.py --target mmdet-p3 into RetinaNet."""
     weights = detector_weights(pretrainings['fpn'].state_dict(), 'soco')

@@ -15,6 +15,14 @@ shared_block = dict(type='ResLayerExtraNorm', style='pytorch', norm_cfg=norm, no
 # The pretraining's pictures: RGB, with ImageNet's mean and standard deviation.
 pictures = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True)
 
+# What the two kinds of R-CNN take over and what they change for it.
+mask_rcnn_fpn = dict(
+    backbone=whole_backbone,
+    neck=dict(norm_cfg=norm),
+    roi_head=dict(bbox_head=four_conv_head, mask_head=dict(norm_cfg=norm)),
+)
+rcnn_c4 = dict(data_preprocessor=pictures, backbone=whole_backbone, roi_head=dict(shared_head=shared_block))
+
 # The paper's supervised baseline; give the path of a file where nothing can be fetched.
 imagenet_labels = dict(type='Pretrained', checkpoint='torchvision://resnet50')
 

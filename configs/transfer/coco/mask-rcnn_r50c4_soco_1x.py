@@ -3,9 +3,7 @@
 _base_ = ['mmdet::mask_rcnn/mask-rcnn_r50-caffe-c4_1x_coco.py', '../_base_/finetuning.py']
 
 custom_imports = dict(imports=['mmpretrain.models.utils.res_layer_extra_norm'], allow_failed_imports=False)
-model = dict(
-    data_preprocessor=_base_.pictures, backbone=_base_.whole_backbone, roi_head=dict(shared_head=_base_.shared_block)
-)
+model = _base_.rcnn_c4
 
 pipeline = _base_.train_pipeline
 pipeline[2] = _base_.short_side_640_to_800

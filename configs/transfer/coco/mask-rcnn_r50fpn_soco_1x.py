@@ -3,14 +3,7 @@
 # 8 GPUs with 2 pictures each.
 _base_ = ['mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py', '../_base_/finetuning.py']
 
-model = dict(
-    backbone=_base_.whole_backbone,
-    neck=dict(norm_cfg=_base_.norm),
-    roi_head=dict(
-        bbox_head=_base_.four_conv_head,
-        mask_head=dict(norm_cfg=_base_.norm),
-    ),
-)
+model = _base_.mask_rcnn_fpn
 
 pipeline = _base_.train_pipeline
 pipeline[2] = _base_.short_side_640_to_800

@@ -2,9 +2,8 @@
 _base_ = ['mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py', './_base_/small.py', './_base_/cards.py']
 
 model = dict(
-    # The pretraining's pictures: RGB, with ImageNet's mean and standard deviation.
-    data_preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True),
-    backbone=dict(**_base_.small_backbone, style='pytorch'),
+    data_preprocessor=_base_.pictures,
+    backbone=_base_.small_backbone,
     neck=_base_.small_neck,
     bbox_head=dict(in_channels=64, feat_channels=64, stacked_convs=2, num_classes=6),
 )

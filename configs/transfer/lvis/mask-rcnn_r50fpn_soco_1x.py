@@ -5,14 +5,7 @@
 # trains 90k iterations, with steps at 60k and 80k.
 _base_ = ['mmdet::lvis/mask-rcnn_r50_fpn_sample1e-3_ms-1x_lvis-v1.py', '../_base_/finetuning.py']
 
-model = dict(
-    backbone=_base_.whole_backbone,
-    neck=dict(norm_cfg=_base_.norm),
-    roi_head=dict(
-        bbox_head=_base_.four_conv_head,
-        mask_head=dict(norm_cfg=_base_.norm),
-    ),
-)
+model = _base_.mask_rcnn_fpn
 
 train_dataloader = dict(sampler=_base_.shuffled_forever)
 optim_wrapper = _base_.sgd

@@ -5,9 +5,7 @@
 _base_ = ['mmdet::pascal_voc/faster-rcnn_r50-caffe-c4_ms-18k_voc0712.py', '../_base_/finetuning.py']
 
 custom_imports = dict(imports=['mmpretrain.models.utils.res_layer_extra_norm'], allow_failed_imports=False)
-model = dict(
-    data_preprocessor=_base_.pictures, backbone=_base_.whole_backbone, roi_head=dict(shared_head=_base_.shared_block)
-)
+model = _base_.rcnn_c4
 
 # VOC 2007 and 2012 have the same classes: the checkpoint then names them once.
 train_dataloader = dict(dataset=dict(ignore_keys=['dataset_type']))
