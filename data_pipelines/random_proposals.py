@@ -4,26 +4,13 @@
 python data_pipelines/random_proposals.py IMAGES OUT
 """
 
-import argparse
-
 from mmsoco.errors import command
-from mmsoco.proposals.cli import folder_parser, positive, propose
-from mmsoco.proposals.random_boxes import RandomBoxes
-
-
-def parse_args() -> argparse.Namespace:
-    parser = folder_parser('Draw random boxes for all pictures below a folder.')
-    parser.add_argument('--count', type=positive, default=200, help='boxes a picture, before the filter (default 200)')
-    parser.add_argument(
-        '--seed', type=int, default=0, metavar='S', help='0 or more; other seed, other boxes (default 0)'
-    )
-    return parser.parse_args()
+from mmsoco.proposals.cli import parser, propose
 
 
 @command
-def main() -> None:
-    args = parse_args()
-    propose(args, RandomBoxes(args.count, args.seed))
+def main() -> int:
+    return propose(parser('Draw random boxes for all pictures below a folder.', 'random').parse_args())
 
 
 if __name__ == '__main__':

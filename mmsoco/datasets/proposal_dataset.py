@@ -42,9 +42,10 @@ class ProposalDataset(Dataset):
         max_bad: Fraction of an epoch's pictures that may be unreadable, but at
             least ``min_bad`` pictures are allowed. Each process applies the
             fraction to its share of the epoch.
+        checked: How many pictures are compared with the file at the start.
 
     Raises:
-        UserError: The proposal file is missing, not one, or of another folder.
+        UserError: The proposal file is missing, not one, altered, or of other pictures.
     """
 
     def __init__(
@@ -55,10 +56,11 @@ class ProposalDataset(Dataset):
         seed: int = 0,
         max_bad: float = 0.001,
         min_bad: int = 10,
+        checked: int = 16,
     ):
-        self.store = ProposalStore.open(proposal_file)
+        self.store = ProposalStore.open(proposal_file).verify()
         self.data_root = Path(data_root or self.store.header['root'])
-        self.store.check_root(self.data_root)
+        self.store.check_pictures(self.data_root, checked)
         self.pipeline = [TRANSFORMS.build(step) for step in pipeline]
         self.seed = seed
         self.max_bad = max(min_bad, math.ceil(max_bad * len(self.store) / get_world_size()))

@@ -104,7 +104,7 @@ def check_data(dataset: dict) -> None:
         UserError: See :class:`~mmsoco.datasets.ProposalDataset`.
     """
     store = ProposalStore.open(dataset.proposal_file)
-    store.check_root(dataset.get('data_root') or store.header['root'])
+    store.check_pictures(dataset.get('data_root') or store.header['root'])
 
 
 def newest_checkpoint(work_dir: str | os.PathLike) -> str | None:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+import mmsoco
 from mmsoco.errors import UserError
 from mmsoco.proposals.lists import PictureList
 from mmsoco.proposals.raw import read_raw
@@ -72,7 +73,8 @@ def filter_folder(
     """Make the file that training reads from a folder of raw proposals.
 
     Args:
-        raw: What :func:`~mmsoco.proposals.raw.search_folder` wrote.
+        raw: The folder that :func:`~mmsoco.proposals.raw.search_folder` wrote,
+            or a proposal file, such as one of boxes from elsewhere.
         out: The proposal file.
         rules: Which boxes to keep.
         picture_list: The pictures to take; all by default. So a part of a data
@@ -86,7 +88,7 @@ def filter_folder(
             picture of the list though the search could read them all.
     """
     header, failures, raw_rows = read_raw(raw)
-    header = {**header, 'kind': 'filtered', 'filter': asdict(rules)}
+    header = {**header, 'kind': 'filtered', 'filter': asdict(rules), 'mmsoco': mmsoco.__version__}
     wanted = None
     if picture_list is not None:
         header['list'] = picture_list.describe()
@@ -103,8 +105,7 @@ def filter_folder(
             served[stage] += 1
             yield row._replace(boxes=boxes)
         # What could not be read has no row, and is no surprise.
-        unread = tuple(failure.partition(': ')[0] for failure in failures)
-        missing = sorted(name for name in wanted or () if f'{header["root"]}/{name}' not in unread)
+        missing = sorted((wanted or set()) - failures.keys())
         if missing:
             raise UserError(
                 f'{raw} lacks {len(missing)} of the {len(picture_list.names)} pictures of the list, '

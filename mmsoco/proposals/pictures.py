@@ -16,7 +16,19 @@ PICTURE_SUFFIXES = frozenset({'.bmp', '.gif', '.jpeg', '.jpg', '.pgm', '.png', '
 
 
 class UnreadablePicture(Exception):
-    """A picture that is missing or that OpenCV cannot decode."""
+    """A picture that is missing or that OpenCV cannot decode.
+
+    Args:
+        path: Where it should be.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, path: str | os.PathLike, reason: str):
+        super().__init__(os.fspath(path), reason)
+        self.path, self.reason = self.args
+
+    def __str__(self) -> str:
+        return f'{self.path}: {self.reason}'
 
 
 def read_picture(path: str | os.PathLike) -> np.ndarray:
@@ -32,13 +44,13 @@ def read_picture(path: str | os.PathLike) -> np.ndarray:
     try:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
-        raise UnreadablePicture(f'{path}: {error.strerror}') from None
+        raise UnreadablePicture(path, error.strerror) from None
     try:
         picture = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
     except cv2.error as error:
-        raise UnreadablePicture(f'{path}: {error.err}') from None
+        raise UnreadablePicture(path, error.err) from None
     if picture is None:
-        raise UnreadablePicture(f'{path}: not a picture that OpenCV can decode ({data.size} bytes)')
+        raise UnreadablePicture(path, f'not a picture that OpenCV can decode ({data.size} bytes)')
     return picture
 
 

@@ -1,9 +1,12 @@
 """Raw proposals: every box that a method finds in a folder of pictures, in shards."""
 
-import multiprocessing
+import csv
+import hashlib
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -13,14 +16,19 @@ import numpy as np
 
 import mmsoco
 from mmsoco.errors import UserError
+from mmsoco.files import atomic_path
+from mmsoco.proposals.isolation import Isolated, Lost
 from mmsoco.proposals.lists import PictureList
+from mmsoco.proposals.parallel import run_tasks
 from mmsoco.proposals.pictures import UnreadablePicture, list_pictures, read_picture
 from mmsoco.proposals.selective_search import SearchParameters
 from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
 
+FAILURES = 'failures.csv'
+
 
 class Method(Protocol):
-    """A way to propose boxes: its parameters, to be sent to worker processes."""
+    """A way to propose boxes: its parameters, to be sent to worker processes, and comparable."""
 
     def describe(self) -> dict:
         """Name and parameters, for the header of the file."""
@@ -29,14 +37,200 @@ class Method(Protocol):
         """(H, W, 3) uint8 RGB to (N, 4) int boxes, xyxy in pixels, N >= 1."""
 
 
-def _search_file(root: Path, method: Method, name: str) -> ProposalRow | str:
+@dataclass(frozen=True)
+class Engine:
+    """Where and how a search runs; nothing of it changes what is found.
+
+    Args:
+        jobs: Worker processes on this machine.
+        backend, address: See :func:`~mmsoco.proposals.parallel.run_tasks`.
+        part: (i, n), from (0, n) to (n - 1, n): do only every n-th shard, from
+            the i-th on, and leave the others to other machines.
+        timeout: Seconds for one picture; None for no bound.
+        retry: Search again in pictures that failed before.
+    """
+
+    jobs: int = 1
+    backend: str = 'loky'
+    address: str | None = None
+    part: tuple[int, int] = (0, 1)
+    timeout: float | None = None
+    retry: bool = False
+
+    def __post_init__(self):
+        index, count = self.part
+        if not 0 <= index < count:
+            raise UserError(f'there is no shard {index}/{count}; shards count from 0/{count} to {count - 1}/{count}')
+        if self.timeout is not None and self.timeout <= 0:
+            raise UserError(f'a timeout of {self.timeout} s leaves no time; give a number above 0')
+
+
+@dataclass
+class Result:
+    """What a folder of raw proposals holds.
+
+    Attributes:
+        total: Pictures.
+        done: Those whose shard is finished.
+        failures: File name -> reason, of those that have no proposals.
+    """
+
+    total: int
+    done: int = 0
+    failures: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def searched(self) -> int:
+        """Pictures that have proposals."""
+        return self.done - len(self.failures)
+
+    def add(self, header: dict) -> None:
+        """Count a finished shard."""
+        self.done += header['pictures']
+        self.failures.update(header['failures'])
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A unit of work: some pictures, and the file of their proposals."""
+
+    path: Path
+    names: tuple[str, ...]
+    header: dict
+
+    def read(self) -> ProposalStore | None:
+        """What is there already, None where nothing is.
+
+        Raises:
+            UserError: It is no proposal file, altered, or of another search.
+        """
+        if not self.path.exists():
+            return None
+        store = ProposalStore.open(self.path)
+        for key, value in self.header.items():
+            if store.header.get(key) != value:
+                raise UserError(
+                    f'{self.path} was made with {key} = {store.header.get(key)}, now it is {value}; '
+                    'name another folder or delete it'
+                )
+        return store
+
+
+def search_picture(root: Path, method: Method, name: str) -> ProposalRow | str:
     """A picture's row, or the reason why it has none."""
     try:
         picture = read_picture(root / name)
         height, width = picture.shape[:2]
         return ProposalRow(name, width, height, method.propose(picture, name))
-    except (UnreadablePicture, cv2.error) as error:
-        return str(error)
+    except UnreadablePicture as error:
+        return error.reason
+    except cv2.error as error:
+        return f'OpenCV: {error.err}'
+    except MemoryError:
+        return 'needs more memory than there is'
+
+
+# A worker keeps its child for the next shard; a cluster's worker may have several threads.
+_kept = threading.local()
+
+
+def _isolated(root: Path, method: Method) -> Isolated:
+    if getattr(_kept, 'key', None) != (root, method):
+        if hasattr(_kept, 'search'):
+            _kept.search.close()
+        _kept.key, _kept.search = (root, method), Isolated(partial(search_picture, root, method))
+    return _kept.search
+
+
+def search_shard(shard: Shard, root: Path, method: Method, timeout: float | None) -> None:
+    """Propose boxes for a shard's pictures and write its file.
+
+    Pictures that the file has already are not searched again. One that hangs, or
+    kills the process that searches it, fails alone.
+    """
+    search = _isolated(root, method)
+    store = shard.read()
+    known = {} if store is None else {row.file_name: row for row in store}
+    rows, failures = [], []
+    for name in shard.names:
+        try:
+            result = known.get(name) or search(name, timeout=timeout)
+        except Lost as error:
+            result = str(error)
+        if isinstance(result, str):
+            failures.append((name, result))
+        else:
+            rows.append(result)
+    write_proposals(shard.path, rows, {**shard.header, 'mmsoco': mmsoco.__version__, 'failures': failures})
+
+
+def default_shard_size(pictures: int) -> int:
+    """Pictures a shard: some 64 shards or more, so that many processes share the work, but 256 at most.
+
+    It does not depend on the number of processes, so that the files do not either.
+    """
+    return min(256, -(-pictures // 64))
+
+
+def search_folder(
+    root: str | os.PathLike,
+    out: str | os.PathLike,
+    method: Method = SearchParameters(),
+    engine: Engine = Engine(),
+    shard_size: int | None = None,
+    picture_list: PictureList | None = None,
+    on_progress: Callable[[Result], None] = lambda result: None,
+) -> Result:
+    """Propose boxes for the pictures below ``root`` and write them to the folder ``out``.
+
+    The work is cut into shards, files ``shard-00000-of-00010.arrow`` and so on,
+    each written whole or not at all. A second run, or another machine, goes on
+    with those that are missing; what is written never depends on the engine.
+    ``failures.csv`` names the pictures that have no proposals, and why.
+
+    Args:
+        root: Folder of pictures; file names are kept relative to it.
+        out: Folder for the shards. On a cluster, all machines see both folders.
+        method: How boxes are proposed; by default the paper's selective search.
+        engine: Where and how it runs.
+        shard_size: Pictures a shard; see :func:`default_shard_size`.
+        picture_list: The pictures to take; all by default.
+        on_progress: Called with what is done of the engine's part: at the start
+            with what was there before, then as shards are finished.
+
+    Returns:
+        What is done of the engine's part. Pictures that fail are left out; the run goes on.
+
+    Raises:
+        UserError: No pictures, none that could be read, a list of another
+            folder, ``out`` holds shards of another search or cannot be written,
+            or see :func:`~mmsoco.proposals.parallel.run_tasks`.
+    """
+    root, out = Path(root), Path(out).resolve()
+    shards = _plan(root, out, method, shard_size, picture_list)
+    root = root.resolve()
+    index, count = engine.part
+    shards = shards[index::count]
+    result = Result(sum(len(shard.names) for shard in shards))
+    waiting = []
+    for shard in shards:
+        store = shard.read()
+        if store is None or (engine.retry and store.header['failures']):
+            waiting.append(shard)
+        else:
+            result.add(store.header)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with _watching(waiting, result, on_progress):
+            tasks = [(shard, root, method, engine.timeout) for shard in waiting]
+            run_tasks(search_shard, tasks, engine.jobs, engine.backend, engine.address)
+        write_failures(out)
+    except OSError as error:
+        raise UserError(f'{error}; mend that and start again: finished shards are kept') from None
+    if shards and not result.searched:
+        name, reason = next(iter(result.failures.items()))
+        raise UserError(f'none of the {result.total} pictures in {root} could be read; the first: {name}: {reason}')
+    return result
 
 
 def require_pictures(root: Path, names: Sequence[str]) -> None:
@@ -53,124 +247,120 @@ def require_pictures(root: Path, names: Sequence[str]) -> None:
         )
 
 
-def _start_worker() -> None:
-    cv2.setNumThreads(0)
-
-
-def search_folder(
-    root: str | os.PathLike,
-    out: str | os.PathLike,
-    method: Method = SearchParameters(),
-    jobs: int = 1,
-    shard_size: int = 1000,
-    picture_list: PictureList | None = None,
-    on_picture: Callable[[int, int, str | None], None] = lambda done, total, failure: None,
-) -> tuple[int, list[str]]:
-    """Propose boxes for the pictures below ``root`` and write them to the folder ``out``.
-
-    The work is cut into shards, files ``shard-00000-of-00010.arrow`` and so on.
-    A second run goes on after the shards that are complete.
-
-    Args:
-        root: Folder of pictures; file names are kept relative to it.
-        out: Folder for the shards.
-        method: How boxes are proposed; by default the paper's selective search.
-        jobs: Worker processes; the result does not depend on it.
-        shard_size: Pictures a shard.
-        picture_list: The pictures to take; all by default.
-        on_picture: Called with (pictures done, of how many, failure or None).
-
-    Returns:
-        How many pictures have proposals, and a line for each that could not be
-        read. Such pictures are left out; the run goes on.
-
-    Raises:
-        UserError: No pictures, none that could be read, a list of another
-            folder, or ``out`` holds shards of another search.
-    """
-    root, out = Path(root), Path(out)
-    common = {
+def _plan(
+    root: Path, out: Path, method: Method, shard_size: int | None, picture_list: PictureList | None
+) -> list[Shard]:
+    """All shards of a search; refuses a folder that has shards of another."""
+    if picture_list is None:
+        names = list_pictures(root)
+    else:
+        names = picture_list.names
+        require_pictures(root, names)
+    header = {
         'kind': 'raw',
         'root': str(root.resolve()),
         'generator': method.describe(),
         'list': None if picture_list is None else picture_list.describe(),
     }
-    names = list_pictures(root) if picture_list is None else picture_list.names
-    if picture_list is not None:
-        require_pictures(root, names)
-    chunks = [names[i : i + shard_size] for i in range(0, len(names), shard_size)]
-    paths = [out / f'shard-{i:05d}-of-{len(chunks):05d}.arrow' for i in range(len(chunks))]
-    strangers = set(out.glob('shard-*.arrow')) - set(paths) if out.is_dir() else set()
+    size = shard_size or default_shard_size(len(names))
+    chunks = [tuple(names[i : i + size]) for i in range(0, len(names), size)]
+    shards = []
+    for i, chunk in enumerate(chunks):
+        about = {
+            'pictures': len(chunk),
+            'first': chunk[0],
+            'last': chunk[-1],
+            'names': hashlib.sha256('\n'.join(chunk).encode()).hexdigest(),
+        }
+        shards.append(Shard(out / f'shard-{i:05d}-of-{len(chunks):05d}.arrow', chunk, {**header, **about}))
+    strangers = {path.name for path in out.glob('shard-*.arrow')} - {shard.path.name for shard in shards}
     if strangers:
-        raise UserError(
-            f'{out} holds shards of another search ({min(strangers).name}); name another folder or delete it'
-        )
-
-    done = searched = 0
-    failures: list[str] = []
-    context = multiprocessing.get_context('forkserver')
-    # Workers start only when there is something to do.
-    with ProcessPoolExecutor(jobs, context, initializer=_start_worker) as pool:
-        for path, chunk in zip(paths, chunks, strict=True):
-            header = {**common, 'pictures': len(chunk), 'first': chunk[0], 'last': chunk[-1]}
-            finished = _finished_shard(path, header)
-            if finished is None:
-                rows = []
-                failed = []
-                search = partial(_search_file, root, method)
-                for result in pool.map(search, chunk, chunksize=4):
-                    failure = result if isinstance(result, str) else None
-                    if failure is None:
-                        rows.append(result)
-                    else:
-                        failed.append(failure)
-                    done += 1
-                    on_picture(done, len(names), failure)
-                write_proposals(path, rows, {**header, 'failures': failed})
-                finished = len(rows), failed
-            else:
-                done += len(chunk)
-                on_picture(done, len(names), None)
-            searched += finished[0]
-            failures += finished[1]
-    if searched == 0:
-        raise UserError(f'none of the {len(names)} pictures in {root} could be read; the first: {failures[0]}')
-    return searched, failures
+        raise UserError(f'{out} holds shards of another search ({min(strangers)}); name another folder or delete it')
+    return shards
 
 
-def _finished_shard(path: Path, header: dict) -> tuple[int, list[str]] | None:
-    """Count and failures of a shard that is already there, None where it is not."""
-    if not path.exists():
-        return None
-    store = ProposalStore.open(path)
-    differing = [key for key in header if store.header.get(key) != header[key]]
-    if differing:
-        key = differing[0]
-        raise UserError(
-            f'{path} was made with {key} = {store.header.get(key)}, now it is {header[key]}; '
-            'name another folder or delete it'
-        )
-    return len(store), store.header['failures']
+@contextmanager
+def _watching(
+    waiting: Sequence[Shard], result: Result, on_progress: Callable[[Result], None], every: float = 0.5
+) -> Iterator[None]:
+    """Count shards as their files appear, whichever backend or machine writes them.
+
+    Args:
+        every: Seconds between two looks.
+    """
+    paths = {shard.path.name: shard.path for shard in waiting}
+    end = threading.Event()
+
+    def files() -> dict[str, int]:
+        # A file that is written again is another one to the file system.
+        with os.scandir(waiting[0].path.parent) as entries:
+            return {entry.name: entry.inode() for entry in entries if entry.name in paths}
+
+    def watch() -> None:
+        seen = before
+        while True:
+            last = end.wait(every)
+            now = files()
+            for name in sorted(name for name, inode in now.items() if seen.get(name) != inode):
+                result.add(ProposalStore.open(paths[name]).header)
+            if now != seen or last:
+                on_progress(result)
+            if last:
+                return
+            seen = now
+
+    on_progress(result)
+    if not waiting:
+        yield
+        return
+    before = files()
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join()
 
 
-def read_raw(folder: str | os.PathLike) -> tuple[dict, list[str], Iterator[ProposalRow]]:
-    """Header, failures and rows of all shards in a folder that :func:`search_folder` wrote.
+def write_failures(folder: Path) -> None:
+    """Write ``failures.csv`` from the shards that are there."""
+    with atomic_path(folder / FAILURES) as temporary, temporary.open('w', newline='', encoding='utf-8') as file:
+        writer = csv.writer(file)
+        writer.writerow(('file_name', 'reason'))
+        for path in sorted(folder.glob('shard-*.arrow')):
+            writer.writerows(ProposalStore.open(path).header['failures'])
+
+
+def read_raw(source: str | os.PathLike) -> tuple[dict, dict[str, str], Iterator[ProposalRow]]:
+    """Header, failures (file name -> reason) and rows of raw proposals.
+
+    Args:
+        source: The folder that :func:`search_folder` wrote, or a proposal file.
 
     Raises:
-        UserError: The folder holds no shards, or some are missing.
+        UserError: The folder holds no shards, some are missing or are of different searches.
     """
-    folder = Path(folder)
-    paths = sorted(folder.glob('shard-*.arrow'))
+    source = Path(source)
+    if source.is_file():
+        store = ProposalStore.open(source).verify()
+        header = {key: value for key, value in store.header.items() if key not in ('format', 'count', 'checksum')}
+        return header, {}, iter(store)
+    paths = sorted(source.glob('shard-*.arrow'))
     if not paths:
         raise UserError(
-            f'{folder} holds no raw proposals; make them with data_pipelines/selective_search.py or random_proposals.py'
+            f'{source} holds no raw proposals; make them with data_pipelines/selective_search.py or random_proposals.py'
         )
     total = int(paths[0].stem.rsplit('-', 1)[1])
     if len(paths) != total:
-        raise UserError(f'{folder} holds {len(paths)} of {total} shards; run the search to its end')
-    stores = [ProposalStore.open(path) for path in paths]
-    header = {key: stores[0].header.get(key) for key in ('root', 'generator', 'list')}
-    header['mmsoco'] = mmsoco.__version__
-    failures = [failure for store in stores for failure in store.header['failures']]
+        raise UserError(f'{source} holds {len(paths)} of {total} shards; run the search to its end')
+    # One open file at a time: a large search has thousands.
+    headers = [ProposalStore.open(path).header for path in paths]
+    common = ('root', 'generator', 'list')
+    for path, header in zip(paths, headers, strict=True):
+        if any(header.get(key) != headers[0].get(key) for key in common):
+            raise UserError(f'{path} is of another search than {paths[0].name}; name a folder that holds one search')
+    failures = {name: reason for header in headers for name, reason in header['failures']}
+    header = {key: headers[0].get(key) for key in common}
     header['failures'] = len(failures)
-    return header, failures, (row for store in stores for row in store)
+    return header, failures, (row for path in paths for row in ProposalStore.open(path).verify())

@@ -22,7 +22,8 @@ class Mode(NamedTuple):
     strategies: tuple[tuple[str, ...], ...]
 
 
-#: ``single`` is the paper's; ``fast`` and ``quality`` are OpenCV's sets of several.
+#: ``single`` is the paper's; ``fast`` and ``quality`` are OpenCV's sets of several,
+#: with blue where OpenCV means the hue but overwrites it.
 MODES = {
     'single': Mode(('hsv',), 1, (MEASURES,)),
     'fast': Mode(('hsv', 'lab'), 3, (MEASURES, WITHOUT_COLOR)),
@@ -42,8 +43,9 @@ class SearchParameters:
         sigma: Gaussian smoothing before the segmentation, in pixels.
         min_size: Smallest segment, in pixels.
         max_side: Search a copy whose longer side has at most so many pixels;
-            ``k`` and ``min_size`` are meant for the full size and shrink with
-            its area. None (the paper's way) searches the full size.
+            ``k`` and ``min_size`` are meant for the full size: ``k`` shrinks
+            with the sides, ``min_size`` with the area. None (the paper's way)
+            searches the full size.
 
     Raises:
         UserError: A value is out of range.
@@ -110,7 +112,7 @@ def selective_search(picture: np.ndarray, parameters: SearchParameters = SearchP
     for colors in _spaces(picture, mode.spaces):
         for multiple in range(1, mode.scales + 1):
             segmentation = cv2.ximgproc.segmentation.createGraphSegmentation(
-                parameters.sigma, multiple * parameters.k * shrink**2, round(parameters.min_size * shrink**2)
+                parameters.sigma, multiple * parameters.k * shrink, round(parameters.min_size * shrink**2)
             )
             found.append(group(colors, segmentation.processImage(colors), mode.strategies))
     boxes = np.concatenate(found)

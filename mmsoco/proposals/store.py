@@ -3,7 +3,8 @@
 One row a picture: ``file_name`` (POSIX path relative to the root), ``width``,
 ``height`` and ``boxes``, a list of xyxy boxes in pixels, int16 unless a picture
 has a side that needs more. The schema's metadata carries a header (JSON): who
-made the file, how, from which folder, how many rows and a checksum over them.
+made the file, how, from which folder, how many rows, and a checksum over the
+header and the rows.
 """
 
 import hashlib
@@ -18,9 +19,11 @@ import pyarrow as pa
 
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
+from mmsoco.proposals.pictures import UnreadablePicture, read_picture
 
-FORMAT = 1
+FORMAT = 2
 _HEADER_KEY = b'mmsoco.proposals'
+_COLUMNS = ('file_name', 'width', 'height', 'boxes')
 
 
 class ProposalRow(NamedTuple):
@@ -39,11 +42,39 @@ def _box_type(largest_side: int) -> np.dtype:
     raise UserError(f'a picture has a side of {largest_side} px, more than a proposal file can hold')
 
 
-def _checksum(columns: Iterable[np.ndarray | bytes]) -> str:
-    digest = hashlib.sha256()
-    for column in columns:
-        digest.update(column)
-    return digest.hexdigest()
+class _Columns(NamedTuple):
+    """The memory of a file's rows: row i has the boxes from ends[i] to ends[i + 1], and likewise its name."""
+
+    name_ends: np.ndarray
+    name_bytes: np.ndarray
+    widths: np.ndarray
+    heights: np.ndarray
+    ends: np.ndarray
+    boxes: np.ndarray
+
+    @classmethod
+    def of(cls, batch: pa.RecordBatch) -> '_Columns':
+        _, ends, content = batch.column('file_name').buffers()
+        # Without rows, Arrow may leave the buffers out.
+        name_ends = np.frombuffer(ends, np.int64, batch.num_rows + 1) if batch.num_rows else np.zeros(1, np.int64)
+        name_bytes = np.frombuffer(content or b'', np.uint8, name_ends[-1])
+        boxes = batch.column('boxes')
+        return cls(
+            name_ends,
+            name_bytes,
+            batch.column('width').to_numpy(),
+            batch.column('height').to_numpy(),
+            boxes.offsets.to_numpy(),
+            boxes.values.values.to_numpy().reshape(-1, 4),
+        )
+
+    def checksum(self, header: dict) -> str:
+        """SHA-256 over the header, its own ``checksum`` aside, and the rows."""
+        words = {key: value for key, value in header.items() if key != 'checksum'}
+        digest = hashlib.sha256(json.dumps(words, sort_keys=True).encode())
+        for column in self:
+            digest.update(column)
+        return digest.hexdigest()
 
 
 def write_proposals(path: str | os.PathLike, rows: Iterable[ProposalRow], header: dict) -> int:
@@ -71,24 +102,18 @@ def write_proposals(path: str | os.PathLike, rows: Iterable[ProposalRow], header
     flat = np.concatenate([b.astype(dtype).reshape(-1) for b in boxes] or [np.empty(0, dtype)])
     # 64-bit offsets: a hundred million boxes are no rarity.
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    columns = {
-        'file_name': pa.array(names, pa.large_string()),
-        'width': pa.array(sizes[:, 0]),
-        'height': pa.array(sizes[:, 1]),
-        'boxes': pa.LargeListArray.from_arrays(offsets, pa.FixedSizeListArray.from_arrays(pa.array(flat), 4)),
-    }
-    header = {
-        'format': FORMAT,
-        'count': len(names),
-        'checksum': _checksum(('\0'.join(names).encode(), np.ascontiguousarray(sizes), offsets, flat)),
-        **header,
-    }
-    schema = pa.schema(
-        [(name, column.type) for name, column in columns.items()],
-        metadata={_HEADER_KEY: json.dumps(header, sort_keys=True).encode()},
-    )
-    batch = pa.record_batch(list(columns.values()), schema=schema)
-    with atomic_path(path) as temporary, pa.ipc.new_file(str(temporary), schema) as writer:
+    columns = [
+        pa.array(names, pa.large_string()),
+        pa.array(sizes[:, 0]),
+        pa.array(sizes[:, 1]),
+        pa.LargeListArray.from_arrays(offsets, pa.FixedSizeListArray.from_arrays(pa.array(flat), 4)),
+    ]
+    batch = pa.record_batch(columns, names=_COLUMNS)
+    # Through JSON and back, for the checksum to see what a reader will see.
+    header = json.loads(json.dumps({'format': FORMAT, 'count': len(names), **header}))
+    header.setdefault('checksum', _Columns.of(batch).checksum(header))
+    batch = batch.replace_schema_metadata({_HEADER_KEY: json.dumps(header, sort_keys=True).encode()})
+    with atomic_path(path) as temporary, pa.ipc.new_file(str(temporary), batch.schema) as writer:
         writer.write_batch(batch)
     return len(names)
 
@@ -113,23 +138,27 @@ class ProposalStore:
         except (pa.ArrowInvalid, OSError) as error:
             reason = str(error).splitlines()[0]
             raise UserError(f'{self.path} is not a proposal file, or not all of one ({reason})') from None
-        header = (reader.schema.metadata or {}).get(_HEADER_KEY)
-        if header is None:
-            raise UserError(f'{self.path} is an Arrow file but holds no proposals')
-        self.header: dict = json.loads(header)
-        if self.header['format'] != FORMAT:
-            raise UserError(
-                f'{self.path} has format {self.header["format"]}, this mmsoco reads {FORMAT}; make the file again'
-            )
+        self.header = self._read_header(reader.schema)
         batch = reader.get_batch(0)
         if batch.num_rows != self.header['count']:
             raise UserError(f'{self.path} should hold {self.header["count"]} rows but holds {batch.num_rows}')
-        boxes = batch.column('boxes')
         self._names = batch.column('file_name')
-        self._widths = batch.column('width').to_numpy()
-        self._heights = batch.column('height').to_numpy()
-        self._offsets = boxes.offsets.to_numpy()
-        self._boxes = boxes.values.values.to_numpy().reshape(-1, 4)
+        self._columns = _Columns.of(batch)
+
+    def _read_header(self, schema: pa.Schema) -> dict:
+        words = (schema.metadata or {}).get(_HEADER_KEY)
+        if words is None:
+            raise UserError(f'{self.path} is an Arrow file but holds no proposals')
+        try:
+            header = json.loads(words)
+            number, _, _ = (header[key] for key in ('format', 'count', 'checksum'))
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f'{self.path} has a damaged header; copy or make the file again') from None
+        if number != FORMAT:
+            raise UserError(f'{self.path} has format {number}, this mmsoco reads {FORMAT}; make the file again')
+        if tuple(schema.names) != _COLUMNS:
+            raise UserError(f'{self.path} has columns {schema.names} instead of {list(_COLUMNS)}; make the file again')
+        return header
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> 'ProposalStore':
@@ -151,43 +180,59 @@ class ProposalStore:
         """Row ``index``; its boxes are a view of the mapped file, not a copy."""
         if not 0 <= index < len(self):
             raise IndexError(f'row {index} of {len(self)}')
+        columns = self._columns
         return ProposalRow(
             self._names[int(index)].as_py(),
-            int(self._widths[index]),
-            int(self._heights[index]),
-            self._boxes[self._offsets[index] : self._offsets[index + 1]],
+            int(columns.widths[index]),
+            int(columns.heights[index]),
+            columns.boxes[columns.ends[index] : columns.ends[index + 1]],
         )
 
     def __iter__(self) -> Iterator[ProposalRow]:
         return (self[i] for i in range(len(self)))
 
-    def verify(self) -> None:
-        """Compare the rows with the header's checksum.
+    def verify(self) -> 'ProposalStore':
+        """Compare header and rows with the checksum; reads the whole file.
+
+        Returns:
+            This store.
 
         Raises:
             UserError: They differ: the file was altered.
         """
-        sizes = np.stack([self._widths, self._heights], axis=1)
-        names = '\0'.join(self._names.to_pylist()).encode()
-        boxes = np.ascontiguousarray(self._boxes)
-        if _checksum((names, sizes, np.ascontiguousarray(self._offsets), boxes)) != self.header['checksum']:
+        # Another map, gone afterwards: this one's pages would count as this process' memory.
+        fresh = ProposalStore(self.path)
+        if fresh._columns.checksum(fresh.header) != fresh.header['checksum']:
             raise UserError(f'{self.path} does not match its checksum; copy or make the file again')
+        return self
 
-    def check_root(self, root: str | os.PathLike, sample: int = 16) -> None:
+    def check_pictures(self, root: str | os.PathLike, sample: int = 16) -> None:
         """Refuse pictures that the proposals were not made for.
 
-        Looks for ``sample`` evenly spaced files. A few missing ones are a data
-        set with gaps; when most are missing, it is another folder.
+        Looks at ``sample`` evenly spaced pictures. A few that are missing, or
+        cannot be read, are a data set with gaps; when most are missing, it is
+        another folder. One of another size means that the pictures were changed.
 
         Raises:
-            UserError: With both folders named.
+            UserError: With both folders, or both sizes, named.
         """
         if not Path(root).is_dir():
             raise UserError(f'{root} is not a folder; give the folder that holds the pictures of {self.path}')
-        rows = np.unique(np.linspace(0, len(self) - 1, sample).astype(int)) if len(self) else []
-        missing = [name for i in rows if not Path(root, name := self._names[int(i)].as_py()).is_file()]
+        indices = np.unique(np.linspace(0, len(self) - 1, sample).astype(int)) if len(self) else []
+        rows = [self[int(i)] for i in indices]
+        missing = [row.file_name for row in rows if not Path(root, row.file_name).is_file()]
         if 2 * len(missing) > len(rows):
             raise UserError(
-                f'{self.path} was made for {self.header["root"]}, but {root} has not its pictures '
+                f'{self.path} was made for {self.header.get("root")}, but {root} has not its pictures '
                 f'({missing[0]} is missing); give the folder it was made for'
             )
+        for row in rows:
+            try:
+                height, width = read_picture(Path(root, row.file_name)).shape[:2]
+            except UnreadablePicture:
+                continue
+            if (width, height) != (row.width, row.height):
+                raise UserError(
+                    f'{self.path} has boxes for {row.file_name} of {row.width}x{row.height}, but in {root} it is '
+                    f'{width}x{height}; give the pictures the file was made for, or make it for these'
+                )

@@ -1,6 +1,7 @@
 import random
 import shutil
 from itertools import islice
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -163,7 +164,7 @@ def gaps(pictures, proposal_file, tmp_path):
 
 def test_unusable_pictures_are_replaced_by_others_deterministically(proposal_file, gaps):
     root, bad = gaps
-    dataset, again = (ProposalDataset(proposal_file, LOAD_ONLY, root, min_bad=1000) for _ in range(2))
+    dataset, again = (ProposalDataset(proposal_file, LOAD_ONLY, root, min_bad=1000, checked=0) for _ in range(2))
     used = {index: set() for index in bad}
     for epoch in range(5):
         for index in bad:
@@ -184,14 +185,14 @@ def test_unusable_pictures_are_replaced_by_others_deterministically(proposal_fil
 
 def test_replacements_are_the_same_for_any_number_of_workers(proposal_file, gaps):
     root, _ = gaps
-    loaded = [batches(ProposalDataset(proposal_file, PIPELINE, root, min_bad=1000), n, 4) for n in (0, 2)]
+    loaded = [batches(ProposalDataset(proposal_file, PIPELINE, root, min_bad=1000, checked=0), n, 4) for n in (0, 2)]
     for a, b in zip(*loaded, strict=True):
         assert_equal(a, b)
 
 
 def test_more_unusable_pictures_than_the_bound_stop_the_run(proposal_file, gaps):
     root, bad = gaps
-    dataset = ProposalDataset(proposal_file, LOAD_ONLY, root, min_bad=0, max_bad=0)
+    dataset = ProposalDataset(proposal_file, LOAD_ONLY, root, min_bad=0, max_bad=0, checked=0)
     dataset[0, 0]
     with pytest.raises(TooManyBadPictures, match=r'1 pictures of epoch 1 could not be read, more than the 0 allowed'):
         dataset[0, bad[1]]
@@ -214,7 +215,7 @@ def bad_events(dataset, epoch=0):
 
 def test_the_count_starts_again_with_each_epoch(proposal_file, gaps):
     root, bad = gaps
-    dataset = ProposalDataset(proposal_file, LOAD_ONLY, root)
+    dataset = ProposalDataset(proposal_file, LOAD_ONLY, root, checked=0)
     # One more than the worst of the epochs, but less than two of them together.
     events = []
     for epoch in range(4):
@@ -222,7 +223,7 @@ def test_the_count_starts_again_with_each_epoch(proposal_file, gaps):
         events.append(bad_events(dataset, epoch))
     assert min(events) >= len(bad)
     assert max(events) < sum(events)
-    fresh = ProposalDataset(proposal_file, LOAD_ONLY, root, min_bad=max(events))
+    fresh = ProposalDataset(proposal_file, LOAD_ONLY, root, min_bad=max(events), checked=0)
     for epoch in range(4):
         for index in range(8):
             fresh[epoch, index]
@@ -240,10 +241,10 @@ def test_the_bound_is_a_fraction_but_never_under_its_minimum(proposal_file):
 @pytest.mark.parametrize('workers', [1, 3])
 def test_the_bound_holds_over_all_workers_and_names_its_error(proposal_file, gaps, workers):
     root, _ = gaps
-    events = bad_events(ProposalDataset(proposal_file, LOAD_ONLY, root))
+    events = bad_events(ProposalDataset(proposal_file, LOAD_ONLY, root, checked=0))
 
     def run(bound):
-        dataset = ProposalDataset(proposal_file, PIPELINE, root, min_bad=bound, max_bad=0)
+        dataset = ProposalDataset(proposal_file, PIPELINE, root, min_bad=bound, max_bad=0, checked=0)
         keys = [(0, i) for i in range(8)]
         loader = iter(DataLoader(dataset, 2, sampler=keys, num_workers=workers, worker_init_fn=one_thread, timeout=60))
         try:
@@ -298,7 +299,7 @@ def test_unusual_pictures_give_normal_samples(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(rgb).save(root / 'turned.jpg', exif=exif)
-    assert search_folder(root, tmp_path / 'raw') == (6, [])
+    assert search_folder(root, tmp_path / 'raw').searched == 6
     filter_folder(tmp_path / 'raw', tmp_path / 'p.arrow', ProposalFilter(min_side=8))
     dataset = ProposalDataset(tmp_path / 'p.arrow', PIPELINE, min_bad=0, max_bad=0)
     assert len(dataset) == 6
@@ -325,7 +326,18 @@ def test_default_collate_stacks_samples(proposal_file):
 def test_a_picture_of_another_size_is_counted_with_both_sizes(proposal_file, pictures, tmp_path):
     rows = [ProposalRow(r.file_name, r.width + 1, r.height, r.boxes) for r in ProposalStore.open(proposal_file)]
     write_proposals(tmp_path / 'p.arrow', rows, dict(root=str(pictures)))
-    dataset = ProposalDataset(tmp_path / 'p.arrow', PIPELINE, min_bad=0, max_bad=0)
+    dataset = ProposalDataset(tmp_path / 'p.arrow', PIPELINE, min_bad=0, max_bad=0, checked=0)
     sizes = f'is {rows[0].width - 1}x{rows[0].height}, but its proposals are for {rows[0].width}x{rows[0].height}'
     with pytest.raises(TooManyBadPictures, match=sizes):
         dataset[0, 0]
+
+
+def test_pictures_of_other_sizes_and_altered_files_are_refused_at_the_start(proposal_file, pictures, tmp_path):
+    rows = [ProposalRow(r.file_name, r.width + 1, r.height, r.boxes) for r in ProposalStore.open(proposal_file)]
+    write_proposals(tmp_path / 'p.arrow', rows, dict(root=str(pictures)))
+    with pytest.raises(UserError, match='give the pictures the file was made for, or make it for these'):
+        ProposalDataset(tmp_path / 'p.arrow', PIPELINE)
+    content = Path(proposal_file).read_bytes()
+    (tmp_path / 'p.arrow').write_bytes(content.replace(b'first/0.png', b'first/0.pnh', 1))
+    with pytest.raises(UserError, match='does not match its checksum'):
+        ProposalDataset(tmp_path / 'p.arrow', PIPELINE)

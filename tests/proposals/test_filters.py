@@ -106,7 +106,7 @@ def test_filter_folder_counts_what_served_each_picture(tmp_path):
     rows = [ProposalRow(name, 100, 100, np.array(boxes, np.int32)) for name, boxes in pictures.items()]
     header = dict(kind='raw', root='/pictures', generator=dict(name='made up'))
     for i, part in enumerate((rows[:2], rows[2:])):
-        failures = ['f.jpg: broken'] * (i + 1)
+        failures = [(f'{n}.jpg', 'broken') for n in range(i, 2 * i + 1)]
         write_proposals(tmp_path / 'raw' / f'shard-{i:05d}-of-00002.arrow', part, {**header, 'failures': failures})
     served = filter_folder(tmp_path / 'raw', tmp_path / 'out.arrow', ProposalFilter())
     assert served == {ALL_RULES: 2, ASPECT_AND_SIDE: 1, SIDE: 1, WHOLE: 1}

@@ -1,19 +1,52 @@
+import contextlib
+import csv
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import cv2
+import fragile
 import numpy as np
 import pytest
+from fragile import FragileSearch, SlowSearch
 
 from mmsoco.errors import UserError
+from mmsoco.proposals.grid_boxes import GridBoxes
 from mmsoco.proposals.lists import PictureList
 from mmsoco.proposals.random_boxes import RandomBoxes
-from mmsoco.proposals.raw import read_raw, search_folder
+from mmsoco.proposals.raw import Engine, default_shard_size, read_raw, search_folder
 from mmsoco.proposals.selective_search import SearchParameters, selective_search
 from mmsoco.proposals.store import ProposalStore
+
+TWO = Engine(jobs=2)
 
 
 def contents(folder):
     return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def failures_file(folder):
+    with (folder / 'failures.csv').open(newline='', encoding='utf-8') as file:
+        return list(csv.reader(file))
+
+
+@pytest.fixture(scope='module')
+def raw(pictures, tmp_path_factory):
+    """Eight pictures in three shards."""
+    folder = tmp_path_factory.mktemp('searched') / 'raw'
+    result = search_folder(pictures, folder, shard_size=3)
+    assert (result.total, result.done, result.searched, result.failures) == (8, 8, 8, {})
+    return folder
+
+
+@pytest.fixture
+def copy(raw, tmp_path):
+    """The same, to be changed."""
+    return shutil.copytree(raw, tmp_path / 'copy')
 
 
 def test_opencv_without_the_contrib_modules_is_explained(monkeypatch, pictures, tmp_path):
@@ -22,13 +55,11 @@ def test_opencv_without_the_contrib_modules_is_explained(monkeypatch, pictures, 
         search_folder(pictures, tmp_path / 'raw')
 
 
-def test_the_result_of_a_folder_does_not_depend_on_the_number_of_jobs(pictures, tmp_path):
-    for jobs in (1, 2):
-        searched, failures = search_folder(pictures, tmp_path / str(jobs), jobs=jobs, shard_size=3)
-        assert (searched, failures) == (8, [])
-    one, two = contents(tmp_path / '1'), contents(tmp_path / '2')
-    assert sorted(one) == [f'shard-{i:05d}-of-00003.arrow' for i in range(3)]
-    assert one == two
+def test_the_result_of_a_folder_does_not_depend_on_the_number_of_jobs(pictures, raw, tmp_path):
+    search_folder(pictures, tmp_path / 'two', engine=TWO, shard_size=3)
+    assert sorted(contents(raw)) == ['failures.csv', *(f'shard-{i:05d}-of-00003.arrow' for i in range(3))]
+    assert contents(tmp_path / 'two') == contents(raw)
+    assert failures_file(raw) == [['file_name', 'reason']]
 
 
 def test_rows_of_a_folder_are_its_pictures_with_their_boxes(pictures, tmp_path):
@@ -47,74 +78,87 @@ def test_rows_of_a_folder_are_its_pictures_with_their_boxes(pictures, tmp_path):
     assert header['generator']['opencv'] == cv2.__version__
 
 
-def test_progress_counts_every_picture_also_those_of_finished_shards(pictures, tmp_path):
-    calls = []
-    search_folder(pictures, tmp_path / 'raw', shard_size=3, on_picture=lambda *call: calls.append(call))
-    assert calls == [(i, 8, None) for i in range(1, 9)]
-    calls.clear()
-    search_folder(pictures, tmp_path / 'raw', shard_size=3, on_picture=lambda *call: calls.append(call))
-    assert calls == [(3, 8, None), (6, 8, None), (8, 8, None)]
+def test_progress_goes_from_what_is_there_to_the_end(pictures, copy):
+    def states(**arguments):
+        seen = []
+        search_folder(pictures, copy, shard_size=3, on_progress=lambda result: seen.append(result.done), **arguments)
+        return seen
+
+    assert states() == [8]
+    (copy / 'shard-00001-of-00003.arrow').unlink()
+    seen = states()
+    assert seen[0] == 5 and seen[-1] == 8 and seen == sorted(seen)
 
 
-def test_a_corrupt_picture_is_reported_and_skipped(pictures, tmp_path):
-    root = tmp_path / 'pictures'
-    shutil.copytree(pictures, root)
+def test_a_corrupt_picture_fails_alone_and_can_be_searched_again(pictures, raw, tmp_path):
+    root = shutil.copytree(pictures, tmp_path / 'pictures')
     (root / 'first' / '2.png').write_text('not a picture')
-    calls = []
-    searched, failures = search_folder(
-        root, tmp_path / 'raw', shard_size=4, on_picture=lambda *call: calls.append(call)
-    )
-    assert searched == 7
-    assert len(failures) == 1 and str(root / 'first' / '2.png') in failures[0]
-    assert [call for call in calls if call[2] is not None] == [(3, 8, failures[0])]
-    header, _, rows = read_raw(tmp_path / 'raw')
+    out = tmp_path / 'raw'
+    result = search_folder(root, out, shard_size=4)
+    assert (result.done, result.searched) == (8, 7)
+    reason = 'not a picture that OpenCV can decode (13 bytes)'
+    assert result.failures == {'first/2.png': reason}
+    assert failures_file(out) == [['file_name', 'reason'], ['first/2.png', reason]]
+    header, failures, rows = read_raw(out)
     names = [row.file_name for row in rows]
     assert len(names) == 7 and 'first/2.png' not in names
-    assert header['failures'] == 1
-    # A second run, with nothing left to do, still says so.
-    assert search_folder(root, tmp_path / 'raw', shard_size=4) == (searched, failures)
+    assert header['failures'] == 1 and failures == result.failures
+
+    # Mended: a second run still says what the first found, a third looks again, at that picture only.
+    shutil.copy(pictures / 'first' / '2.png', root / 'first' / '2.png')
+    (root / 'first' / '1.jpg').unlink()
+    (root / 'first' / '1.jpg').write_text('broken since')
+    assert search_folder(root, out, shard_size=4).failures == result.failures
+    mended = search_folder(root, out, engine=Engine(retry=True), shard_size=4)
+    assert (mended.searched, mended.failures) == (8, {})
+    assert failures_file(out) == [['file_name', 'reason']]
+    assert [row.file_name for row in read_raw(out)[2]] == sorted([*names, 'first/2.png'])
 
 
-def test_a_resumed_run_makes_only_the_missing_shard_and_the_same_bytes(pictures, tmp_path):
-    raw = tmp_path / 'raw'
-    search_folder(pictures, raw, shard_size=3)
-    before = contents(raw)
-    times = {path.name: path.stat().st_mtime_ns for path in raw.iterdir()}
-    inodes = {path.name: path.stat().st_ino for path in raw.iterdir()}
+def test_a_resumed_run_makes_only_the_missing_shard_and_the_same_bytes(pictures, raw, copy):
+    def states():
+        # An inode may be used again.
+        return {(path.name, path.stat().st_ino, path.stat().st_mtime_ns) for path in copy.glob('*.arrow')}
+
+    before = states()
     lost = 'shard-00001-of-00003.arrow'
-    (raw / lost).unlink()
-    assert search_folder(pictures, raw, shard_size=3) == (8, [])
-    assert contents(raw) == before
-    for path in raw.iterdir():
-        same = path.stat().st_mtime_ns == times[path.name] and path.stat().st_ino == inodes[path.name]
-        assert same == (path.name != lost)
+    (copy / lost).unlink()
+    result = search_folder(pictures, copy, shard_size=3)
+    assert (result.searched, result.failures) == (8, {})
+    assert contents(copy) == contents(raw)
+    assert {name for name, *_ in before - states()} == {lost}
 
 
-@pytest.mark.parametrize('parameters', [SearchParameters(k=100), SearchParameters('fast'), SearchParameters(sigma=0.5)])
-def test_other_parameters_into_the_same_folder_are_refused(pictures, tmp_path, parameters):
-    raw = tmp_path / 'raw'
-    search_folder(pictures, raw)
-    before = contents(raw)
+@pytest.mark.parametrize('parameters', [SearchParameters(k=100), SearchParameters('fast'), RandomBoxes()])
+def test_another_search_into_the_same_folder_is_refused(pictures, copy, raw, parameters):
     with pytest.raises(UserError, match=r'was made with generator = .* name another folder or delete it'):
-        search_folder(pictures, raw, parameters)
-    assert contents(raw) == before
+        search_folder(pictures, copy, parameters, shard_size=3)
+    assert contents(copy) == contents(raw)
 
 
 @pytest.mark.parametrize(('first', 'second'), [(3, 2), (5, 6)])
 def test_another_shard_size_is_refused(pictures, tmp_path, first, second):
     """5 and 6 both make two shards of 8 pictures: their names alone do not tell."""
-    search_folder(pictures, tmp_path / 'raw', shard_size=first)
+    search_folder(pictures, tmp_path / 'raw', GridBoxes(), shard_size=first)
     before = contents(tmp_path / 'raw')
     with pytest.raises(UserError, match='name another folder or delete it'):
-        search_folder(pictures, tmp_path / 'raw', shard_size=second)
+        search_folder(pictures, tmp_path / 'raw', GridBoxes(), shard_size=second)
     assert contents(tmp_path / 'raw') == before
 
 
-def test_another_folder_of_pictures_is_refused(pictures, tmp_path):
-    search_folder(pictures, tmp_path / 'raw')
-    shutil.copytree(pictures, tmp_path / 'copy')
+def test_another_folder_of_pictures_is_refused(pictures, copy, tmp_path):
+    shutil.copytree(pictures, tmp_path / 'others')
     with pytest.raises(UserError, match='was made with root = '):
-        search_folder(tmp_path / 'copy', tmp_path / 'raw')
+        search_folder(tmp_path / 'others', copy, shard_size=3)
+
+
+def test_pictures_that_were_exchanged_are_noticed(pictures, tmp_path):
+    """Same folder, same number, same first and last."""
+    root = shutil.copytree(pictures, tmp_path / 'pictures')
+    search_folder(root, tmp_path / 'raw', GridBoxes(), shard_size=8)
+    (root / 'first' / '1.jpg').rename(root / 'first' / '1a.jpg')
+    with pytest.raises(UserError, match='was made with names = '):
+        search_folder(root, tmp_path / 'raw', GridBoxes(), shard_size=8)
 
 
 def test_only_corrupt_pictures_are_an_error(tmp_path):
@@ -122,45 +166,178 @@ def test_only_corrupt_pictures_are_an_error(tmp_path):
     root.mkdir()
     for name in ('a.jpg', 'b.png'):
         (root / name).write_text('not a picture')
-    with pytest.raises(UserError, match=r'none of the 2 pictures in .* could be read; the first: .*a\.jpg'):
+    with pytest.raises(UserError, match=r'none of the 2 pictures in .* could be read; the first: a\.jpg: not'):
         search_folder(root, tmp_path / 'raw')
 
 
-def test_raw_proposals_that_are_missing_or_incomplete_are_refused(pictures, tmp_path):
+def test_a_folder_that_cannot_be_written(pictures, tmp_path):
+    (tmp_path / 'file').touch()
+    with pytest.raises(UserError, match='finished shards are kept'):
+        search_folder(pictures, tmp_path / 'file' / 'raw')
+
+
+def test_raw_proposals_that_are_missing_incomplete_or_mixed_are_refused(pictures, copy, tmp_path):
     with pytest.raises(UserError, match='holds no raw proposals'):
         read_raw(tmp_path)
-    search_folder(pictures, tmp_path / 'raw', shard_size=3)
-    (tmp_path / 'raw' / 'shard-00000-of-00003.arrow').unlink()
+    search_folder(pictures, tmp_path / 'other', GridBoxes(), shard_size=3)
+    first = 'shard-00000-of-00003.arrow'
+    (copy / first).unlink()
     with pytest.raises(UserError, match='holds 2 of 3 shards'):
-        read_raw(tmp_path / 'raw')
+        read_raw(copy)
+    shutil.copy(tmp_path / 'other' / first, copy / first)
+    with pytest.raises(UserError, match='is of another search'):
+        read_raw(copy)
 
 
-def test_a_shard_keeps_the_headers_facts(pictures, tmp_path):
-    search_folder(pictures, tmp_path / 'raw', shard_size=6)
-    store = ProposalStore.open(tmp_path / 'raw' / 'shard-00001-of-00002.arrow')
-    store.verify()
+def test_an_altered_shard_is_noticed(copy):
+    shard = copy / 'shard-00001-of-00003.arrow'
+    boxes = np.concatenate([row.boxes for row in ProposalStore.open(shard)])
+    content = shard.read_bytes()
+    at = content.find(boxes.tobytes())
+    assert at > 0
+    shard.write_bytes(content[:at] + b'\x07' + content[at + 1 :])
+    with pytest.raises(UserError, match=r'shard-00001-of-00003\.arrow does not match its checksum'):
+        list(read_raw(copy)[2])
+
+
+def test_a_shard_keeps_the_headers_facts(raw):
+    store = ProposalStore.open(raw / 'shard-00002-of-00003.arrow').verify()
     assert store.header['kind'] == 'raw'
     assert store.header['pictures'] == len(store) == 2
     assert (store.header['first'], store.header['last']) == (store[0].file_name, store[1].file_name)
 
 
+def test_a_proposal_file_counts_as_raw_proposals(raw):
+    path = raw / 'shard-00002-of-00003.arrow'
+    header, failures, rows = read_raw(path)
+    assert failures == {} and header['generator']['name'] == 'selective_search' and 'checksum' not in header
+    assert [row.file_name for row in rows] == [row.file_name for row in ProposalStore.open(path)]
+
+
 def test_only_the_pictures_of_a_list(pictures, tmp_path):
     chosen = PictureList('three', ['second/5.jpg', 'first/0.png', 'first/1.jpg'])
-    assert search_folder(pictures, tmp_path / 'raw', picture_list=chosen) == (3, [])
+    assert search_folder(pictures, tmp_path / 'raw', GridBoxes(), picture_list=chosen).searched == 3
     header, _, rows = read_raw(tmp_path / 'raw')
     assert [row.file_name for row in rows] == chosen.names
     assert header['list'] == chosen.describe() and header['list']['title'] == 'three'
     with pytest.raises(UserError, match='was made with list = '):
-        search_folder(pictures, tmp_path / 'raw', picture_list=PictureList('three', chosen.names[::-1]))
+        turned = PictureList('three', chosen.names[::-1])
+        search_folder(pictures, tmp_path / 'raw', GridBoxes(), picture_list=turned)
     with pytest.raises(UserError, match=r'1 of 2 are missing, first gone\.jpg'):
         search_folder(pictures, tmp_path / 'other', picture_list=PictureList('x', ['first/0.png', 'gone.jpg']))
     assert not (tmp_path / 'other').exists()
 
 
-def test_random_boxes_are_a_method_like_any_other(pictures, tmp_path):
+@pytest.mark.parametrize('method', [RandomBoxes(count=20), GridBoxes()])
+def test_other_methods_are_used_like_the_search(pictures, tmp_path, method):
     for jobs in (1, 2):
-        search_folder(pictures, tmp_path / str(jobs), RandomBoxes(count=20), jobs=jobs, shard_size=3)
+        search_folder(pictures, tmp_path / str(jobs), method, Engine(jobs=jobs), shard_size=3)
     assert contents(tmp_path / '1') == contents(tmp_path / '2')
     header, _, rows = read_raw(tmp_path / '1')
-    assert header['generator'] == {'name': 'random_boxes', 'count': 20, 'seed': 0}
-    assert all(15 < len(row.boxes) <= 20 for row in rows)
+    assert header['generator'] == method.describe()
+    for row in rows:
+        picture = cv2.imread(str(pictures / row.file_name))
+        np.testing.assert_array_equal(row.boxes, method.propose(picture, row.file_name))
+
+
+def test_parts_make_the_whole(pictures, raw, tmp_path):
+    for i in range(2):
+        result = search_folder(pictures, tmp_path / 'raw', engine=Engine(part=(i, 2)), shard_size=3)
+        assert result.total == result.done == (5, 3)[i]
+        if i == 0:
+            with pytest.raises(UserError, match='holds 2 of 3 shards'):
+                read_raw(tmp_path / 'raw')
+    assert contents(tmp_path / 'raw') == contents(raw)
+    # More machines than shards: some have nothing to do.
+    assert search_folder(pictures, tmp_path / 'raw', engine=Engine(part=(5, 9)), shard_size=3).total == 0
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (dict(part=(2, 2)), r'no shard 2/2; shards count from 0/2 to 1/2'),
+        (dict(timeout=0), 'give a number above 0'),
+    ],
+)
+def test_an_engine_that_cannot_run(arguments, words):
+    with pytest.raises(UserError, match=words):
+        Engine(**arguments)
+
+
+@pytest.mark.parametrize(('pictures', 'size'), [(1, 1), (64, 1), (65, 2), (200, 4), (16384, 256), (1281167, 256)])
+def test_shards_are_small_enough_to_be_shared(pictures, size):
+    assert default_shard_size(pictures) == size
+
+
+@pytest.mark.parametrize('jobs', [1, 2])
+def test_a_picture_that_hangs_fails_alone(pictures, tmp_path, jobs):
+    root = shutil.copytree(pictures, tmp_path / 'pictures')
+    os.mkfifo(root / 'first' / '3.png')
+    result = search_folder(root, tmp_path / 'raw', GridBoxes(), Engine(jobs, timeout=1), shard_size=3)
+    assert result.failures == {'first/3.png': 'took longer than 1 s'}
+    assert result.searched == 8
+
+
+@pytest.mark.parametrize('jobs', [1, 2])
+def test_a_picture_that_kills_its_process_fails_alone(pictures, tmp_path, jobs):
+    method = FragileSearch(kills='first/1.jpg', raises='second/5.jpg')
+    result = search_folder(pictures, tmp_path / 'raw', method, Engine(jobs), shard_size=3)
+    assert result.failures == {
+        'first/1.jpg': 'its process died (killed by SIGKILL)',
+        'second/5.jpg': 'needs more memory than there is',
+    }
+    assert result.searched == 6
+
+
+SEARCH = """
+import sys
+
+from fragile import SlowSearch
+
+from mmsoco.proposals.raw import Engine, search_folder
+
+if __name__ == '__main__':
+    root, out, jobs = sys.argv[1:]
+    search_folder(root, out, SlowSearch(seconds=0.1), Engine(jobs=int(jobs)), shard_size=1)
+"""
+
+
+def processes_with(text):
+    """Processes whose command line holds a text."""
+    found = []
+    for file in Path('/proc').glob('[0-9]*/cmdline'):
+        with contextlib.suppress(OSError):
+            found += [file] * (text.encode() in file.read_bytes())
+    return found
+
+
+@pytest.mark.parametrize('jobs', [1, 2])
+def test_a_killed_run_goes_on_to_the_same_bytes(pictures, tmp_path, jobs):
+    # The name is in the command line of every process of the run, its children included.
+    support = shutil.copytree(Path(fragile.__file__).parent, tmp_path / 'support')
+    (support / 'search.py').write_text(SEARCH)
+    out = tmp_path / 'raw'
+    run = subprocess.Popen(
+        [sys.executable, support / 'search.py', pictures, out, str(jobs)],
+        env={**os.environ, 'PYTHONPATH': str(support)},
+    )
+    deadline = time.monotonic() + 60
+    while len(list(out.glob('shard-*.arrow')) if out.exists() else []) < 2:
+        assert run.poll() is None and time.monotonic() < deadline
+        time.sleep(0.005)
+    assert processes_with(str(support))
+    run.send_signal(signal.SIGKILL)
+    run.wait()
+    finished = contents(out)
+    assert 2 <= len([name for name in finished if name.startswith('shard')]) < 8
+    assert all(ProposalStore.open(out / name).verify() for name in finished if name.startswith('shard'))
+    # Workers of another process finish their shard and leave after a while; their children go with them.
+    while jobs == 1 and processes_with(str(support)):
+        assert time.monotonic() < deadline, 'a child outlives its parent'
+        time.sleep(0.05)
+
+    method = SlowSearch(seconds=0.1)
+    search_folder(pictures, out, method, TWO, shard_size=1)
+    search_folder(pictures, tmp_path / 'whole', method, shard_size=1)
+    visible = {name: data for name, data in contents(out).items() if not name.startswith('.')}
+    assert visible == contents(tmp_path / 'whole')

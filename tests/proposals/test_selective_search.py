@@ -84,6 +84,6 @@ def test_an_unknown_mode_is_refused():
 
 def test_opencv_without_selective_search_is_explained(monkeypatch):
     require_selective_search()
-    monkeypatch.delattr(cv2.ximgproc.segmentation, 'createSelectiveSearchSegmentation')
+    monkeypatch.delattr(cv2.ximgproc.segmentation, 'createGraphSegmentation')
     with pytest.raises(UserError, match=r'no selective search, .* run: .* -m pip install .*opencv-contrib-python'):
         require_selective_search()

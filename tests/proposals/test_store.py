@@ -77,7 +77,7 @@ def test_the_header_is_kept_and_completed(path):
     header = ProposalStore.open(path).header
     assert header['root'] == '/pictures'
     assert header['count'] == 3
-    assert header['format'] == 1
+    assert header['format'] == 2
     assert len(header['checksum']) == 64
 
 
@@ -173,8 +173,8 @@ def test_an_arrow_file_without_a_header(tmp_path):
 
 
 def test_another_format_number(tmp_path):
-    write_proposals(tmp_path / 'a.arrow', make_rows(), dict(format=2))
-    with pytest.raises(UserError, match='has format 2, this mmsoco reads 1; make the file again'):
+    write_proposals(tmp_path / 'a.arrow', make_rows(), dict(format=1))
+    with pytest.raises(UserError, match='has format 1, this mmsoco reads 2; make the file again'):
         ProposalStore.open(tmp_path / 'a.arrow')
 
 
@@ -214,51 +214,51 @@ def write_store(folder, names, root='/old/pictures'):
     return ProposalStore.open(folder / 'proposals.arrow')
 
 
-def test_check_root_refuses_another_folder_and_names_both(tmp_path):
+def test_check_pictures_refuses_another_folder_and_names_both(tmp_path):
     store = write_store(tmp_path, [f'{i}.jpg' for i in range(40)])
     other = tmp_path / 'other'
     other.mkdir()
     (other / 'stranger.jpg').touch()
     with pytest.raises(UserError) as error:
-        store.check_root(other)
+        store.check_pictures(other)
     for part in ('/old/pictures', str(other), 'proposals.arrow', '0.jpg'):
         assert part in str(error.value)
 
 
-def test_check_root_refuses_what_is_no_folder(tmp_path):
+def test_check_pictures_refuses_what_is_no_folder(tmp_path):
     store = write_store(tmp_path, ['a.jpg'])
     with pytest.raises(UserError, match='gone is not a folder'):
-        store.check_root(tmp_path / 'gone')
+        store.check_pictures(tmp_path / 'gone')
 
 
 @pytest.mark.parametrize('count', [1, 3, 16, 40])
-def test_check_root_accepts_the_folder_wherever_it_is(tmp_path, count):
+def test_check_pictures_accepts_the_folder_wherever_it_is(tmp_path, count):
     names = [f'sub/{i}.jpg' for i in range(count)]
     store = write_store(tmp_path, names)
     (tmp_path / 'moved' / 'sub').mkdir(parents=True)
     for name in names:
         (tmp_path / 'moved' / name).touch()
-    store.check_root(tmp_path / 'moved')
+    store.check_pictures(tmp_path / 'moved')
 
 
-def test_check_root_tolerates_a_few_missing_files(tmp_path):
+def test_check_pictures_tolerates_a_few_missing_files(tmp_path):
     names = [f'{i:02d}.jpg' for i in range(16)]
     store = write_store(tmp_path, names)
     root = Path(tmp_path, 'root')
     root.mkdir()
     for name in names[4:]:
         (root / name).touch()
-    store.check_root(root)
+    store.check_pictures(root)
     for name in names[4:10]:
         (root / name).unlink()
     with pytest.raises(UserError, match='has not its pictures'):
-        store.check_root(root)
+        store.check_pictures(root)
 
 
-def test_check_root_of_a_file_without_rows_is_no_crash(tmp_path):
+def test_check_pictures_of_a_file_without_rows_is_no_crash(tmp_path):
     """What filtering makes when no picture could be read."""
     store = write_store(tmp_path, [])
     try:
-        store.check_root(tmp_path)
+        store.check_pictures(tmp_path)
     except UserError as error:
         assert 'proposals.arrow' in str(error)

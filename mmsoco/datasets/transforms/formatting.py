@@ -20,10 +20,8 @@ class LoadPicture(BaseTransform):
         picture = read_picture(results['img_path'])
         height, width = picture.shape[:2]
         if (width, height) != (results['width'], results['height']):
-            raise UnreadablePicture(
-                f'{results["img_path"]}: is {width}x{height}, '
-                f'but its proposals are for {results["width"]}x{results["height"]}'
-            )
+            reason = f'is {width}x{height}, but its proposals are for {results["width"]}x{results["height"]}'
+            raise UnreadablePicture(results['img_path'], reason)
         results['img'] = picture
         return results
 

@@ -1,0 +1,40 @@
+"""Ways to propose boxes that misbehave, as a broken picture may make OpenCV do."""
+
+import os
+import signal
+import time
+from dataclasses import asdict, dataclass
+
+from mmsoco.proposals.grid_boxes import GridBoxes
+
+
+@dataclass(frozen=True)
+class FragileSearch:
+    """A grid of boxes that kills its process at one picture and has no memory for another."""
+
+    kills: str
+    raises: str
+
+    def describe(self):
+        return {'name': 'fragile', **asdict(self)}
+
+    def propose(self, picture, file_name):
+        if file_name == self.kills:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if file_name == self.raises:
+            raise MemoryError
+        return GridBoxes().propose(picture, file_name)
+
+
+@dataclass(frozen=True)
+class SlowSearch:
+    """A grid of boxes that takes its time."""
+
+    seconds: float
+
+    def describe(self):
+        return {'name': 'slow', **asdict(self)}
+
+    def propose(self, picture, file_name):
+        time.sleep(self.seconds)
+        return GridBoxes().propose(picture, file_name)
