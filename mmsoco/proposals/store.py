@@ -10,7 +10,7 @@ header and the rows.
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -218,21 +218,42 @@ class ProposalStore:
         """
         if not Path(root).is_dir():
             raise UserError(f'{root} is not a folder; give the folder that holds the pictures of {self.path}')
-        indices = np.unique(np.linspace(0, len(self) - 1, sample).astype(int)) if len(self) else []
-        rows = [self[int(i)] for i in indices]
+        rows = [self[i] for i in _evenly(len(self), sample)]
         missing = [row.file_name for row in rows if not Path(root, row.file_name).is_file()]
         if 2 * len(missing) > len(rows):
             raise UserError(
                 f'{self.path} was made for {self.header.get("root")}, but {root} has not its pictures '
                 f'({missing[0]} is missing); give the folder it was made for'
             )
-        for row in rows:
-            try:
-                height, width = read_picture(Path(root, row.file_name)).shape[:2]
-            except UnreadablePicture:
-                continue
-            if (width, height) != (row.width, row.height):
-                raise UserError(
-                    f'{self.path} has boxes for {row.file_name} of {row.width}x{row.height}, but in {root} it is '
-                    f'{width}x{height}; give the pictures the file was made for, or make it for these'
-                )
+        check_sizes(rows, root, self.path, sample)
+
+
+def check_sizes(
+    rows: Sequence[ProposalRow], root: str | os.PathLike, source: str | os.PathLike, sample: int = 16
+) -> None:
+    """Refuse pictures of another size than some rows say.
+
+    Args:
+        rows: ``sample`` of them are looked at, evenly spaced. Pictures that
+            cannot be read are passed over.
+        root: Folder of the pictures.
+        source: What the rows are from, for the message.
+
+    Raises:
+        UserError: One has another size.
+    """
+    for row in (rows[i] for i in _evenly(len(rows), sample)):
+        try:
+            height, width = read_picture(Path(root, row.file_name)).shape[:2]
+        except UnreadablePicture:
+            continue
+        if (width, height) != (row.width, row.height):
+            raise UserError(
+                f'{source} has boxes for {row.file_name} of {row.width}x{row.height}, but in {root} it is '
+                f'{width}x{height}; give the pictures the file was made for, or make it for these'
+            )
+
+
+def _evenly(count: int, sample: int) -> list[int]:
+    """Up to ``sample`` numbers below ``count``, the first and the last among them."""
+    return np.unique(np.linspace(0, count - 1, sample).astype(int)).tolist() if count and sample else []

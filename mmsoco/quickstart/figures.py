@@ -14,7 +14,9 @@ from mmsoco.datasets import ProposalDataset
 from mmsoco.files import atomic_path
 from mmsoco.proposals.pictures import read_picture
 from mmsoco.proposals.store import ProposalStore
-from mmsoco.visualization.drawing import PALETTE, contact_sheet, draw_boxes, write_picture
+from mmsoco.visualization.drawing import contact_sheet, draw_boxes, write_picture
+from mmsoco.visualization.proposals import choose_rows
+from mmsoco.visualization.proposals import draw_proposals as boxes_on_pictures
 from mmsoco.visualization.views import draw_matched_views
 
 matplotlib.use('Agg')
@@ -47,14 +49,9 @@ def draw_figures(folder: str | os.PathLike) -> dict[Path, str]:
 
 def draw_proposals(folder: Path, out: Path) -> None:
     """Six tiles with twelve of their proposals each, drawn at random."""
-    store = ProposalStore.open(folder / 'proposals.arrow')
-    rng = np.random.default_rng(0)
-    cells = []
-    for i in np.linspace(0, len(store) - 1, 6).astype(int):
-        row = store[int(i)]
-        boxes = rng.permutation(row.boxes)[:12]
-        cells.append(draw_boxes(read_picture(folder / 'data/train' / row.file_name), boxes, PALETTE, thickness=2))
-    write_picture(out, contact_sheet(cells, 3))
+    source = folder / 'proposals.arrow'
+    rows = choose_rows(source, len(ProposalStore.open(source)), 6, seed=0)
+    write_picture(out, boxes_on_pictures(rows, folder / 'data/train', columns=3))
 
 
 def draw_views(folder: Path, out: Path) -> None:

@@ -1,0 +1,68 @@
+#!/usr/bin/env python
+"""Boxes of other tools into a proposal file, or out of one; the ending .arrow tells which side is ours.
+
+python data_pipelines/convert_proposals.py boxes.json data/proposals.arrow --images PICTURES
+python data_pipelines/convert_proposals.py data/proposals.arrow boxes.csv
+"""
+
+import argparse
+import os
+from pathlib import Path
+
+from mmsoco.errors import UserError, command
+from mmsoco.proposals.cli import positive
+from mmsoco.proposals.convert import FORMATS, Choice, export_boxes, import_boxes
+from mmsoco.proposals.lists import read_list
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Make a proposal file of boxes from elsewhere (the released code, COCO annotations or results, '
+        "mmdet's proposal pickle, CSV), or write one's boxes for another tool."
+    )
+    parser.add_argument('source', help='file of boxes, or a proposal file (.arrow)')
+    parser.add_argument('out', help='proposal file (.arrow), or the file for another tool')
+    parser.add_argument('--images', metavar='FOLDER', help='folder of the pictures; needed to make a proposal file')
+    parser.add_argument(
+        '--format', choices=FORMATS, help="the other side's format (default: as its name and content say)"
+    )
+    parser.add_argument('--annotations', metavar='JSON', help='COCO file with the images that results refer to')
+    parser.add_argument('--list', metavar='FILE', help='take only these pictures')
+    parser.add_argument('--min-score', type=float, metavar='S', help='take only boxes with at least this score')
+    parser.add_argument('--top', type=positive, metavar='N', help='take only the best N boxes of a picture')
+    parser.add_argument('--clip', action='store_true', help='cut boxes that leave their picture instead of refusing')
+    parser.add_argument('--jobs', type=positive, default=os.cpu_count(), help='processes (default: one a core)')
+    return parser.parse_args()
+
+
+@command
+def main() -> None:
+    args = parse_args()
+    ours = [Path(path).suffix == '.arrow' for path in (args.source, args.out)]
+    if ours == [True, False]:
+        count = export_boxes(args.source, args.out, args.format, args.annotations)
+        print(f'{args.out}: boxes of {count} pictures')
+        return
+    if ours != [False, True]:
+        raise UserError('one of the two files ends in .arrow: the proposal file')
+    if args.images is None:
+        raise UserError('name the folder of the pictures by --images')
+    done = import_boxes(
+        args.source,
+        args.out,
+        args.images,
+        args.format,
+        args.annotations,
+        None if args.list is None else read_list(args.list),
+        Choice(args.min_score, args.top, args.clip),
+        args.jobs,
+    )
+    print(f'{args.out}: {done.boxes} boxes of {done.pictures} pictures')
+    if done.without:
+        print(f'  {done.without} pictures of the folder have none and are left out')
+    for name, reason in done.failures.items():
+        print(f'  left out, as it cannot be read: {name}: {reason}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,274 @@
+"""Boxes from elsewhere into a proposal file, and out of one."""
+
+import io
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import joblib
+import numpy as np
+
+import mmsoco
+from mmsoco.errors import UserError
+from mmsoco.files import atomic_path
+from mmsoco.proposals import formats
+from mmsoco.proposals.lists import PictureList
+from mmsoco.proposals.pictures import UnreadablePicture, list_pictures, read_picture
+from mmsoco.proposals.store import ProposalRow, ProposalStore, check_sizes, write_proposals
+
+FORMATS = ('released', 'coco', 'mmdet', 'csv')
+#: How far outside of its picture a box may lie: half a pixel on each side is rounding.
+TOLERANCE = 0.5
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which of the given boxes are kept.
+
+    Args:
+        min_score: Those with at least this score.
+        top: The so many with the highest scores, or the first ones without scores.
+        clip: Cut boxes that leave their picture, instead of refusing them.
+    """
+
+    min_score: float | None = None
+    top: int | None = None
+    clip: bool = False
+
+
+@dataclass
+class Imported:
+    """What :func:`import_boxes` did.
+
+    Attributes:
+        pictures, boxes: Written.
+        without: Pictures of the folder that the file does not name.
+        failures: File name -> why the picture could not be read.
+    """
+
+    pictures: int
+    boxes: int
+    without: int
+    failures: dict[str, str]
+
+
+def find_format(path: str | os.PathLike, content: object = None) -> str:
+    """The format of a file, by the ending of its name, and for JSON by what is in it.
+
+    Raises:
+        UserError: It cannot be told.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix == '.csv':
+        return 'csv'
+    if suffix in ('.pkl', '.pickle'):
+        return 'mmdet'
+    if suffix == '.json' and content is not None:
+        return (
+            'coco' if isinstance(content, list) or (isinstance(content, dict) and 'images' in content) else 'released'
+        )
+    raise UserError(f'the format of {path} is not clear; name one by --format: {", ".join(FORMATS)}')
+
+
+def import_boxes(
+    source: str | os.PathLike,
+    out: str | os.PathLike,
+    root: str | os.PathLike,
+    kind: str | None = None,
+    annotations: str | os.PathLike | None = None,
+    picture_list: PictureList | None = None,
+    choice: Choice = Choice(),
+    jobs: int = 1,
+) -> Imported:
+    """Make a proposal file of boxes from elsewhere.
+
+    Boxes become whole pixels, duplicates go. Where the format has no sizes of
+    pictures, or no full names, the pictures are looked up (and decoded) in
+    ``root``.
+
+    Args:
+        source: The file of boxes.
+        out: The proposal file.
+        root: Folder of the pictures.
+        kind: One of :data:`FORMATS`; None to find out.
+        annotations: COCO JSON that COCO results refer to.
+        picture_list: Take only these pictures, and no other of the file.
+        choice: Which boxes to keep.
+        jobs: Processes that decode.
+
+    Raises:
+        UserError: A file or the folder is missing or broken; a picture is not
+            in the folder; a box is bad: the message names the first.
+    """
+    source, root = Path(source), Path(root)
+    if not root.is_dir():
+        raise UserError(f'{root} is not a folder; give the folder that holds the pictures')
+    content = formats.read_json(source) if source.suffix.lower() == '.json' or kind in ('released', 'coco') else None
+    kind = kind or find_format(source, content)
+    if kind == 'coco' and isinstance(content, list) and annotations is None:
+        raise UserError(f'{source} holds results; name the file with their images by --annotations')
+    read: dict[str, Callable[[], Iterator[formats.Boxes]]] = {
+        'released': lambda: formats.read_released(source, content),
+        'coco': lambda: formats.read_coco(source, content, annotations and formats.read_json(Path(annotations))),
+        'mmdet': lambda: formats.read_mmdet(source),
+        'csv': lambda: formats.read_csv(source),
+    }
+    if kind not in read:
+        raise UserError(f"format '{kind}' is unknown; choose one of {', '.join(FORMATS)}")
+    given = list(read[kind]())
+    names = list_pictures(root) if picture_list is None else picture_list.names
+    given = _named(given, names, kind, root, source, only=picture_list is not None)
+    sizes, failures = _sizes(root, [entry for entry in given if entry.size is None], jobs)
+    rows = []
+    for entry in sorted(given, key=lambda entry: entry.name):
+        size = entry.size or sizes.get(entry.name)
+        if size is not None:
+            rows.append(ProposalRow(entry.name, *size, _whole_boxes(entry, size, choice, source)))
+    if not rows:
+        raise UserError(f'{source} has boxes of none of the pictures in {root} that can be read')
+    check_sizes(rows, root, source)
+    header = {
+        'kind': 'given',
+        'root': str(root.resolve()),
+        'generator': {
+            'name': kind,
+            'file': source.name,
+            'min_score': choice.min_score,
+            'top': choice.top,
+            'clip': choice.clip,
+        },
+        'list': None if picture_list is None else picture_list.describe(),
+        'failures': len(failures),
+        'mmsoco': mmsoco.__version__,
+    }
+    write_proposals(out, rows, header)
+    boxes = sum(len(row.boxes) for row in rows)
+    return Imported(len(rows), boxes, len(set(names) - {entry.name for entry in given}), failures)
+
+
+def _named(
+    given: Sequence[formats.Boxes], names: Sequence[str], kind: str, root: Path, source: Path, only: bool
+) -> list[formats.Boxes]:
+    """The entries by the names of their pictures in the folder.
+
+    Args:
+        only: Entries without a picture are left out instead of refused.
+    """
+    key = {'released': formats.stem, 'mmdet': lambda name: formats.mmdet_key(root.resolve(), name)}.get(kind, str)
+    known: dict[str, str] = {}
+    for name in names:
+        other = known.setdefault(key(name), name)
+        if other != name:
+            raise UserError(f'{root} has {other} and {name}, which this format cannot tell apart; choose by --list')
+    result, seen = [], set()
+    for entry in given:
+        name = known.get(entry.name)
+        if name is None:
+            if only:
+                continue
+            raise UserError(
+                f'{source} has boxes of {entry.name}, which is not in {root}; give its folder, or choose by --list'
+            )
+        if name in seen:
+            raise UserError(f'{source} names {entry.name} twice; name each picture once')
+        seen.add(name)
+        entry.name = name
+        result.append(entry)
+    return result
+
+
+def _size(path: Path) -> tuple[int, int] | str:
+    try:
+        height, width = read_picture(path).shape[:2]
+        return width, height
+    except UnreadablePicture as error:
+        return error.reason
+
+
+def _sizes(
+    root: Path, entries: Sequence[formats.Boxes], jobs: int
+) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
+    """Sizes of pictures as they are decoded, and the reasons of those that cannot be."""
+    found = joblib.Parallel(jobs, batch_size=64)(joblib.delayed(_size)(root / entry.name) for entry in entries)
+    result = dict(zip((entry.name for entry in entries), found, strict=True))
+    sizes = {name: size for name, size in result.items() if not isinstance(size, str)}
+    return sizes, {name: reason for name, reason in result.items() if isinstance(reason, str)}
+
+
+def _whole_boxes(entry: formats.Boxes, size: tuple[int, int], choice: Choice, source: Path) -> np.ndarray:
+    """(N, 4) int64: the chosen boxes of a picture, in whole pixels, sorted, without duplicates.
+
+    Raises:
+        UserError: Naming the first bad one.
+    """
+    boxes = np.asarray(entry.boxes, np.float64)
+    limit = np.array([*size, *size], np.float64)
+    outside = ((boxes < -TOLERANCE) | (boxes > limit + TOLERANCE)).any(axis=1)
+    cut = boxes.clip(0, limit)
+    empty = ~(cut[:, 2:] > cut[:, :2]).all(axis=1)
+    finite = np.isfinite(boxes).all(axis=1)
+    checks = [(~finite, 'is not made of finite numbers'), (~(boxes[:, 2:] > boxes[:, :2]).all(axis=1), 'has no area')]
+    if not choice.clip:
+        checks.append((outside, f'leaves its picture of {size[0]}x{size[1]}; cut such boxes by --clip'))
+    bad = np.logical_or.reduce([flags for flags, _ in checks])
+    if bad.any():
+        i = int(bad.argmax())
+        reason = next(words for flags, words in checks if flags[i])
+        raise UserError(f'{source}, {entry.row(i)}: the box {boxes[i].tolist()} (x1, y1, x2, y2) {reason}')
+
+    keep = np.flatnonzero(~empty)
+    if entry.scores is not None:
+        scores = np.asarray(entry.scores, np.float64)
+        keep = keep[np.argsort(-scores[keep], kind='stable')]
+        if choice.min_score is not None:
+            keep = keep[scores[keep] >= choice.min_score]
+    elif choice.min_score is not None:
+        raise UserError(f'{source} has no scores for {entry.name}; leave --min-score out')
+    cut = np.rint(cut[keep[: choice.top]]).astype(np.int64)
+    # What rounds to nothing keeps a pixel.
+    whole = np.array(size)
+    cut[:, :2] = np.minimum(cut[:, :2], whole - 1)
+    cut[:, 2:] = np.maximum(cut[:, 2:], cut[:, :2] + 1)
+    return np.unique(cut, axis=0).reshape(-1, 4)
+
+
+def export_boxes(
+    source: str | os.PathLike,
+    out: str | os.PathLike,
+    kind: str | None = None,
+    annotations: str | os.PathLike | None = None,
+) -> int:
+    """Write the boxes of a proposal file for another tool.
+
+    Args:
+        source: The proposal file.
+        out: The file to write.
+        kind: One of :data:`FORMATS`; by default the ending of ``out`` tells.
+        annotations: For COCO, the file whose images results shall refer to; by
+            default it is annotations that are written.
+
+    Returns:
+        The number of pictures.
+
+    Raises:
+        UserError: A file is missing or broken, or the format cannot hold the names.
+    """
+    store = ProposalStore.open(source).verify()
+    kind = kind or find_format(out)
+    if kind == 'released':
+        content = formats.write_released(store)
+    elif kind == 'coco':
+        images = None if annotations is None else formats.read_json(Path(annotations))
+        content = formats.write_coco(store, images)
+    elif kind == 'mmdet':
+        content = formats.write_mmdet(store, Path(store.header['root']))
+    elif kind == 'csv':
+        text = io.StringIO(newline='')
+        formats.write_csv(store, text)
+        content = text.getvalue().encode()
+    else:
+        raise UserError(f"format '{kind}' is unknown; choose one of {', '.join(FORMATS)}")
+    with atomic_path(out) as temporary:
+        temporary.write_bytes(content)
+    return len(store)

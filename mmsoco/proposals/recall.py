@@ -1,0 +1,116 @@
+"""How well proposals cover labelled objects."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mmsoco.errors import UserError
+from mmsoco.proposals.formats import read_coco, read_json
+from mmsoco.proposals.raw import read_raw
+
+#: COCO's.
+THRESHOLDS = np.arange(50, 100, 5) / 100
+#: COCO's sizes: areas of a bounding box, in pixels, from 0 up to these.
+SIZES = {'small': 32**2, 'medium': 96**2, 'large': np.inf}
+
+
+def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(A, B) intersection over union of (A, 4) and (B, 4) xyxy boxes."""
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    low = np.maximum(a[:, None, :2], b[None, :, :2])
+    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    both = (high - low).clip(0).prod(axis=2)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (a, b)]
+    return both / (areas[0][:, None] + areas[1] - both)
+
+
+def best_overlaps(objects: np.ndarray, proposals: np.ndarray) -> np.ndarray:
+    """(N,): each object's largest IoU with any proposal, 0 where there are none."""
+    return iou(objects, proposals).max(axis=1, initial=0)
+
+
+@dataclass
+class Recall:
+    """Overlaps of all objects.
+
+    Attributes:
+        overlaps: (N,) an object's best IoU; one proposal may serve several objects.
+        areas: (N,) areas of the objects' boxes, in pixels.
+        pictures: Pictures that have objects, proposals or none, and were compared.
+        missing: Pictures of the labels that have no row in the proposal file.
+        proposals: Proposals of the compared pictures.
+    """
+
+    overlaps: np.ndarray
+    areas: np.ndarray
+    pictures: int
+    missing: int
+    proposals: int
+
+    def table(self) -> list[dict]:
+        """A row for all objects and for each size: how many, recall at some IoU, average recall, average overlap.
+
+        ``AR`` averages recall over :data:`THRESHOLDS`; ``ABO`` is the average
+        best overlap (Uijlings et al. 2013).
+        """
+        groups = {'all': np.ones(len(self.areas), bool)}
+        low = 0
+        for name, high in SIZES.items():
+            groups[name] = (low <= self.areas) & (self.areas < high)
+            low = high
+        return [{'objects': name, 'count': int(chosen.sum()), **self._row(chosen)} for name, chosen in groups.items()]
+
+    def _row(self, chosen: np.ndarray) -> dict[str, float | None]:
+        names = [f'{threshold:.2f}' for threshold in THRESHOLDS]
+        if not chosen.any():
+            return dict.fromkeys([*names, 'AR', 'ABO'])
+        overlaps = self.overlaps[chosen]
+        recall = (overlaps[:, None] >= THRESHOLDS).mean(axis=0)
+        means = {'AR': float(recall.mean()), 'ABO': float(overlaps.mean())}
+        return {**dict(zip(names, recall.tolist(), strict=True)), **means}
+
+    def __str__(self) -> str:
+        lines = [f'{self.proposals / max(self.pictures, 1):.1f} proposals a picture, {self.pictures} pictures']
+        if self.missing:
+            lines.append(f'{self.missing} labelled pictures have no proposals in the file and are left out')
+        table = self.table()
+        names = list(table[0])
+        lines.append(''.join(name.rjust(8) for name in names))
+        for row in table:
+            cells = ['-' if v is None else f'{100 * v:.1f}' if isinstance(v, float) else str(v) for v in row.values()]
+            lines.append(''.join(cell.rjust(8) for cell in cells))
+        return '\n'.join(lines)
+
+
+def measure_recall(proposals: str | os.PathLike, labels: str | os.PathLike) -> Recall:
+    """Compare proposals, filtered or raw, with the boxes of a COCO annotation file, crowds left out.
+
+    Raises:
+        UserError: A file is missing or broken, none of the labelled pictures is
+            in the proposal file, or one has another size there.
+    """
+    _, _, rows = read_raw(proposals)
+    content = read_json(Path(labels))
+    if not isinstance(content, dict):
+        raise UserError(f'{labels} holds no COCO annotations')
+    labelled = {entry.name: entry for entry in read_coco(Path(labels), content) if len(entry.boxes)}
+    overlaps, areas = [np.empty(0)], [np.empty(0)]
+    pictures = count = 0
+    for row in rows:
+        entry = labelled.get(row.file_name)
+        if entry is None:
+            continue
+        if entry.size != (row.width, row.height):
+            raise UserError(
+                f'{row.file_name} has {row.width}x{row.height} pixels in {proposals}, but {entry.size[0]}x'
+                f'{entry.size[1]} in {labels}; compare proposals and labels of the same pictures'
+            )
+        overlaps.append(best_overlaps(entry.boxes, row.boxes))
+        areas.append((entry.boxes[:, 2:] - entry.boxes[:, :2]).prod(axis=1))
+        pictures += 1
+        count += len(row.boxes)
+    if not pictures:
+        raise UserError(f'{proposals} has none of the labelled pictures of {labels}; file names are compared')
+    return Recall(np.concatenate(overlaps), np.concatenate(areas), pictures, len(labelled) - pictures, count)

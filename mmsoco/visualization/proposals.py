@@ -1,0 +1,153 @@
+"""Proposals on their pictures, and how many and how large they are (paper, figures 2 and 3)."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+
+from mmsoco.errors import UserError
+from mmsoco.files import atomic_path
+from mmsoco.proposals.pictures import UnreadablePicture, read_picture
+from mmsoco.proposals.raw import read_raw
+from mmsoco.proposals.store import ProposalRow
+from mmsoco.visualization.drawing import PALETTE, contact_sheet, draw_boxes
+
+matplotlib.use('Agg')
+from matplotlib import pyplot
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+@dataclass
+class Statistics:
+    """Counts and sizes of proposals.
+
+    Attributes:
+        counts: (pictures,) boxes of a picture.
+        sizes: (boxes,) sqrt(box area / picture area).
+    """
+
+    counts: np.ndarray
+    sizes: np.ndarray
+
+    def describe(self) -> dict:
+        """Numbers of pictures and boxes, mean and :data:`QUANTILES` of both distributions."""
+        return {
+            'pictures': len(self.counts),
+            'boxes': int(self.counts.sum()),
+            'boxes a picture': _describe(self.counts),
+            'size': _describe(self.sizes),
+        }
+
+    def __str__(self) -> str:
+        about = self.describe()
+        lines = [f'{about["boxes"]} boxes of {about["pictures"]} pictures']
+        for name in ('boxes a picture', 'size'):
+            lines.append(f'  {name}: ' + ', '.join(f'{key} {value:.3g}' for key, value in about[name].items()))
+        return '\n'.join(lines)
+
+
+def _describe(values: np.ndarray) -> dict[str, float]:
+    if not len(values):
+        return {}
+    quantiles = np.quantile(values, QUANTILES).tolist()
+    return {'mean': float(values.mean()), **{f'{100 * q:g} %': v for q, v in zip(QUANTILES, quantiles, strict=True)}}
+
+
+def measure(source: str | os.PathLike) -> Statistics:
+    """Statistics of a proposal file, or of a folder of raw proposals.
+
+    Raises:
+        UserError: See :func:`~mmsoco.proposals.raw.read_raw`.
+    """
+    counts, sizes = [], [np.empty(0, np.float32)]
+    for row in read_raw(source)[2]:
+        sides = row.boxes[:, 2:].astype(np.float64) - row.boxes[:, :2]
+        counts.append(len(row.boxes))
+        sizes.append(np.sqrt(sides.prod(axis=1) / (row.width * row.height)).astype(np.float32))
+    return Statistics(np.array(counts, np.int64), np.concatenate(sizes))
+
+
+def plot_statistics(statistics: Mapping[str, Statistics], out: str | os.PathLike) -> None:
+    """Both distributions of some sources over each other, as a picture file.
+
+    Args:
+        statistics: What to call a source -> its statistics.
+    """
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4), layout='constrained')
+    colors = [tuple(channel / 255 for channel in color) for color in (PALETTE[0], PALETTE[6], *PALETTE[1:6])]
+    # From few to many: on an even scale, raw proposals would press the filtered ones into a corner.
+    most = max(int(part.counts.max(initial=1)) for part in statistics.values())
+    bins = np.geomspace(1, most + 1, 40)
+    for i, (name, part) in enumerate(statistics.items()):
+        style = dict(histtype='stepfilled', color=colors[i % len(colors)], alpha=0.45, label=name)
+        left.hist(part.counts.clip(1), bins, weights=_shares(part.counts), **style)
+        right.hist(part.sizes, np.linspace(0, 1, 51), weights=_shares(part.sizes), **style)
+    left.set(xlabel='boxes a picture', ylabel='share of pictures', xscale='log')
+    right.set(xlabel='size: sqrt(box area / picture area)', ylabel='share of boxes', xlim=(0, 1))
+    for axes in (left, right):
+        axes.legend()
+    with atomic_path(out) as temporary:
+        figure.savefig(temporary, dpi=100)
+    pyplot.close(figure)
+
+
+def _shares(values: np.ndarray) -> np.ndarray:
+    return np.full(len(values), 1 / max(len(values), 1))
+
+
+def choose_rows(source: str | os.PathLike, total: int, count: int, seed: int) -> list[ProposalRow]:
+    """Some pictures at random, in order; the same ones for sources with the same pictures.
+
+    Args:
+        total: How many pictures the source has.
+    """
+    chosen = set(np.random.default_rng(seed).permutation(total)[:count].tolist())
+    # Copies, so that no shard stays open.
+    return [row._replace(boxes=row.boxes.copy()) for i, row in enumerate(read_raw(source)[2]) if i in chosen]
+
+
+def draw_proposals(
+    rows: Sequence[ProposalRow],
+    root: str | os.PathLike,
+    boxes: int = 12,
+    columns: int = 4,
+    side: int = 320,
+    seed: int = 0,
+) -> np.ndarray:
+    """Pictures with some of their boxes each, as one sheet.
+
+    Args:
+        rows: The pictures; those that cannot be read are passed over.
+        root: Their folder.
+        boxes: Most boxes to draw on a picture, chosen at random.
+        columns: Pictures in a row.
+        side: Longest side of a picture on the sheet, in pixels.
+
+    Returns:
+        (H, W, 3) uint8 RGB.
+
+    Raises:
+        UserError: None of the pictures can be read.
+    """
+    cells = []
+    for row in rows:
+        try:
+            picture = read_picture(Path(root) / row.file_name)
+        except UnreadablePicture as error:
+            reason = error
+            continue
+        rng = np.random.default_rng([seed, len(cells)])
+        chosen = rng.permutation(row.boxes)[:boxes].astype(np.float64)
+        height, width = picture.shape[:2]
+        scale = side / max(height, width)
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        shown = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        cells.append(draw_boxes(shown, chosen * scale, PALETTE, thickness=2))
+    if not cells:
+        raise UserError(f'no picture can be drawn: {reason if rows else "there are none"}')
+    return contact_sheet(cells, columns)
