@@ -1,4 +1,4 @@
-"""The proposal file: Arrow, memory-mapped, read a row at a time.
+"""The proposal file: Arrow, opened in no time, read a row at a time.
 
 One row a picture: ``file_name`` (POSIX path relative to the root), ``width``,
 ``height`` and ``boxes``, a list of xyxy boxes in pixels, int16 unless a picture
@@ -9,7 +9,10 @@ header and the rows.
 
 import hashlib
 import json
+import math
+import mmap
 import os
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -121,29 +124,40 @@ def write_proposals(path: str | os.PathLike, rows: Iterable[ProposalRow], header
 class ProposalStore:
     """A proposal file, open for reading.
 
-    The file is mapped, not read: opening is instant, processes share the pages,
-    and a store travels to loader workers as its path.
+    The file is mapped to open it and to go through it from end to end. Single
+    rows are read from where they lie: with a map, kernels count whole blocks of
+    up to 2 MB around each row as the process' memory, soon the whole file. So a
+    store takes next to no memory, and travels to loader workers as its path.
     """
 
     def __init__(self, path: str | os.PathLike):
         self.path = os.fspath(path)
+        self.header, columns, start = self._map()
+        # Column -> where it begins in the file, its type, bytes of a row.
+        self._layout = {
+            name: (column.ctypes.data - start, column.dtype, column.itemsize * math.prod(column.shape[1:]))
+            for name, column in columns._asdict().items()
+        }
+        self._file = Path(path).open('rb', buffering=0)  # noqa: SIM115, closed with the store
+
+    def _map(self) -> tuple[dict, _Columns, int]:
+        """Header, columns and the address of the file's first byte, in a map that lives as long as the columns."""
         try:
-            # Kept: when the map is collected, so are the arrays' pages.
-            self._map = pa.memory_map(self.path)
-            reader = pa.ipc.open_file(self._map)
+            with Path(self.path).open('rb') as file:
+                content = pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            reader = pa.ipc.open_file(content)
         except FileNotFoundError:
             raise UserError(
                 f'{self.path} does not exist; make it with data_pipelines/selective_search.py and filter_proposals.py'
             ) from None
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowInvalid, OSError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise UserError(f'{self.path} is not a proposal file, or not all of one ({reason})') from None
-        self.header = self._read_header(reader.schema)
+        header = self._read_header(reader.schema)
         batch = reader.get_batch(0)
-        if batch.num_rows != self.header['count']:
-            raise UserError(f'{self.path} should hold {self.header["count"]} rows but holds {batch.num_rows}')
-        self._names = batch.column('file_name')
-        self._columns = _Columns.of(batch)
+        if batch.num_rows != header['count']:
+            raise UserError(f'{self.path} should hold {header["count"]} rows but holds {batch.num_rows}')
+        return header, _Columns.of(batch), content.address
 
     def _read_header(self, schema: pa.Schema) -> dict:
         words = (schema.metadata or {}).get(_HEADER_KEY)
@@ -174,22 +188,41 @@ class ProposalStore:
         return ProposalStore, (self.path,)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return self.header['count']
 
     def __getitem__(self, index: int) -> ProposalRow:
-        """Row ``index``; its boxes are a view of the mapped file, not a copy."""
+        """Row ``index``."""
         if not 0 <= index < len(self):
             raise IndexError(f'row {index} of {len(self)}')
-        columns = self._columns
-        return ProposalRow(
-            self._names[int(index)].as_py(),
-            int(columns.widths[index]),
-            int(columns.heights[index]),
-            columns.boxes[columns.ends[index] : columns.ends[index + 1]],
-        )
+        name = self._read('name_bytes', *self._numbers('name_ends', index, 2))
+        boxes = self._read('boxes', *self._numbers('ends', index, 2))
+        (width,), (height,) = (self._numbers(column, index, 1) for column in ('widths', 'heights'))
+        _, dtype, _ = self._layout['boxes']
+        return ProposalRow(name.decode(), width, height, np.frombuffer(boxes, dtype).reshape(-1, 4))
+
+    def _read(self, column: str, first: int, last: int) -> bytes:
+        """Rows ``first`` to ``last`` of a column."""
+        start, _, size = self._layout[column]
+        if first == last:
+            return b''  # an empty column lies nowhere
+        # Not seek and read: forked processes share the place in the file.
+        return os.pread(self._file.fileno(), (last - first) * size, start + first * size)
+
+    def _numbers(self, column: str, first: int, count: int) -> tuple[int, ...]:
+        _, dtype, _ = self._layout[column]
+        return struct.unpack(f'{count}{dtype.char}', self._read(column, first, first + count))
 
     def __iter__(self) -> Iterator[ProposalRow]:
-        return (self[i] for i in range(len(self)))
+        """All rows in order; their boxes are views of a map, which they keep open."""
+        _, columns, _ = self._map()
+        names = columns.name_bytes.data
+        for i in range(len(self)):
+            yield ProposalRow(
+                bytes(names[columns.name_ends[i] : columns.name_ends[i + 1]]).decode(),
+                int(columns.widths[i]),
+                int(columns.heights[i]),
+                columns.boxes[columns.ends[i] : columns.ends[i + 1]],
+            )
 
     def verify(self) -> 'ProposalStore':
         """Compare header and rows with the checksum; reads the whole file.
@@ -200,9 +233,8 @@ class ProposalStore:
         Raises:
             UserError: They differ: the file was altered.
         """
-        # Another map, gone afterwards: this one's pages would count as this process' memory.
-        fresh = ProposalStore(self.path)
-        if fresh._columns.checksum(fresh.header) != fresh.header['checksum']:
+        header, columns, _ = self._map()
+        if columns.checksum(header) != header['checksum']:
             raise UserError(f'{self.path} does not match its checksum; copy or make the file again')
         return self
 

@@ -91,21 +91,35 @@ def test_rows_without_boxes(tmp_path, counts):
     store.verify()
 
 
-def test_boxes_are_views_of_the_mapped_file(path):
+def test_rows_one_by_one_are_those_in_turn(path):
     store = ProposalStore.open(path)
-    first, second = store[2].boxes, store[2].boxes
-    assert first is not second
-    assert np.shares_memory(first, second)
-    assert not np.shares_memory(first, store[0].boxes)
-    assert not first.flags.writeable
-    with pytest.raises(ValueError, match='read-only'):
-        first[0, 0] = 1
+    for index in (2, 0, 1, 2):
+        assert_same([store[index]], [list(store)[index]])
 
 
-def test_boxes_outlive_their_store(path):
-    boxes = ProposalStore.open(path)[2].boxes
+def test_boxes_cannot_change_the_file(path):
+    store = ProposalStore.open(path)
+    for boxes in (store[2].boxes, list(store)[2].boxes):
+        with pytest.raises(ValueError, match='read-only'):
+            boxes[0, 0] = 1
+
+
+def test_rows_of_a_run_through_are_views_and_outlive_their_store(path):
+    boxes = [row.boxes for row in ProposalStore.open(path)]
     gc.collect()
-    np.testing.assert_array_equal(boxes, make_rows()[2].boxes)
+    assert not any(part.flags.owndata for part in boxes)
+    np.testing.assert_array_equal(boxes[2], make_rows()[2].boxes)
+
+
+def test_single_rows_leave_the_file_out_of_memory(tmp_path):
+    path = tmp_path / 'big.arrow'
+    write_proposals(path, make_rows(counts=[5000] * 400), dict(root='/pictures'))
+    assert path.stat().st_size > 15e6
+    store = ProposalStore.open(path)
+    for i in range(0, 400, 3):
+        store[i]
+    maps = Path('/proc/self/smaps').read_text().split(str(path))
+    assert len(maps) == 1, 'the file is still mapped'
 
 
 @pytest.mark.parametrize('index', [3, -1, 100])
