@@ -3,6 +3,7 @@
 import json
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 
@@ -40,9 +41,56 @@ def assert_one_line(result, *words):
 
 def test_search_and_filter(tool, pictures, tmp_path):
     status, out, _ = tool('data_pipelines/selective_search.py', pictures, tmp_path / 'raw', '--jobs', 1)
-    assert status == 0 and 'proposals of 8 pictures; 0 could not be read' in out
+    assert status == 0 and 'proposals of 8 pictures; 0 failed' in out
     status, out, _ = tool('data_pipelines/filter_proposals.py', tmp_path / 'raw', tmp_path / 'p.arrow', '--min-side', 8)
     assert status == 0 and 'p.arrow: 8 pictures' in out and 'kept by all rules' in out
+    visualize = ('tools/visualize/proposals.py', tmp_path / 'figures', tmp_path / 'raw', tmp_path / 'p.arrow')
+    status, out, _ = tool(*visualize)
+    assert status == 0 and 'boxes a picture: mean' in out
+    figures = {path.name for path in (tmp_path / 'figures').iterdir()}
+    assert figures == {'raw.png', 'p.png', 'distributions.png', 'distributions.json'}
+    assert_one_line(tool(*visualize, tmp_path / 'other' / 'p.arrow'), 'two sources are called p')
+
+
+def test_failures_decide_the_exit_status(tool, pictures, tmp_path):
+    root = shutil.copytree(pictures, tmp_path / 'pictures')
+    (root / 'first' / '0.png').write_text('broken')
+    search = ('data_pipelines/selective_search.py', root, tmp_path / 'raw', '--method', 'grid', '--jobs', 1)
+    status, out, _ = tool(*search)
+    assert status == 0 and 'proposals of 7 pictures; 1 failed' in out
+    assert 'first/0.png: not a picture that OpenCV can decode' in out
+    status, out, _ = tool(*search, '--max-failures', 0)
+    assert status == 1 and 'more than the 0 allowed' in out and '--retry' in out
+
+
+def test_parts_and_methods_of_a_search(tool, pictures, tmp_path):
+    search = ('data_pipelines/selective_search.py', pictures, tmp_path / 'raw', '--jobs', 1)
+    status, out, _ = tool(*search, '--max-side', 64, '--shard', '1/4')
+    assert status == 0 and 'proposals of 2 pictures' in out
+    assert len(list((tmp_path / 'raw').glob('*.arrow'))) == 2
+    assert_one_line(tool(*search, '--shard', '4/4'), 'no shard 4/4; shards count from 0/4 to 3/4')
+    assert_one_line(tool(*search, '--method', 'grid', '--k', 100), '--k is not an option of --method grid')
+    assert_one_line(tool(*search, '--max-side', 64, '--address', 'tcp://a:1'), 'takes no address')
+    status, out, _ = tool('data_pipelines/random_proposals.py', pictures, tmp_path / 'random', '--seed', 3, '--jobs', 1)
+    assert status == 0
+    from mmsoco.proposals.raw import read_raw
+
+    assert read_raw(tmp_path / 'random')[0]['generator'] == {'name': 'random_boxes', 'count': 200, 'seed': 3}
+
+
+def test_converting_boxes_and_measuring_them(tool, pictures, proposal_file, tmp_path):
+    convert = 'data_pipelines/convert_proposals.py'
+    status, out, _ = tool(convert, proposal_file, tmp_path / 'b.json', '--format', 'coco')
+    assert status == 0 and 'boxes of 8 pictures' in out
+    assert_one_line(tool(convert, tmp_path / 'b.json', tmp_path / 'p.arrow'), 'name the folder of the pictures')
+    assert_one_line(tool(convert, tmp_path / 'b.json', tmp_path / 'c.csv'), 'one of the two files ends in .arrow')
+    status, out, _ = tool(convert, tmp_path / 'b.json', tmp_path / 'p.arrow', '--images', pictures, '--jobs', 1)
+    assert status == 0 and 'of 8 pictures' in out
+    recall = 'tools/proposal_recall.py'
+    status, out, _ = tool(recall, tmp_path / 'p.arrow', tmp_path / 'b.json', '--json', tmp_path / 'r.json')
+    assert status == 0 and '8 pictures' in out
+    assert json.loads((tmp_path / 'r.json').read_text())[0]['ABO'] == 1
+    assert_one_line(tool(recall, tmp_path / 'p.arrow', tmp_path / 'gone.json'), 'gone.json does not exist')
 
 
 def test_search_in_a_missing_or_an_empty_folder(tool, tmp_path):

@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import cv2
-import fragile
+import in_processes
 import numpy as np
 import pytest
-from fragile import FragileSearch, SlowSearch
+from in_processes import FragileSearch, SlowSearch
 
 from mmsoco.errors import UserError
 from mmsoco.proposals.grid_boxes import GridBoxes
@@ -292,7 +292,7 @@ def test_a_picture_that_kills_its_process_fails_alone(pictures, tmp_path, jobs):
 SEARCH = """
 import sys
 
-from fragile import SlowSearch
+from in_processes import SlowSearch
 
 from mmsoco.proposals.raw import Engine, search_folder
 
@@ -314,7 +314,7 @@ def processes_with(text):
 @pytest.mark.parametrize('jobs', [1, 2])
 def test_a_killed_run_goes_on_to_the_same_bytes(pictures, tmp_path, jobs):
     # The name is in the command line of every process of the run, its children included.
-    support = shutil.copytree(Path(fragile.__file__).parent, tmp_path / 'support')
+    support = shutil.copytree(Path(in_processes.__file__).parent, tmp_path / 'support')
     (support / 'search.py').write_text(SEARCH)
     out = tmp_path / 'raw'
     run = subprocess.Popen(

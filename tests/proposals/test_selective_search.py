@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 import pytest
+from opencv_search import opencv_search
 
 from mmsoco.errors import UserError
 from mmsoco.proposals.selective_search import MODES, SearchParameters, require_selective_search, selective_search
@@ -72,9 +73,56 @@ def test_extreme_shapes_give_a_box_inside_the_picture(mode, shape):
         assert (boxes[:, 2:] > boxes[:, :2]).all()
 
 
+@pytest.mark.parametrize('mode', ['single', 'fast'])
+@pytest.mark.parametrize('seed', range(3))
+def test_boxes_are_opencvs(mode, seed):
+    """In ``quality``, groupings by size alone meet pairs that are equally similar; then OpenCV's sorting decides."""
+    noise = np.random.default_rng(seed).integers(-9, 10, (110, 140, 3))
+    picture = np.clip(textured(seed, 110, 140) + noise, 0, 255).astype(np.uint8)
+    # OpenCV's own modes round sigma to float32, and 0.75 is the same there.
+    parameters = SearchParameters(mode, k=100, sigma=0.75)
+    expected = opencv_search(picture, parameters)
+    assert len(expected) > 20
+    np.testing.assert_array_equal(selective_search(picture, parameters), expected)
+
+
+def test_quality_has_nearly_opencvs_boxes():
+    noise = np.random.default_rng(0).integers(-9, 10, (110, 140, 3))
+    picture = np.clip(textured(0, 110, 140) + noise, 0, 255).astype(np.uint8)
+    parameters = SearchParameters('quality', k=100, sigma=0.75)
+    ours, theirs = ({tuple(box) for box in f(picture, parameters).tolist()} for f in (selective_search, opencv_search))
+    assert len(ours & theirs) > 0.9 * len(ours | theirs)
+
+
+def test_a_smaller_copy_is_searched_with_parameters_that_shrink_along():
+    picture = cv2.resize(textured(4, 60, 80), (320, 240), interpolation=cv2.INTER_NEAREST)
+    small = SearchParameters(max_side=160)
+    shrunk = cv2.resize(picture, (160, 120), interpolation=cv2.INTER_AREA)
+    expected = selective_search(shrunk, SearchParameters(k=150, min_size=25))
+    np.testing.assert_array_equal(selective_search(picture, small), 2 * expected)
+    # The full size is left as it is.
+    same = selective_search(picture, SearchParameters(max_side=320))
+    np.testing.assert_array_equal(same, selective_search(picture))
+
+
+@pytest.mark.parametrize('shape', [(97, 131), (131, 97), (5, 301), (301, 5)])
+def test_boxes_of_a_smaller_copy_reach_the_edges_of_the_picture(shape):
+    boxes = selective_search(textured(5, *shape), SearchParameters(max_side=64))
+    height, width = shape
+    assert (boxes >= 0).all() and (boxes[:, 2:] > boxes[:, :2]).all()
+    assert boxes[:, :2].min(axis=0).tolist() == [0, 0]
+    assert boxes[:, 2:].max(axis=0).tolist() == [width, height]
+
+
 def test_a_picture_in_which_nothing_is_found_is_its_own_box():
     boxes = selective_search(np.zeros((1, 1, 3), np.uint8))
     assert boxes.tolist() == [[0, 0, 1, 1]]
+
+
+@pytest.mark.parametrize('arguments', [dict(k=0), dict(sigma=0.0), dict(min_size=-1), dict(max_side=0)])
+def test_parameters_that_find_nothing_are_refused(arguments):
+    with pytest.raises(UserError, match=r'segments nothing|leaves nothing'):
+        SearchParameters(**arguments)
 
 
 def test_an_unknown_mode_is_refused():

@@ -1,4 +1,4 @@
-"""Ways to propose boxes that misbehave, as a broken picture may make OpenCV do."""
+"""What tests run in other processes: they import it, as they cannot import a test."""
 
 import os
 import signal
@@ -38,3 +38,8 @@ class SlowSearch:
     def propose(self, picture, file_name):
         time.sleep(self.seconds)
         return GridBoxes().propose(picture, file_name)
+
+
+def write_pid(folder, name):
+    """Leave a file with the process' number."""
+    (folder / name).write_text(str(os.getpid()))
