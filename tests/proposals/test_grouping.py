@@ -3,8 +3,15 @@ import numpy as np
 import pytest
 
 from mmsoco.proposals.grouping import MEASURES, group
+from mmsoco.proposals.selective_search import portable_arithmetic
 
 segmentation = cv2.ximgproc.segmentation
+
+
+@pytest.fixture(autouse=True)
+def same_arithmetic():
+    with portable_arithmetic():
+        yield
 
 
 def picture(seed, height=90, width=120, channels=3):

@@ -13,7 +13,10 @@ import in_processes
 import numpy as np
 import pytest
 from in_processes import FragileSearch, SlowSearch
+from PIL import Image
+from textures import textured
 
+from mmsoco.datasets.transforms.formatting import LoadPicture
 from mmsoco.errors import UserError
 from mmsoco.proposals.grid_boxes import GridBoxes
 from mmsoco.proposals.lists import PictureList
@@ -287,6 +290,45 @@ def test_a_picture_that_kills_its_process_fails_alone(pictures, tmp_path, jobs):
         'second/5.jpg': 'needs more memory than there is',
     }
     assert result.searched == 6
+
+
+def save_odd_pictures(root):
+    """Pictures of all kinds, the whole of each textured; returns (height, width) as they are to be seen."""
+    rgb = textured(72, 96)
+    picture = Image.fromarray(rgb)
+    cv2.imwrite(str(root / '16-bit.png'), rgb.astype(np.uint16) * 256)
+    picture.convert('L').save(root / 'grey.png')
+    picture.convert('CMYK').save(root / 'cmyk.jpg')
+    picture.convert('P').save(root / 'palette.gif')
+    picture.save(root / 'animated.gif', save_all=True, append_images=[Image.fromarray(255 - rgb)])
+    Image.fromarray(np.dstack([rgb, rgb[..., 0]])).save(root / 'alpha.png')
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.save(root / 'turned.jpg', exif=exif, quality=95)
+    sizes = {path.name: (72, 96) for path in root.iterdir()} | {'turned.jpg': (96, 72)}
+    for height, width in ((1, 1), (1, 90), (90, 1), (3, 400), (400, 3)):
+        Image.fromarray(textured(height, width)).save(root / f'{height}x{width}.png')
+        sizes[f'{height}x{width}.png'] = (height, width)
+    return sizes
+
+
+@pytest.mark.parametrize('max_side', [None, 40])
+def test_odd_pictures_have_boxes_in_the_frame_that_the_loader_sees(tmp_path, max_side):
+    (tmp_path / 'odd').mkdir()
+    sizes = save_odd_pictures(tmp_path / 'odd')
+    method = SearchParameters(k=60, min_size=20, max_side=max_side)
+    result = search_folder(tmp_path / 'odd', tmp_path / 'raw', method, TWO)
+    assert result.failures == {}
+    rows = {row.file_name: row for row in read_raw(tmp_path / 'raw')[2]}
+    assert {name: (row.height, row.width) for name, row in rows.items()} == sizes
+    for name, row in rows.items():
+        seen = LoadPicture()({'img_path': str(tmp_path / 'odd' / name), 'width': row.width, 'height': row.height})[
+            'img'
+        ]
+        np.testing.assert_array_equal(row.boxes, selective_search(seen, method))
+        assert (row.boxes >= 0).all() and (row.boxes[:, 2:] <= (row.width, row.height)).all()
+        assert (row.boxes[:, 2:] > row.boxes[:, :2]).all()
+        assert len(row.boxes) > (10 if min(row.height, row.width) > 70 else 0)
 
 
 SEARCH = """

@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+
 import cv2
 import numpy as np
 import pytest
@@ -71,6 +75,40 @@ def test_extreme_shapes_give_a_box_inside_the_picture(mode, shape):
         assert (boxes >= 0).all()
         assert (boxes[:, 2:] <= (width, height)).all()
         assert (boxes[:, 2:] > boxes[:, :2]).all()
+
+
+BOXES_ELSEWHERE = """
+import sys
+
+import cv2
+import numpy as np
+
+from mmsoco.proposals.selective_search import SearchParameters, selective_search
+
+picture = cv2.imread(sys.argv[1], cv2.IMREAD_COLOR_RGB)
+np.save(sys.argv[2], selective_search(picture, SearchParameters(k=50, min_size=20)))
+"""
+
+
+@pytest.mark.parametrize('seed', [11, 13])
+def test_boxes_do_not_depend_on_the_processor(tmp_path, seed):
+    """Smooth pictures, in which the last bit decides."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    picture = cv2.resize(coarse, (240, 180), interpolation=cv2.INTER_CUBIC)
+    parameters = SearchParameters(k=50, min_size=20)
+    boxes = selective_search(picture, parameters)
+    assert cv2.useOptimized(), 'the search left its mark on the process'
+    if 'AVX2' in cv2.getCPUFeaturesLine():
+        # It is such a picture.
+        assert selective_search.__wrapped__(picture, parameters).shape != boxes.shape
+    cv2.imwrite(str(tmp_path / 'a.png'), picture[..., ::-1])
+    subprocess.run(
+        [sys.executable, '-c', BOXES_ELSEWHERE, tmp_path / 'a.png', tmp_path / 'boxes.npy'],
+        env={**os.environ, 'OPENCV_CPU_DISABLE': 'AVX512-SKX,AVX2,AVX,FP16,SSE4.2,SSE4.1'},
+        check=True,
+        capture_output=True,
+    )
+    np.testing.assert_array_equal(np.load(tmp_path / 'boxes.npy'), boxes)
 
 
 @pytest.mark.parametrize('mode', ['single', 'fast'])

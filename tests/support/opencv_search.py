@@ -3,9 +3,10 @@
 import cv2
 import numpy as np
 
-from mmsoco.proposals.selective_search import SearchParameters
+from mmsoco.proposals.selective_search import SearchParameters, portable_arithmetic
 
 
+@portable_arithmetic()
 def opencv_search(picture, parameters=SearchParameters()):
     """(N, 4) sorted xyxy boxes of an RGB picture; OpenCV's modes keep its own min_size, 100."""
     segmentation = cv2.ximgproc.segmentation
