@@ -77,7 +77,7 @@ def test_proposals_are_made_without_torch_and_openmmlab(tmp_path):
     )
     assert run.returncode == 0, run.stderr
     lines = run.stdout.splitlines()
-    for name in ('filters', 'lists', 'pictures', 'random_boxes', 'raw', 'selective_search', 'store'):
+    for name in ('cli', 'convert', 'filters', 'formats', 'parallel', 'raw', 'recall', 'selective_search', 'store'):
         assert f'imported mmsoco.proposals.{name}' in lines
     assert lines[-1] == 'row a.png 80 60 True'
 

@@ -198,7 +198,9 @@ def shell(root, script, *args, **environment):
     )
 
 
-@pytest.mark.parametrize('script', ['tools/dist_train.sh', 'tools/dist_test.sh', 'tools/slurm_train.sh'])
+@pytest.mark.parametrize(
+    'script', ['tools/dist_train.sh', 'tools/dist_test.sh', 'tools/slurm_train.sh', 'tools/slurm_proposals.sh']
+)
 def test_scripts_say_how_to_call_them(root, script):
     done = shell(root, script)
     assert done.returncode == 2 and done.stderr.startswith('usage: ')
@@ -235,6 +237,20 @@ def test_slurm_starts_a_task_for_each_gpu(root, tmp_path):
         'slurm',
         '--resume',
     ]
+
+
+def test_slurm_arrays_share_a_search(root, tmp_path):
+    program = str(fake_program(tmp_path / 'python'))
+    array = dict(SLURM_ARRAY_TASK_ID='3', SLURM_ARRAY_TASK_COUNT='64', SLURM_CPUS_PER_TASK='8')
+    environment = dict(PYTHON=program, SLURM_SUBMIT_DIR=str(root), **array)
+    # Slurm runs a copy from elsewhere.
+    script = shutil.copy(root / 'tools/slurm_proposals.sh', tmp_path / 'slurm_script')
+    lines = shell(root, script, 'pictures', 'raw', '--max-side', '224', **environment).stdout.split()
+    expected = 'data_pipelines/selective_search.py pictures raw --jobs 8 --shard 3/64 --max-side 224'
+    assert lines == expected.split()
+    del environment['SLURM_ARRAY_TASK_ID']
+    done = shell(root, script, 'pictures', 'raw', **environment)
+    assert done.returncode != 0 and 'send it with sbatch --array=0-N' in done.stderr
 
 
 def launch(root, processes, recipe, work_dir, options, port):

@@ -207,10 +207,10 @@ def search_folder(
             or see :func:`~mmsoco.proposals.parallel.run_tasks`.
     """
     root, out = Path(root), Path(out).resolve()
-    shards = _plan(root, out, method, shard_size, picture_list)
+    everything = _plan(root, out, method, shard_size, picture_list)
     root = root.resolve()
     index, count = engine.part
-    shards = shards[index::count]
+    shards = everything[index::count]
     result = Result(sum(len(shard.names) for shard in shards))
     waiting = []
     for shard in shards:
@@ -225,6 +225,10 @@ def search_folder(
             tasks = [(shard, root, method, engine.timeout) for shard in waiting]
             run_tasks(search_shard, tasks, engine.jobs, engine.backend, engine.address)
         write_failures(out)
+        if all(shard.path.exists() for shard in everything):
+            # What killed runs left.
+            for path in out.glob('.shard-*.arrow'):
+                path.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f'{error}; mend that and start again: finished shards are kept') from None
     if shards and not result.searched:

@@ -379,7 +379,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(pictures, tmp_path, jobs):
         time.sleep(0.05)
 
     method = SlowSearch(seconds=0.1)
+    (out / '.shard-00007-of-00008.x.arrow').touch()  # what a run killed while writing leaves
     search_folder(pictures, out, method, TWO, shard_size=1)
     search_folder(pictures, tmp_path / 'whole', method, shard_size=1)
-    visible = {name: data for name, data in contents(out).items() if not name.startswith('.')}
-    assert visible == contents(tmp_path / 'whole')
+    assert contents(out) == contents(tmp_path / 'whole')
