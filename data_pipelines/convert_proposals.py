@@ -6,8 +6,9 @@ python data_pipelines/convert_proposals.py data/proposals.arrow boxes.csv
 """
 
 import argparse
-import os
 from pathlib import Path
+
+import joblib
 
 from mmsoco.errors import UserError, command
 from mmsoco.proposals.cli import positive
@@ -31,7 +32,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--min-score', type=float, metavar='S', help='take only boxes with at least this score')
     parser.add_argument('--top', type=positive, metavar='N', help='take only the best N boxes of a picture')
     parser.add_argument('--clip', action='store_true', help='cut boxes that leave their picture instead of refusing')
-    parser.add_argument('--jobs', type=positive, default=os.cpu_count(), help='processes (default: one a core)')
+    parser.add_argument('--jobs', type=positive, default=joblib.cpu_count(), help='processes (default: one a core)')
     return parser.parse_args()
 
 

@@ -2,9 +2,13 @@
 
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+# The mask can only be read by setting it, for all threads.
+_umask_lock = threading.Lock()
 
 
 @contextmanager
@@ -25,8 +29,9 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         with temporary.open('rb') as file:
             os.fsync(file.fileno())
         # mkstemp makes files private; give them the mode that open() would have.
-        umask = os.umask(0)
-        os.umask(umask)
+        with _umask_lock:
+            umask = os.umask(0o77)
+            os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
     finally:

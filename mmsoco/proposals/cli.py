@@ -1,11 +1,11 @@
 """The command line of the tools that propose boxes for a folder."""
 
 import argparse
-import os
 import re
 from dataclasses import fields
 from pathlib import Path
 
+import joblib
 from tqdm import tqdm
 
 from mmsoco.errors import UserError
@@ -13,8 +13,9 @@ from mmsoco.proposals.grid_boxes import GridBoxes
 from mmsoco.proposals.lists import read_list
 from mmsoco.proposals.parallel import BACKENDS
 from mmsoco.proposals.random_boxes import RandomBoxes
-from mmsoco.proposals.raw import FAILURES, Engine, Method, Result, search_folder
+from mmsoco.proposals.raw import FAILURES, Engine, Result, search_folder
 from mmsoco.proposals.selective_search import MODES, SearchParameters
+from mmsoco.proposals.shards import Method
 
 METHODS = {'selective_search': SearchParameters, 'grid': GridBoxes, 'random': RandomBoxes}
 
@@ -66,7 +67,7 @@ def parser(description: str, default: str) -> argparse.ArgumentParser:
 
     run = parser.add_argument_group('how it runs; nothing here changes what is found')
     run.add_argument(
-        '--jobs', type=positive, default=os.cpu_count(), help='processes on this machine (default: one a core)'
+        '--jobs', type=positive, default=joblib.cpu_count(), help='processes on this machine (default: one a core)'
     )
     run.add_argument('--backend', choices=BACKENDS, default='loky', help='dask and ray: also clusters (default: loky)')
     run.add_argument('--address', metavar='URL', default=None, help='of a running cluster; else one starts here')

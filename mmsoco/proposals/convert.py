@@ -1,6 +1,5 @@
 """Boxes from elsewhere into a proposal file, and out of one."""
 
-import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -119,6 +118,9 @@ def import_boxes(
     given = list(read[kind]())
     names = list_pictures(root) if picture_list is None else picture_list.names
     given = _named(given, names, kind, root, source, only=picture_list is not None)
+    for entry in given:
+        if entry.size is not None and min(entry.size) < 1:
+            raise UserError(f'{source}: {entry.name} cannot have a size of {entry.size[0]}x{entry.size[1]}')
     sizes, failures = _sizes(root, [entry for entry in given if entry.size is None], jobs)
     rows = []
     for entry in sorted(given, key=lambda entry: entry.name):
@@ -139,7 +141,7 @@ def import_boxes(
             'clip': choice.clip,
         },
         'list': None if picture_list is None else picture_list.describe(),
-        'failures': len(failures),
+        'failures': list(failures.items()),
         'mmsoco': mmsoco.__version__,
     }
     write_proposals(out, rows, header)
@@ -256,19 +258,19 @@ def export_boxes(
     """
     store = ProposalStore.open(source).verify()
     kind = kind or find_format(out)
-    if kind == 'released':
-        content = formats.write_released(store)
-    elif kind == 'coco':
-        images = None if annotations is None else formats.read_json(Path(annotations))
-        content = formats.write_coco(store, images)
-    elif kind == 'mmdet':
-        content = formats.write_mmdet(store, Path(store.header['root']))
-    elif kind == 'csv':
-        text = io.StringIO(newline='')
-        formats.write_csv(store, text)
-        content = text.getvalue().encode()
-    else:
+    if kind not in FORMATS:
         raise UserError(f"format '{kind}' is unknown; choose one of {', '.join(FORMATS)}")
-    with atomic_path(out) as temporary:
-        temporary.write_bytes(content)
+    if kind == 'mmdet':
+        with atomic_path(out) as temporary, temporary.open('wb') as file:
+            formats.write_mmdet(store, file, Path(store.header['root']))
+        return len(store)
+    with atomic_path(out) as temporary, temporary.open('w', newline='', encoding='utf-8') as file:
+        if kind == 'released':
+            formats.write_released(store, file)
+        elif kind == 'csv':
+            formats.write_csv(store, file)
+        elif annotations is None:
+            formats.write_coco(store, file)
+        else:
+            formats.write_coco_results(store, file, Path(annotations), formats.read_json(Path(annotations)))
     return len(store)

@@ -7,10 +7,11 @@ they make sense is for :mod:`mmsoco.proposals.convert` to say.
 import csv
 import json
 import pickle
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 
@@ -40,14 +41,25 @@ class Boxes:
 def _numbers(values: Any, columns: tuple[int, ...], name: str) -> np.ndarray:
     """(N, C) float64 of nested lists, C one of ``columns``."""
     try:
-        array = np.array(values, np.float64)
+        table = np.array(values, np.float64)
     except (TypeError, ValueError):
         raise UserError(f'{name}: its boxes are not rows of {columns[0]} numbers') from None
-    if array.size == 0:
+    if table.size == 0:
         return np.empty((0, columns[0]))
-    if array.ndim != 2 or array.shape[1] not in columns:
+    if table.ndim != 2 or table.shape[1] not in columns:
         raise UserError(f'{name}: its boxes are not rows of {columns[0]} numbers')
-    return array
+    return table
+
+
+def _scores(values: Any, count: int, name: str) -> np.ndarray:
+    """(N,) float64 of a list of as many scores as there are boxes."""
+    try:
+        scores = np.array(values, np.float64)
+    except (TypeError, ValueError):
+        raise UserError(f'{name}: its scores are not all numbers') from None
+    if scores.shape != (count,):
+        raise UserError(f'{name}: it has {scores.size} scores for {count} boxes')
+    return scores
 
 
 def _xyxy(xywh: np.ndarray) -> np.ndarray:
@@ -86,22 +98,23 @@ def read_released(path: Path, content: Any) -> Iterator[Boxes]:
         raise UserError(f'{path} is not like {{"name": [[x, y, w, h], ...]}}')
     for name, boxes in content.items():
         # A fifth number, of detectors, is a score.
-        array = _numbers(boxes, (4, 5), f'{path}, {name}')
-        scores = array[:, 4] if array.shape[1] == 5 else None
-        yield Boxes(name, _xyxy(array), lambda i, name=name: f'{name}, box {i + 1}', scores)
+        table = _numbers(boxes, (4, 5), f'{path}, {name}')
+        scores = table[:, 4] if table.shape[1] == 5 else None
+        yield Boxes(name, _xyxy(table), lambda i, name=name: f'{name}, box {i + 1}', scores)
 
 
-def write_released(rows: Iterable[ProposalRow]) -> bytes:
+def write_released(rows: Iterable[ProposalRow], file: TextIO) -> None:
     """The released code's JSON, ``convert_props`` of which makes x2 = x + w - 1."""
-    content: dict[str, list] = {}
+    seen = set()
     for row in rows:
-        if stem(row.file_name) in content:
+        name = stem(row.file_name)
+        if name in seen:
             raise UserError(
-                f'two pictures are called {stem(row.file_name)}, which the released format cannot tell apart; '
-                'choose another format'
+                f'two pictures are called {name}, which the released format cannot tell apart; choose another format'
             )
-        content[stem(row.file_name)] = _xywh(row.boxes.astype(np.int64)).tolist()
-    return json.dumps(content).encode()
+        file.write(f'{", " if seen else "{"}{json.dumps(name)}: {_xywh(row.boxes.astype(np.int64)).tolist()}')
+        seen.add(name)
+    file.write('}' if seen else '{}')
 
 
 # COCO: annotations (a dict with images), or results (a list that refers to the images of such a dict).
@@ -119,50 +132,73 @@ def read_coco(path: Path, content: Any, images: Any = None) -> Iterator[Boxes]:
     annotated = images if results else content
     entries = content if results else content.get('annotations', [])
     kind = 'results' if results else 'annotations'
-    try:
-        pictures = {image['id']: image for image in annotated['images']}
-        found: dict[Any, list[int]] = {key: [] for key in pictures}
-    except (TypeError, KeyError):
-        raise UserError(f'{path}: its list of images is missing, or one has no id') from None
+    pictures = _images(path, annotated)
+    found: dict[Any, list[int]] = {key: [] for key in pictures}
+    if not isinstance(entries, list):
+        raise UserError(f'{path}: its {kind} are not a list')
     for i, entry in enumerate(entries):
-        if not isinstance(entry, dict) or entry.get('image_id') not in pictures:
+        # A list, say, could not even be looked up.
+        key = entry.get('image_id') if isinstance(entry, dict) else None
+        if not isinstance(key, (int, str)) or key not in pictures:
             raise UserError(f'{path}, {kind}[{i}]: its image_id is missing or unknown')
         if not entry.get('iscrowd'):
-            found[entry['image_id']].append(i)
+            found[key].append(i)
     for key, numbers in found.items():
         image = pictures[key]
         try:
-            name, size = image['file_name'], (int(image['width']), int(image['height']))
-        except (KeyError, TypeError, ValueError):
+            name, size = str(image['file_name']), (int(image['width']), int(image['height']))
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise UserError(f'{path}: image {key} lacks file_name, width or height') from None
         boxes = [_numbers([entries[i].get('bbox')], (4,), f'{path}, {kind}[{i}]') for i in numbers]
-        array = np.concatenate(boxes) if boxes else np.empty((0, 4))
-        if len(array) != len(numbers):
+        table = np.concatenate(boxes) if boxes else np.empty((0, 4))
+        if len(table) != len(numbers):
             raise UserError(f'{path}: a bbox of {name} is empty')
-        scores = np.array([entries[i].get('score', 1.0) for i in numbers], np.float64) if results else None
-        yield Boxes(name, _xyxy(array), lambda i, n=numbers: f'{kind}[{n[i]}]', scores, size)
+        scores = [entries[i].get('score', 1.0) for i in numbers]
+        yield Boxes(
+            name,
+            _xyxy(table),
+            lambda i, n=numbers: f'{kind}[{n[i]}]',
+            _scores(scores, len(numbers), f'{path}, {name}') if results else None,
+            size,
+        )
 
 
-def write_coco(rows: Iterable[ProposalRow], images: Any = None) -> bytes:
-    """COCO's annotations; with the content of an annotation file, results for its images."""
-    if images is not None:
-        numbers = {image['file_name']: image['id'] for image in images['images']}
-        results = []
-        for row in rows:
-            if row.file_name not in numbers:
-                raise UserError(f'{row.file_name} is not among the images of the annotation file')
-            results += [
-                dict(image_id=numbers[row.file_name], category_id=1, bbox=box, score=1.0)
-                for box in _xywh(row.boxes.astype(np.int64)).tolist()
-            ]
-        return json.dumps(results).encode()
-    content: dict[str, list] = dict(images=[], annotations=[], categories=[dict(id=1, name='proposal')])
+def _images(path: Path, content: Any) -> dict[Any, dict]:
+    """Id -> entry of the images of an annotation file."""
+    try:
+        return {image['id']: image for image in content['images']}
+    except (TypeError, KeyError):
+        raise UserError(f'{path}: its list of images is missing, or one has no id') from None
+
+
+def write_coco(rows: Sequence[ProposalRow], file: TextIO) -> None:
+    """COCO's annotations, of one category."""
+    file.write('{"categories": [{"id": 1, "name": "proposal"}], "images": [')
     for number, row in enumerate(rows, 1):
-        content['images'].append(dict(id=number, file_name=row.file_name, width=row.width, height=row.height))
+        image = dict(id=number, file_name=row.file_name, width=row.width, height=row.height)
+        file.write(f'{", " if number > 1 else ""}{json.dumps(image)}')
+    file.write('], "annotations": [')
+    count = 0
+    for number, row in enumerate(rows, 1):
         for box in _xywh(row.boxes.astype(np.int64)).tolist():
-            entry = dict(image_id=number, category_id=1, bbox=box, area=box[2] * box[3], iscrowd=0)
-            content['annotations'].append(dict(id=len(content['annotations']) + 1, **entry))
-    return json.dumps(content).encode()
+            count += 1
+            entry = dict(id=count, image_id=number, category_id=1, bbox=box, area=box[2] * box[3], iscrowd=0)
+            file.write(f'{", " if count > 1 else ""}{json.dumps(entry)}')
+    file.write(']}')
+
+
+def write_coco_results(rows: Iterable[ProposalRow], file: TextIO, path: Path, images: Any) -> None:
+    """COCO's results, of score 1, for the images of an annotation file."""
+    numbers = {image.get('file_name'): key for key, image in _images(path, images).items()}
+    first = True
+    for row in rows:
+        if row.file_name not in numbers:
+            raise UserError(f'{row.file_name} is not among the images of {path}')
+        for box in _xywh(row.boxes.astype(np.int64)).tolist():
+            entry = dict(image_id=numbers[row.file_name], category_id=1, bbox=box, score=1.0)
+            file.write(f'{"[" if first else ", "}{json.dumps(entry)}')
+            first = False
+    file.write('[]' if first else ']')
 
 
 # mmdet's pickle, as its DumpProposals writes and its data sets read: {folder/name: dict or InstanceData}.
@@ -214,12 +250,12 @@ def read_mmdet(path: Path) -> Iterator[Boxes]:
             raise UserError(f'{path}, {name}: it has no bboxes')
         boxes = _numbers(fields['bboxes'], (4,), f'{path}, {name}')
         scores = fields.get('scores')
-        if scores is not None and np.shape(scores) != (len(boxes),):
-            raise UserError(f'{path}, {name}: it has {np.size(scores)} scores for {len(boxes)} boxes')
-        yield Boxes(name, boxes, lambda i, name=name: f'{name}, box {i + 1}', scores)
+        if scores is not None:
+            scores = _scores(scores, len(boxes), f'{path}, {name}')
+        yield Boxes(str(name), boxes, lambda i, name=name: f'{name}, box {i + 1}', scores)
 
 
-def write_mmdet(rows: Iterable[ProposalRow], root: Path) -> bytes:
+def write_mmdet(rows: Iterable[ProposalRow], file: BinaryIO, root: Path) -> None:
     """mmdet's proposal file, of plain dicts; all scores are 1."""
     content: dict[str, dict[str, np.ndarray]] = {}
     for row in rows:
@@ -227,12 +263,42 @@ def write_mmdet(rows: Iterable[ProposalRow], root: Path) -> bytes:
         if key in content:
             raise UserError(f'two pictures are called {key}, which mmdet cannot tell apart; choose another format')
         content[key] = dict(bboxes=row.boxes.astype(np.float32), scores=np.ones(len(row.boxes), np.float32))
-    return pickle.dumps(content, protocol=4)
+    pickle.dump(content, file, protocol=4)
 
 
 # CSV, a box a line.
 
-CSV_COLUMNS = ('file_name', 'width', 'height', 'x1', 'y1', 'x2', 'y2')
+_CORNERS = ('x1', 'y1', 'x2', 'y2')
+
+
+@dataclass
+class _Lines:
+    """What the lines of a picture say: numbers in rows, and where they stand."""
+
+    boxes: array = field(default_factory=lambda: array('d'))
+    scores: array = field(default_factory=lambda: array('d'))
+    numbers: array = field(default_factory=lambda: array('q'))
+    size: tuple[int, int] | None = None
+
+    def add(self, line: Mapping[str, str | None], number: int, path: Path) -> None:
+        """Take a line in; ``number`` is its number."""
+        if any((line[column] or '').strip() for column in _CORNERS):
+            self.boxes.extend(_floats(line, _CORNERS, number, path))
+            self.numbers.append(number)
+            if (line.get('score') or '').strip():
+                self.scores.extend(_floats(line, ('score',), number, path))
+        if (line.get('width') or '').strip():
+            width, height = _floats(line, ('width', 'height'), number, path)
+            if not (width.is_integer() and height.is_integer()) or self.size not in (None, (width, height)):
+                raise UserError(f'{path}, line {number}: width and height are not those of the lines before, or broken')
+            self.size = int(width), int(height)
+
+
+def _floats(line: Mapping[str, str | None], columns: Sequence[str], number: int, path: Path) -> list[float]:
+    try:
+        return [float(line[column]) for column in columns]
+    except (TypeError, ValueError, KeyError):
+        raise UserError(f'{path}, line {number}: {", ".join(columns)} are not all numbers') from None
 
 
 def read_csv(path: Path) -> Iterator[Boxes]:
@@ -240,46 +306,31 @@ def read_csv(path: Path) -> Iterator[Boxes]:
 
     A line without coordinates names a picture without boxes.
     """
-    lines: dict[str, list[tuple[int, dict]]] = {}
+    pictures: dict[str, _Lines] = {}
     try:
         with path.open(newline='', encoding='utf-8-sig') as file:
             reader = csv.DictReader(file)
-            missing = {'file_name', 'x1', 'y1', 'x2', 'y2'} - set(reader.fieldnames or ())
+            missing = {'file_name', *_CORNERS} - set(reader.fieldnames or ())
             if missing:
                 raise UserError(f'{path} has no column {min(missing)}; its first line names the columns')
             for line in reader:
-                lines.setdefault(line['file_name'], []).append((reader.line_num, line))
+                pictures.setdefault(line['file_name'], _Lines()).add(line, reader.line_num, path)
     except FileNotFoundError:
         raise UserError(f'{path} does not exist') from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f'{path} is not a CSV file ({error})') from None
-
-    for name, entries in lines.items():
-
-        def numbers(line: int, entry: Mapping, *columns: str) -> list[float]:
-            try:
-                return [float(entry[column]) for column in columns]
-            except (TypeError, ValueError):
-                raise UserError(f'{path}, line {line}: {", ".join(columns)} are not all numbers') from None
-
-        boxed = [(line, e) for line, e in entries if any((e[c] or '').strip() for c in ('x1', 'y1', 'x2', 'y2'))]
-        boxes = np.array([numbers(line, e, 'x1', 'y1', 'x2', 'y2') for line, e in boxed]).reshape(-1, 4)
-        scores = size = None
-        if boxed and boxed[0][1].get('score'):
-            scores = np.array([numbers(line, e, 'score')[0] for line, e in boxed])
-        if entries[0][1].get('width'):
-            sizes = {tuple(map(int, numbers(line, e, 'width', 'height'))) for line, e in entries}
-            if len(sizes) > 1:
-                raise UserError(f'{path}: {name} has more than one size: {sorted(sizes)}')
-            size = sizes.pop()
-        where = [line for line, _ in boxed]
-        yield Boxes(name, boxes, lambda i, where=where: f'line {where[i]}', scores, size)
+    for name, lines in pictures.items():
+        boxes = np.array(lines.boxes).reshape(-1, 4)
+        if lines.scores and len(lines.scores) != len(boxes):
+            raise UserError(f'{path}: {name} has {len(lines.scores)} scores for {len(boxes)} boxes')
+        scores = np.array(lines.scores) if lines.scores else None
+        yield Boxes(name, boxes, lambda i, n=lines.numbers: f'line {n[i]}', scores, lines.size)
 
 
-def write_csv(rows: Iterable[ProposalRow], file: Any) -> None:
-    """The same, to an open text file."""
+def write_csv(rows: Iterable[ProposalRow], file: TextIO) -> None:
+    """The same, with sizes and without scores."""
     writer = csv.writer(file)
-    writer.writerow(CSV_COLUMNS)
+    writer.writerow(('file_name', 'width', 'height', *_CORNERS))
     for row in rows:
         for box in row.boxes.tolist() or [[''] * 4]:
             writer.writerow([row.file_name, row.width, row.height, *box])

@@ -7,24 +7,44 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
+
+from mmsoco.errors import UserError
 
 # One thread for each library: the processes are the parallelism.
 _ONE_THREAD = dict.fromkeys(('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS'), '1')
+
+
+#: Seconds without a call after which a child leaves, and how it says so.
+_IDLE = 60.0
+_IDLE_STATUS = 77
 
 
 class Lost(Exception):
     """A call that did not come back: the message says what became of it."""
 
 
+class _Idle(Exception):
+    """The child left just when it was called."""
+
+
+def _describe(status: int) -> str:
+    if status >= 0:
+        return f'exit status {status}'
+    with suppress(ValueError):
+        return f'killed by {signal.Signals(-status).name}'
+    return f'killed by signal {-status}'
+
+
 class Isolated:
     """A function that runs in a child process.
 
-    The child starts with the first call and serves all later ones. A call that
-    takes too long, or whose child dies, raises :class:`Lost`; the next call gets
-    a new child. It is started with :mod:`subprocess`, as workers of a cluster
+    The child starts with a call, serves later ones, and leaves after a minute
+    without any. A call that takes too long, or whose child dies, raises
+    :class:`Lost`; the next call gets a new child. It is started with :mod:`subprocess`, as workers of a cluster
     are often not allowed children of :mod:`multiprocessing`.
 
     Args:
@@ -44,20 +64,29 @@ class Isolated:
 
         Raises:
             Lost: It took longer, or the child died.
+            UserError: No child could be started.
             Exception: Whatever the function raised.
         """
+        try:
+            return self._call(args, timeout)
+        except _Idle:
+            return self._call(args, timeout)
+
+    def _call(self, args: tuple, timeout: float | None) -> Any:
         if self._child is None:
             self._start()
         try:
             self._connection.send(args)
-            if not self._connection.poll(timeout):
+            # More than some days would be too much for the system's call.
+            if not self._connection.poll(timeout if timeout is None else min(timeout, 1e6)):
                 raise Lost(f'took longer than {timeout:g} s')
             value, error = self._connection.recv()
         except (EOFError, OSError):
             status = self._child.wait()
-            reason = f'killed by {signal.Signals(-status).name}' if status < 0 else f'exit status {status}'
             self.close()
-            raise Lost(f'its process died ({reason})') from None
+            if status == _IDLE_STATUS:
+                raise _Idle from None
+            raise Lost(f'its process died ({_describe(status)})') from None
         except BaseException:
             self.close()
             raise
@@ -70,7 +99,7 @@ class Isolated:
         # A fresh interpreter that finds the same modules.
         code = (
             f'import sys; sys.path[:] = {sys.path!r}; from mmsoco.proposals.isolation import serve; '
-            f'serve({theirs.fileno()})'
+            f'serve({theirs.fileno()}, {_IDLE})'
         )
         self._child = subprocess.Popen(
             [sys.executable, '-c', code],
@@ -80,13 +109,17 @@ class Isolated:
             pass_fds=[theirs.fileno()],
         )
         theirs.close()
-        self._connection.send_bytes(pickle.dumps(self._function))
         # Starting does not count as a call's time.
         try:
+            self._connection.send_bytes(pickle.dumps(self._function))
             self._connection.recv()
         except (EOFError, OSError):
+            status = self._child.wait()
             self.close()
-            raise RuntimeError('a worker process could not start; its error stands above') from None
+            raise UserError(
+                f'a process for pictures could not start ({_describe(status)}); is there memory for so many, '
+                'and mmsoco on this machine?'
+            ) from None
 
     def close(self) -> None:
         """Kill the child, if there is one."""
@@ -103,10 +136,11 @@ class Isolated:
         self.close()
 
 
-def serve(descriptor: int) -> None:
-    """What the child does until its parent is gone."""
-    # Ctrl-C goes to all processes of a terminal; the parent decides what becomes of this one.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def serve(descriptor: int, idle: float) -> None:
+    """What the child does until its parent is gone, or does not call for ``idle`` seconds."""
+    # Ctrl-C, or the end of a job, goes to all processes; the parent decides what becomes of this one.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     connection = Connection(descriptor)
     function = pickle.loads(connection.recv_bytes())
     import cv2
@@ -126,7 +160,11 @@ def serve(descriptor: int) -> None:
     connection.send(None)
     while True:
         try:
-            result = function(*calls.get()), None
+            args = calls.get(timeout=idle)
+        except Empty:
+            os._exit(_IDLE_STATUS)
+        try:
+            result = function(*args), None
         except Exception as error:
             result = None, error
         connection.send(result)

@@ -58,7 +58,8 @@ def list_pictures(root: str | os.PathLike) -> list[str]:
     """The pictures below a folder, as sorted POSIX paths relative to it.
 
     Raises:
-        UserError: ``root`` is not a folder, or holds no picture.
+        UserError: ``root`` is not a folder, holds no picture, or one whose
+            name is not UTF-8.
     """
     root = Path(root)
     if not root.is_dir():
@@ -76,4 +77,10 @@ def list_pictures(root: str | os.PathLike) -> list[str]:
         raise UserError(
             f'{root} holds no pictures; files ending in {", ".join(sorted(PICTURE_SUFFIXES))} are looked for'
         )
-    return sorted(names)
+    names.sort()
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise UserError(f'{root} has a file whose name is not UTF-8: {name!r}; rename it') from None
+    return names

@@ -4,37 +4,22 @@ import csv
 import hashlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Protocol
 
-import cv2
-import numpy as np
-
-import mmsoco
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
-from mmsoco.proposals.isolation import Isolated, Lost
 from mmsoco.proposals.lists import PictureList
 from mmsoco.proposals.parallel import run_tasks
-from mmsoco.proposals.pictures import UnreadablePicture, list_pictures, read_picture
+from mmsoco.proposals.pictures import list_pictures
 from mmsoco.proposals.selective_search import SearchParameters
-from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
+from mmsoco.proposals.shards import Method, Shard, search_shard
+from mmsoco.proposals.store import ProposalRow, ProposalStore
 
 FAILURES = 'failures.csv'
-
-
-class Method(Protocol):
-    """A way to propose boxes: its parameters, to be sent to worker processes, and comparable."""
-
-    def describe(self) -> dict:
-        """Name and parameters, for the header of the file."""
-
-    def propose(self, picture: np.ndarray, file_name: str) -> np.ndarray:
-        """(H, W, 3) uint8 RGB to (N, 4) int boxes, xyxy in pixels, N >= 1."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +46,7 @@ class Engine:
         index, count = self.part
         if not 0 <= index < count:
             raise UserError(f'there is no shard {index}/{count}; shards count from 0/{count} to {count - 1}/{count}')
-        if self.timeout is not None and self.timeout <= 0:
+        if self.timeout is not None and not self.timeout > 0:
             raise UserError(f'a timeout of {self.timeout} s leaves no time; give a number above 0')
 
 
@@ -84,84 +69,10 @@ class Result:
         """Pictures that have proposals."""
         return self.done - len(self.failures)
 
-    def add(self, header: dict) -> None:
+    def add(self, pictures: int, failures: Mapping[str, str]) -> None:
         """Count a finished shard."""
-        self.done += header['pictures']
-        self.failures.update(header['failures'])
-
-
-@dataclass(frozen=True)
-class Shard:
-    """A unit of work: some pictures, and the file of their proposals."""
-
-    path: Path
-    names: tuple[str, ...]
-    header: dict
-
-    def read(self) -> ProposalStore | None:
-        """What is there already, None where nothing is.
-
-        Raises:
-            UserError: It is no proposal file, altered, or of another search.
-        """
-        if not self.path.exists():
-            return None
-        store = ProposalStore.open(self.path)
-        for key, value in self.header.items():
-            if store.header.get(key) != value:
-                raise UserError(
-                    f'{self.path} was made with {key} = {store.header.get(key)}, now it is {value}; '
-                    'name another folder or delete it'
-                )
-        return store
-
-
-def search_picture(root: Path, method: Method, name: str) -> ProposalRow | str:
-    """A picture's row, or the reason why it has none."""
-    try:
-        picture = read_picture(root / name)
-        height, width = picture.shape[:2]
-        return ProposalRow(name, width, height, method.propose(picture, name))
-    except UnreadablePicture as error:
-        return error.reason
-    except cv2.error as error:
-        return f'OpenCV: {error.err}'
-    except MemoryError:
-        return 'needs more memory than there is'
-
-
-# A worker keeps its child for the next shard; a cluster's worker may have several threads.
-_kept = threading.local()
-
-
-def _isolated(root: Path, method: Method) -> Isolated:
-    if getattr(_kept, 'key', None) != (root, method):
-        if hasattr(_kept, 'search'):
-            _kept.search.close()
-        _kept.key, _kept.search = (root, method), Isolated(partial(search_picture, root, method))
-    return _kept.search
-
-
-def search_shard(shard: Shard, root: Path, method: Method, timeout: float | None) -> None:
-    """Propose boxes for a shard's pictures and write its file.
-
-    Pictures that the file has already are not searched again. One that hangs, or
-    kills the process that searches it, fails alone.
-    """
-    search = _isolated(root, method)
-    store = shard.read()
-    known = {} if store is None else {row.file_name: row for row in store}
-    rows, failures = [], []
-    for name in shard.names:
-        try:
-            result = known.get(name) or search(name, timeout=timeout)
-        except Lost as error:
-            result = str(error)
-        if isinstance(result, str):
-            failures.append((name, result))
-        else:
-            rows.append(result)
-    write_proposals(shard.path, rows, {**shard.header, 'mmsoco': mmsoco.__version__, 'failures': failures})
+        self.done += pictures
+        self.failures.update(failures)
 
 
 def default_shard_size(pictures: int) -> int:
@@ -218,23 +129,31 @@ def search_folder(
         if store is None or (engine.retry and store.header['failures']):
             waiting.append(shard)
         else:
-            result.add(store.header)
+            result.add(len(shard.names), dict(store.header['failures']))
     try:
         out.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(out)
         with _watching(waiting, result, on_progress):
             tasks = [(shard, root, method, engine.timeout) for shard in waiting]
-            run_tasks(search_shard, tasks, engine.jobs, engine.backend, engine.address)
-        write_failures(out)
-        if all(shard.path.exists() for shard in everything):
-            # What killed runs left.
-            for path in out.glob('.shard-*.arrow'):
-                path.unlink(missing_ok=True)
+            found = run_tasks(search_shard, tasks, engine.jobs, engine.backend, engine.address)
+        for shard, failures in zip(waiting, found, strict=True):
+            result.add(len(shard.names), failures)
+        on_progress(result)
+        _write_failures(out / FAILURES, everything, shards, result.failures)
     except OSError as error:
         raise UserError(f'{error}; mend that and start again: finished shards are kept') from None
     if shards and not result.searched:
         name, reason = next(iter(result.failures.items()))
         raise UserError(f'none of the {result.total} pictures in {root} could be read; the first: {name}: {reason}')
     return result
+
+
+def _remove_leftovers(folder: Path, age: float = 3600) -> None:
+    """Remove what runs that were killed while writing left, ``age`` seconds ago or longer."""
+    for path in folder.glob('.shard-*.arrow'):
+        with suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > age:
+                path.unlink()
 
 
 def require_pictures(root: Path, names: Sequence[str]) -> None:
@@ -285,39 +204,38 @@ def _plan(
 
 @contextmanager
 def _watching(
-    waiting: Sequence[Shard], result: Result, on_progress: Callable[[Result], None], every: float = 0.5
+    waiting: Sequence[Shard], before: Result, on_progress: Callable[[Result], None], every: float = 0.5
 ) -> Iterator[None]:
-    """Count shards as their files appear, whichever backend or machine writes them.
+    """Report shards as their files appear, whichever backend or machine writes them.
 
     Args:
+        before: What is done already.
         every: Seconds between two looks.
     """
-    paths = {shard.path.name: shard.path for shard in waiting}
+    seen = Result(before.total, before.done, dict(before.failures))
+    on_progress(seen)
+    if not waiting:
+        yield
+        return
+    shards = {shard.path.name: shard for shard in waiting}
     end = threading.Event()
 
     def files() -> dict[str, int]:
         # A file that is written again is another one to the file system.
         with os.scandir(waiting[0].path.parent) as entries:
-            return {entry.name: entry.inode() for entry in entries if entry.name in paths}
+            return {entry.name: entry.inode() for entry in entries if entry.name in shards}
+
+    at_first = files()
 
     def watch() -> None:
-        seen = before
-        while True:
-            last = end.wait(every)
-            now = files()
-            for name in sorted(name for name, inode in now.items() if seen.get(name) != inode):
-                result.add(ProposalStore.open(paths[name]).header)
-            if now != seen or last:
-                on_progress(result)
-            if last:
-                return
-            seen = now
+        while not end.wait(every):
+            # Only a report: what cannot be read now is in the result all the same.
+            with suppress(UserError, OSError):
+                for name in [name for name, inode in files().items() if at_first.get(name) != inode]:
+                    shard = shards.pop(name)
+                    seen.add(len(shard.names), dict(ProposalStore.open(shard.path).header['failures']))
+                    on_progress(seen)
 
-    on_progress(result)
-    if not waiting:
-        yield
-        return
-    before = files()
     thread = threading.Thread(target=watch)
     thread.start()
     try:
@@ -327,13 +245,17 @@ def _watching(
         thread.join()
 
 
-def write_failures(folder: Path) -> None:
-    """Write ``failures.csv`` from the shards that are there."""
-    with atomic_path(folder / FAILURES) as temporary, temporary.open('w', newline='', encoding='utf-8') as file:
+def _write_failures(path: Path, everything: Sequence[Shard], own: Sequence[Shard], failures: Mapping[str, str]) -> None:
+    """Write all failures that are known: of the own shards as given, of others as their files say."""
+    failures = dict(failures)
+    known = {shard.path for shard in own}
+    for shard in everything:
+        if shard.path not in known and shard.path.exists():
+            failures.update(ProposalStore.open(shard.path).header['failures'])
+    with atomic_path(path) as temporary, temporary.open('w', newline='', encoding='utf-8') as file:
         writer = csv.writer(file)
         writer.writerow(('file_name', 'reason'))
-        for path in sorted(folder.glob('shard-*.arrow')):
-            writer.writerows(ProposalStore.open(path).header['failures'])
+        writer.writerows((name, failures[name]) for shard in everything for name in shard.names if name in failures)
 
 
 def read_raw(source: str | os.PathLike) -> tuple[dict, dict[str, str], Iterator[ProposalRow]]:
@@ -349,7 +271,11 @@ def read_raw(source: str | os.PathLike) -> tuple[dict, dict[str, str], Iterator[
     if source.is_file():
         store = ProposalStore.open(source).verify()
         header = {key: value for key, value in store.header.items() if key not in ('format', 'count', 'checksum')}
-        return header, {}, iter(store)
+        # A filtered file keeps their number alone.
+        failures = header.get('failures', 0)
+        if isinstance(failures, int):
+            return header, {}, iter(store)
+        return {**header, 'failures': len(failures)}, dict(failures), iter(store)
     paths = sorted(source.glob('shard-*.arrow'))
     if not paths:
         raise UserError(

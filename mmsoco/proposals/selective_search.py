@@ -93,6 +93,11 @@ def require_selective_search() -> None:
         ) from None
 
 
+#: OpenCV handles sides below 2^15, also of the copy that it turns by 45 degrees; that one's are
+#: 1 / sqrt(2) of both sides together. What is longer is searched in a smaller copy.
+_LONGEST, _LONGEST_SUM = 32_000, 46_000
+
+
 @contextmanager
 def portable_arithmetic() -> Iterator[None]:
     """Keep OpenCV to the instructions that all x86-64 machines have.
@@ -121,7 +126,8 @@ def selective_search(picture: np.ndarray, parameters: SearchParameters = SearchP
         same ones on every x86-64 machine.
     """
     height, width = picture.shape[:2]
-    shrink = 1.0 if parameters.max_side is None else min(1.0, parameters.max_side / max(height, width))
+    longest = min(parameters.max_side or _LONGEST, _LONGEST)
+    shrink = min(1.0, longest / max(height, width), _LONGEST_SUM / (height + width))
     if shrink < 1:
         size = max(1, round(width * shrink)), max(1, round(height * shrink))
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)

@@ -26,7 +26,15 @@ from mmsoco.proposals.pictures import UnreadablePicture, read_picture
 
 FORMAT = 2
 _HEADER_KEY = b'mmsoco.proposals'
-_COLUMNS = ('file_name', 'width', 'height', 'boxes')
+_BOX_TYPES = (np.int16, np.uint16, np.int32)
+
+
+def _schema(box_type: pa.DataType) -> pa.Schema:
+    boxes = pa.large_list(pa.list_(box_type, 4))
+    return pa.schema({'file_name': pa.large_string(), 'width': pa.int32(), 'height': pa.int32(), 'boxes': boxes})
+
+
+_SCHEMAS = [_schema(pa.from_numpy_dtype(dtype)) for dtype in _BOX_TYPES]
 
 
 class ProposalRow(NamedTuple):
@@ -39,7 +47,7 @@ class ProposalRow(NamedTuple):
 
 
 def _box_type(largest_side: int) -> np.dtype:
-    for dtype in (np.int16, np.uint16, np.int32):
+    for dtype in _BOX_TYPES:
         if largest_side <= np.iinfo(dtype).max:
             return np.dtype(dtype)
     raise UserError(f'a picture has a side of {largest_side} px, more than a proposal file can hold')
@@ -76,8 +84,18 @@ class _Columns(NamedTuple):
         words = {key: value for key, value in header.items() if key != 'checksum'}
         digest = hashlib.sha256(json.dumps(words, sort_keys=True).encode())
         for column in self:
+            digest.update(f'{column.dtype}{column.shape}'.encode())
             digest.update(column)
         return digest.hexdigest()
+
+    def lie_within(self, content: pa.Buffer) -> bool:
+        """Whether all of them is part of a file's content: a damaged file may say otherwise."""
+        filled = [column for column in self if column.nbytes] if len(self.widths) else []
+        return all(
+            content.address <= column.ctypes.data
+            and column.ctypes.data + column.nbytes <= content.address + content.size
+            for column in filled
+        )
 
 
 def write_proposals(path: str | os.PathLike, rows: Iterable[ProposalRow], header: dict) -> int:
@@ -111,7 +129,7 @@ def write_proposals(path: str | os.PathLike, rows: Iterable[ProposalRow], header
         pa.array(sizes[:, 1]),
         pa.LargeListArray.from_arrays(offsets, pa.FixedSizeListArray.from_arrays(pa.array(flat), 4)),
     ]
-    batch = pa.record_batch(columns, names=_COLUMNS)
+    batch = pa.record_batch(columns, schema=_schema(pa.from_numpy_dtype(dtype)))
     # Through JSON and back, for the checksum to see what a reader will see.
     header = json.loads(json.dumps({'format': FORMAT, 'count': len(names), **header}))
     header.setdefault('checksum', _Columns.of(batch).checksum(header))
@@ -146,18 +164,25 @@ class ProposalStore:
             with Path(self.path).open('rb') as file:
                 content = pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
             reader = pa.ipc.open_file(content)
+            header = self._read_header(reader.schema)
+            batch = reader.get_batch(0)
+            batch.validate()
+            columns = _Columns.of(batch)
+            if not columns.lie_within(content):
+                raise ValueError('a column lies outside of it')
+        except UserError:
+            raise
         except FileNotFoundError:
             raise UserError(
                 f'{self.path} does not exist; make it with data_pipelines/selective_search.py and filter_proposals.py'
             ) from None
-        except (pa.ArrowInvalid, OSError, ValueError) as error:
-            reason = str(error).splitlines()[0]
+        # Of a damaged file, Arrow may say anything.
+        except Exception as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise UserError(f'{self.path} is not a proposal file, or not all of one ({reason})') from None
-        header = self._read_header(reader.schema)
-        batch = reader.get_batch(0)
         if batch.num_rows != header['count']:
             raise UserError(f'{self.path} should hold {header["count"]} rows but holds {batch.num_rows}')
-        return header, _Columns.of(batch), content.address
+        return header, columns, content.address
 
     def _read_header(self, schema: pa.Schema) -> dict:
         words = (schema.metadata or {}).get(_HEADER_KEY)
@@ -170,8 +195,8 @@ class ProposalStore:
             raise UserError(f'{self.path} has a damaged header; copy or make the file again') from None
         if number != FORMAT:
             raise UserError(f'{self.path} has format {number}, this mmsoco reads {FORMAT}; make the file again')
-        if tuple(schema.names) != _COLUMNS:
-            raise UserError(f'{self.path} has columns {schema.names} instead of {list(_COLUMNS)}; make the file again')
+        if schema.remove_metadata() not in _SCHEMAS:
+            raise UserError(f'{self.path} has other columns than a proposal file; copy or make the file again')
         return header
 
     @classmethod

@@ -1,6 +1,7 @@
 """Proposals on their pictures, and how many and how large they are (paper, figures 2 and 3)."""
 
 import os
+from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,8 @@ class Statistics:
 
     Attributes:
         counts: (pictures,) boxes of a picture.
-        sizes: (boxes,) sqrt(box area / picture area).
+        sizes: (10000,) how many boxes have which sqrt(box area / picture area),
+            in even steps from 0 to 1: a hundred million boxes need no more.
     """
 
     counts: np.ndarray
@@ -36,11 +38,12 @@ class Statistics:
 
     def describe(self) -> dict:
         """Numbers of pictures and boxes, mean and :data:`QUANTILES` of both distributions."""
+        values, numbers = np.unique(self.counts, return_counts=True)
         return {
             'pictures': len(self.counts),
             'boxes': int(self.counts.sum()),
-            'boxes a picture': _describe(self.counts),
-            'size': _describe(self.sizes),
+            'boxes a picture': _describe(values, numbers),
+            'size': _describe((np.arange(len(self.sizes)) + 0.5) / len(self.sizes), self.sizes),
         }
 
     def __str__(self) -> str:
@@ -51,11 +54,14 @@ class Statistics:
         return '\n'.join(lines)
 
 
-def _describe(values: np.ndarray) -> dict[str, float]:
-    if not len(values):
+def _describe(values: np.ndarray, numbers: np.ndarray) -> dict[str, float]:
+    """Mean and quantiles of values of which there are several each."""
+    if not numbers.sum():
         return {}
-    quantiles = np.quantile(values, QUANTILES).tolist()
-    return {'mean': float(values.mean()), **{f'{100 * q:g} %': v for q, v in zip(QUANTILES, quantiles, strict=True)}}
+    below = numbers.cumsum() / numbers.sum()
+    quantiles = values[np.searchsorted(below, QUANTILES)].tolist()
+    mean = float(np.average(values, weights=numbers))
+    return {'mean': mean, **{f'{100 * q:g} %': float(v) for q, v in zip(QUANTILES, quantiles, strict=True)}}
 
 
 def measure(source: str | os.PathLike) -> Statistics:
@@ -64,12 +70,13 @@ def measure(source: str | os.PathLike) -> Statistics:
     Raises:
         UserError: See :func:`~mmsoco.proposals.raw.read_raw`.
     """
-    counts, sizes = [], [np.empty(0, np.float32)]
+    counts, sizes = array('q'), np.zeros(10_000, np.int64)
     for row in read_raw(source)[2]:
         sides = row.boxes[:, 2:].astype(np.float64) - row.boxes[:, :2]
+        relative = np.sqrt(sides.prod(axis=1) / (row.width * row.height))
         counts.append(len(row.boxes))
-        sizes.append(np.sqrt(sides.prod(axis=1) / (row.width * row.height)).astype(np.float32))
-    return Statistics(np.array(counts, np.int64), np.concatenate(sizes))
+        np.add.at(sizes, (relative * len(sizes)).astype(int).clip(0, len(sizes) - 1), 1)
+    return Statistics(np.array(counts, np.int64), sizes)
 
 
 def plot_statistics(statistics: Mapping[str, Statistics], out: str | os.PathLike) -> None:
@@ -79,14 +86,16 @@ def plot_statistics(statistics: Mapping[str, Statistics], out: str | os.PathLike
         statistics: What to call a source -> its statistics.
     """
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4), layout='constrained')
-    colors = [tuple(channel / 255 for channel in color) for color in (PALETTE[0], PALETTE[6], *PALETTE[1:6])]
+    colors = [tuple(channel / 255 for channel in color) for color in PALETTE]
     # From few to many: on an even scale, raw proposals would press the filtered ones into a corner.
     most = max(int(part.counts.max(initial=1)) for part in statistics.values())
     bins = np.geomspace(1, most + 1, 40)
+    edges = np.linspace(0, 1, 51)
     for i, (name, part) in enumerate(statistics.items()):
         style = dict(histtype='stepfilled', color=colors[i % len(colors)], alpha=0.45, label=name)
-        left.hist(part.counts.clip(1), bins, weights=_shares(part.counts), **style)
-        right.hist(part.sizes, np.linspace(0, 1, 51), weights=_shares(part.sizes), **style)
+        left.hist(part.counts.clip(1), bins, weights=np.full(len(part.counts), 1 / len(part.counts)), **style)
+        shares = part.sizes.reshape(50, -1).sum(axis=1) / max(part.sizes.sum(), 1)
+        right.hist(edges[:-1], edges, weights=shares, **style)
     left.set(xlabel='boxes a picture', ylabel='share of pictures', xscale='log')
     right.set(xlabel='size: sqrt(box area / picture area)', ylabel='share of boxes', xlim=(0, 1))
     for axes in (left, right):
@@ -94,10 +103,6 @@ def plot_statistics(statistics: Mapping[str, Statistics], out: str | os.PathLike
     with atomic_path(out) as temporary:
         figure.savefig(temporary, dpi=100)
     pyplot.close(figure)
-
-
-def _shares(values: np.ndarray) -> np.ndarray:
-    return np.full(len(values), 1 / max(len(values), 1))
 
 
 def choose_rows(source: str | os.PathLike, total: int, count: int, seed: int) -> list[ProposalRow]:

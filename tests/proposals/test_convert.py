@@ -12,6 +12,7 @@ from mmsoco.errors import UserError
 from mmsoco.proposals.convert import Choice, export_boxes, import_boxes
 from mmsoco.proposals.filters import ProposalFilter, filter_folder
 from mmsoco.proposals.lists import PictureList
+from mmsoco.proposals.raw import read_raw
 from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
 
 #: What the files of these tests hold, as xyxy.
@@ -94,6 +95,9 @@ def test_what_other_tools_get(store, root, tmp_path):
     coco = json.loads((tmp_path / 'c.json').read_text())
     assert coco['images'][1] == dict(id=2, file_name='n01/n01_2.png', width=40, height=30)
     assert coco['annotations'][1]['area'] == 35 * 24 and coco['annotations'][2]['image_id'] == 2
+    (tmp_path / 'images.json').write_text('[]')
+    with pytest.raises(UserError, match='its list of images is missing'):
+        export_boxes(store, tmp_path / 'x.json', 'coco', tmp_path / 'images.json')
     with pytest.raises(UserError, match=r'format of .*x\.json is not clear; name one by --format'):
         export_boxes(store, tmp_path / 'x.json')
 
@@ -250,7 +254,11 @@ def test_pictures_that_cannot_be_read_are_left_out(root, tmp_path):
     (copy / 'n01/n01_2.png').write_text('broken')
     done = import_boxes(released(tmp_path), tmp_path / 'a.arrow', copy, jobs=2)
     assert done.pictures == 2 and list(done.failures) == ['n01/n01_2.png']
-    assert ProposalStore.open(tmp_path / 'a.arrow').header['failures'] == 1
+    header, failures, _ = read_raw(tmp_path / 'a.arrow')
+    assert header['failures'] == 1 and failures == done.failures
+    # So a list of all pictures does not miss it.
+    everything = PictureList('all', list(BOXES))
+    assert sum(filter_folder(tmp_path / 'a.arrow', tmp_path / 'b.arrow', ProposalFilter(), everything).values()) == 2
 
 
 def test_sizes_of_a_file_are_compared_with_the_pictures(store, root, tmp_path):
@@ -292,6 +300,12 @@ def test_crowds_are_no_instances(root, tmp_path):
         (coco(annotations=[dict(image_id=0, bbox=[0, 0, 50, 5])]), r'annotations\[0\]: .* leaves its picture'),
         (coco(images=[dict(id=0, file_name='n01/n01_1.png')]), 'lacks file_name, width or height|missing or unknown'),
         (coco(images=None), 'its list of images is missing'),
+        (coco(annotations=None), 'its annotations are not a list'),
+        (coco(annotations=[dict(image_id=[0], bbox=[0, 0, 1, 1])]), r'annotations\[0\]: its image_id is missing or'),
+        (
+            coco(images=[dict(id=0, file_name='n01/n01_1.png', width=0, height=9)], annotations=[]),
+            'cannot have a size of 0x9',
+        ),
         ('text', 'is not like'),
     ],
 )
@@ -313,7 +327,13 @@ def test_broken_coco_files(root, tmp_path, content, words):
         ('file_name,x1,y1,x2,y2\nn01/n01_1.png,0,0,5,5\nn01/n01_2.png,9,9,5,5\n', 'line 3: the box .* has no area'),
         (
             'file_name,x1,y1,x2,y2,width,height\nn01/n01_1.png,0,0,5,5,40,30\nn01/n01_1.png,0,0,5,5,40,31\n',
-            'more than one size',
+            'line 3: width and height are not those of the lines before',
+        ),
+        ('file_name,x1,y1,x2,y2,width,height\nn01/n01_1.png,0,0,5,5,inf,30\n', 'line 2: width and height are not'),
+        ('file_name,x1,y1,x2,y2,width\nn01/n01_1.png,0,0,5,5,40\n', 'line 2: width, height are not all numbers'),
+        (
+            'file_name,x1,y1,x2,y2,score\nn01/n01_1.png,0,0,5,5,\nn01/n01_1.png,0,0,5,6,0.5\n',
+            '1 scores for 2 boxes',
         ),
     ],
 )

@@ -1,9 +1,12 @@
 import os
+import sys
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 
+from mmsoco.errors import UserError
 from mmsoco.proposals.isolation import Isolated, Lost
 
 
@@ -52,6 +55,28 @@ def test_opencv_has_no_threads_in_the_child():
         assert threads() == 1
     with Isolated(os.getenv) as environment:
         assert environment('OMP_NUM_THREADS') == '1'
+
+
+def test_a_child_that_left_for_want_of_calls_is_replaced(monkeypatch):
+    monkeypatch.setattr('mmsoco.proposals.isolation._IDLE', 0.1)
+    with Isolated(os.getpid) as pid:
+        first = pid()
+        deadline = time.monotonic() + 30
+        while Path(f'/proc/{first}/stat').read_text().split()[2] != 'Z':
+            assert time.monotonic() < deadline, 'the child stays'
+            time.sleep(0.02)
+        assert pid() != first
+
+
+def test_any_timeout_is_understood():
+    with Isolated(abs) as call:
+        assert call(-1, timeout=float('inf')) == 1
+
+
+def test_a_child_that_cannot_start_is_explained(monkeypatch):
+    monkeypatch.setattr(sys, 'executable', '/bin/false')
+    with pytest.raises(UserError, match=r'a process for pictures could not start \(exit status 1\)'):
+        Isolated(os.getpid)()
 
 
 def test_closing_ends_the_child():

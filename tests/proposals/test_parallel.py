@@ -11,14 +11,14 @@ from mmsoco.proposals.raw import Engine, search_folder
 
 
 def test_all_tasks_run_in_other_processes(tmp_path):
-    run_tasks(write_pid, [(tmp_path, str(i)) for i in range(5)], jobs=2)
+    assert run_tasks(write_pid, [(tmp_path, str(i)) for i in range(5)], jobs=2) == [f'wrote {i}' for i in range(5)]
     pids = {path.name: int(path.read_text()) for path in tmp_path.iterdir()}
     assert sorted(pids) == list('01234')
     assert os.getpid() not in pids.values()
 
 
 def test_a_killed_worker_is_explained():
-    with pytest.raises(UserError, match=r'a worker process was killed .* what is finished is kept'):
+    with pytest.raises(UserError, match=r'a worker was lost .* what is finished is kept'):
         run_tasks(os._exit, [(1,), (1,)], jobs=2)
 
 
@@ -71,6 +71,22 @@ def test_a_dask_cluster_with_an_address_whose_workers_have_threads(pictures, exp
     with LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster:
         address = cluster.scheduler_address
         assert search(pictures, tmp_path / 'dask', backend='dask', address=address) == expected
+
+
+@pytest.mark.slow
+def test_a_dask_cluster_that_is_small_at_the_start_does_all_the_work(tmp_path):
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
+        run_tasks(write_pid, [(tmp_path, str(i)) for i in range(4)], 1, 'dask', cluster.scheduler_address)
+    assert len(list(tmp_path.iterdir())) == 4
+    assert str(os.getpid()) not in {path.read_text() for path in tmp_path.iterdir()}
+
+
+@pytest.mark.parametrize('address', ['foo://x', 'localhost:x'])
+def test_an_address_that_is_none(address):
+    with pytest.raises(UserError, match=f'no Dask scheduler answers at {address}'):
+        run_tasks(print, [], 1, 'dask', address)
 
 
 @pytest.mark.slow

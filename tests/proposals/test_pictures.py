@@ -1,3 +1,5 @@
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -131,4 +133,12 @@ def test_list_of_a_missing_folder(tmp_path):
 def test_list_of_a_folder_without_pictures(tmp_path):
     (tmp_path / 'notes.txt').touch()
     with pytest.raises(UserError, match=r'holds no pictures; files ending in \.bmp, .*\.jpg.* are looked for'):
+        list_pictures(tmp_path)
+
+
+def test_a_name_that_is_not_utf8_is_refused(tmp_path):
+    """Neither a list nor a proposal file could hold it."""
+    with open(os.fsencode(tmp_path) + b'/caf\xe9.png', 'wb'):
+        pass
+    with pytest.raises(UserError, match=r"has a file whose name is not UTF-8: 'caf\\udce9\.png'; rename it"):
         list_pictures(tmp_path)

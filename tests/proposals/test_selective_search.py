@@ -152,6 +152,14 @@ def test_boxes_of_a_smaller_copy_reach_the_edges_of_the_picture(shape):
     assert boxes[:, 2:].max(axis=0).tolist() == [width, height]
 
 
+@pytest.mark.parametrize('shape', [(2, 33000), (40000, 2)])
+def test_pictures_longer_than_opencv_can_turn_have_boxes(shape):
+    boxes = selective_search(textured(6, *shape))
+    height, width = shape
+    assert len(boxes) > 1
+    assert boxes[:, :2].min(axis=0).tolist() == [0, 0] and boxes[:, 2:].max(axis=0).tolist() == [width, height]
+
+
 def test_a_picture_in_which_nothing_is_found_is_its_own_box():
     boxes = selective_search(np.zeros((1, 1, 3), np.uint8))
     assert boxes.tolist() == [[0, 0, 1, 1]]

@@ -2,6 +2,8 @@ import gc
 import json
 import multiprocessing
 import pickle
+import subprocess
+import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -276,3 +278,37 @@ def test_check_pictures_of_a_file_without_rows_is_no_crash(tmp_path):
         store.check_pictures(tmp_path)
     except UserError as error:
         assert 'proposals.arrow' in str(error)
+
+
+FUZZ = """
+import sys
+from pathlib import Path
+
+from mmsoco.errors import UserError
+from mmsoco.proposals.store import ProposalStore
+
+whole, path = Path(sys.argv[1]).read_bytes(), Path(sys.argv[2])
+refused = 0
+for at in range(0, len(whole), 3):
+    for change in (1, 0x80):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ change]) + whole[at + 1 :])
+        try:
+            rows = list(ProposalStore.open(path).verify())
+        except UserError as error:
+            assert '\\n' not in str(error), at
+            refused += 1
+        else:
+            # Arrow has bytes that say nothing: padding, and what it repeats.
+            expected = list(ProposalStore.open(sys.argv[1]))
+            assert str(rows) == str(expected), at
+print(refused)
+"""
+
+
+def test_no_altered_byte_is_taken_for_proposals(path, tmp_path):
+    """In a process of its own: a bad length must not be followed out of the file, which kills."""
+    run = subprocess.run(
+        [sys.executable, '-c', FUZZ, path, tmp_path / 'altered.arrow'], capture_output=True, text=True, timeout=120
+    )
+    assert run.returncode == 0, (run.returncode, run.stderr)
+    assert int(run.stdout) > 500

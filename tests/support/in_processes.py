@@ -43,3 +43,4 @@ class SlowSearch:
 def write_pid(folder, name):
     """Leave a file with the process' number."""
     (folder / name).write_text(str(os.getpid()))
+    return f'wrote {name}'

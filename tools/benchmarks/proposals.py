@@ -216,10 +216,10 @@ def store_part() -> None:
             ('open, s', seconds_to_open),
             ('verify the checksum, s', seconds_to_verify),
             (f'{READ:,} random rows, s', seconds_to_read),
-            ('memory (PSS) that opening adds, MB', opened - before),
-            ('that verifying adds, MB', verified - opened),
-            (f'that {READ:,} rows add to each of {WORKERS} workers, MB', max(added)),
-            ('to the process itself, MB', pss() - verified),
+            ('memory (PSS) that opening adds, MB', f'{opened - before:.1f}'),
+            ('that verifying adds, MB', f'{verified - opened:.1f}'),
+            (f'that {READ:,} rows add to each of {WORKERS} workers, MB', f'{max(added):.1f}'),
+            ('to the process itself, MB', f'{pss() - verified:.1f}'),
         )
 
 

@@ -35,7 +35,7 @@ def main() -> None:
     out = Path(args.out)
     names = [Path(source).resolve().stem for source in args.sources]
     if len(set(names)) < len(names):
-        raise UserError(f'two sources are called {max(names, key=names.count)}; their pictures would have one name')
+        raise UserError(f'two sources are called {max(names, key=names.count)}; draw them in two runs, to two folders')
     statistics = {}
     for name, source in zip(names, args.sources, strict=True):
         statistics[name] = measure(source)

@@ -1,0 +1,117 @@
+"""A shard: some pictures, and the file of their raw proposals. It is what a worker does at a time."""
+
+import threading
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+import mmsoco
+from mmsoco.errors import UserError
+from mmsoco.proposals.isolation import Isolated, Lost
+from mmsoco.proposals.pictures import UnreadablePicture, read_picture
+from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
+
+
+class Method(Protocol):
+    """A way to propose boxes: its parameters, to be sent to worker processes, and comparable."""
+
+    def describe(self) -> dict:
+        """Name and parameters, for the header of the file."""
+
+    def propose(self, picture: np.ndarray, file_name: str) -> np.ndarray:
+        """(H, W, 3) uint8 RGB to (N, 4) int boxes, xyxy in pixels, N >= 1."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Some pictures, and the file of their proposals.
+
+    Args:
+        path: The file.
+        names: The pictures.
+        header: What the file says of itself; another search has another one.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    header: dict
+
+    def read(self) -> ProposalStore | None:
+        """What is there already, None where nothing is.
+
+        Raises:
+            UserError: It is no proposal file, altered, or of another search.
+        """
+        if not self.path.exists():
+            return None
+        store = ProposalStore.open(self.path)
+        for key, value in self.header.items():
+            if store.header.get(key) != value:
+                raise UserError(
+                    f'{self.path} was made with {key} = {store.header.get(key)}, now it is {value}; '
+                    'name another folder or delete it'
+                )
+        return store
+
+
+def search_picture(root: Path, method: Method, name: str) -> ProposalRow | str:
+    """A picture's row, or the reason why it has none."""
+    try:
+        picture = read_picture(root / name)
+        height, width = picture.shape[:2]
+        return ProposalRow(name, width, height, method.propose(picture, name))
+    except UnreadablePicture as error:
+        return error.reason
+    except cv2.error as error:
+        return f'OpenCV: {error.err}'
+    except MemoryError:
+        return 'needs more memory than there is'
+    except Exception as error:
+        # Whatever it is, the other pictures are not to suffer from it.
+        return f'{type(error).__name__}: {error}'
+
+
+def search_shard(shard: Shard, root: Path, method: Method, timeout: float | None) -> dict[str, str]:
+    """Propose boxes for a shard's pictures and write its file.
+
+    Pictures that the file has already are not searched again. One that hangs, or
+    kills the process that searches it, fails alone.
+
+    Returns:
+        File name -> reason, of the pictures that failed.
+
+    Raises:
+        UserError: The file is of another search, or altered.
+    """
+    search = _isolated(root, method)
+    store = shard.read()
+    known = {} if store is None else {row.file_name: row for row in store.verify()}
+    rows, failures = [], {}
+    for name in shard.names:
+        try:
+            result = known.get(name) or search(name, timeout=timeout)
+        except Lost as error:
+            result = str(error)
+        if isinstance(result, str):
+            failures[name] = result
+        else:
+            rows.append(result)
+    header = {**shard.header, 'mmsoco': mmsoco.__version__, 'failures': list(failures.items())}
+    write_proposals(shard.path, rows, header)
+    return failures
+
+
+# A worker keeps its child for the next shard; a cluster's worker may have several threads.
+_kept = threading.local()
+
+
+def _isolated(root: Path, method: Method) -> Isolated:
+    if getattr(_kept, 'key', None) != (root, method):
+        if hasattr(_kept, 'search'):
+            _kept.search.close()
+        _kept.key, _kept.search = (root, method), Isolated(partial(search_picture, root, method))
+    return _kept.search
