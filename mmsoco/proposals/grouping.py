@@ -9,7 +9,7 @@ equal, OpenCV's choice depends on its sorting; ours is the newer pair.
 """
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -186,19 +186,18 @@ def texture_histograms(picture: np.ndarray, segments: np.ndarray, count: int) ->
     """(count, C * 80) float32: how strong a segment's derivatives are, of sum 1."""
     bins = (np.arange(256, dtype=np.float32) / np.float32(256 / TEXTURE_BINS)).astype(np.uint8)
     first = segments.astype(np.int64) * TEXTURE_BINS**2
-    maps = [cv2.split(derivative) for derivative in _derivatives(picture)]
-    counts = []
-    for channel in zip(*maps, strict=True):
-        for derivative in channel:
+    counts: list[list[np.ndarray]] = [[] for _ in cv2.split(picture)]
+    for derivative in _derivatives(picture):
+        for tables, plane in zip(counts, cv2.split(derivative), strict=True):
             positive, negative = (
-                cv2.normalize(cv2.threshold(derivative, 0, 0, part)[1], None, 0, 255, cv2.NORM_MINMAX, cv2.CV_8U)
+                cv2.normalize(cv2.threshold(plane, 0, 0, part)[1], None, 0, 255, cv2.NORM_MINMAX, cv2.CV_8U)
                 for part in (cv2.THRESH_TOZERO, cv2.THRESH_TOZERO_INV)
             )
             # Both parts are counted at once.
             codes = cv2.add(cv2.LUT(positive, bins * TEXTURE_BINS), cv2.LUT(negative, bins))
             joint = _count(first, codes, count, TEXTURE_BINS**2).reshape(count, TEXTURE_BINS, TEXTURE_BINS)
-            counts += [joint.sum(axis=2), joint.sum(axis=1)]
-    table = np.concatenate(counts, axis=1)
+            tables += [joint.sum(axis=2), joint.sum(axis=1)]
+    table = np.concatenate([table for tables in counts for table in tables], axis=1)
     return table.astype(np.float32) / table.sum(axis=1, keepdims=True).astype(np.float32)
 
 
@@ -207,8 +206,11 @@ def _count(first: np.ndarray, codes: np.ndarray, count: int, number: int) -> np.
     return np.bincount((first + codes).ravel(), minlength=count * number).reshape(count, number)
 
 
-def _derivatives(picture: np.ndarray) -> list[np.ndarray]:
-    """(H, W, C) float32 derivatives along x, y, and along x and y of the picture turned by 45 degrees."""
+def _derivatives(picture: np.ndarray) -> Iterator[np.ndarray]:
+    """(H, W, C) float32 derivatives along x and y, then along x and y of the picture turned by 45 degrees.
+
+    One by one, as they are large.
+    """
     height, width = picture.shape[:2]
     center = (width / 2, height / 2)
     corners = cv2.boxPoints((center, (width, height), 45))
@@ -220,10 +222,9 @@ def _derivatives(picture: np.ndarray) -> list[np.ndarray]:
     back = cv2.getRotationMatrix2D((sides // 2).tolist(), -45, 1)
     # A narrow picture is longer than its turned copy is wide.
     x, y = (max(0, n) for n in ((sides - (width, height)) // 2).tolist())
-    straight = [cv2.Scharr(picture, cv2.CV_32F, *axis) for axis in ((1, 0), (0, 1))]
-    diagonal = [
+    axes = ((1, 0), (0, 1))
+    for axis in axes:
+        yield cv2.Scharr(picture, cv2.CV_32F, *axis)
+    for axis in axes:
         # What lies right of the picture and below it is not needed.
-        cv2.warpAffine(cv2.Scharr(turned, cv2.CV_32F, *axis), back, (x + width, y + height))[y:, x:]
-        for axis in ((1, 0), (0, 1))
-    ]
-    return straight + diagonal
+        yield cv2.warpAffine(cv2.Scharr(turned, cv2.CV_32F, *axis), back, (x + width, y + height))[y:, x:]

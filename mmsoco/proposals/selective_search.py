@@ -93,9 +93,9 @@ def require_selective_search() -> None:
         ) from None
 
 
-#: OpenCV handles sides below 2^15, also of the copy that it turns by 45 degrees; that one's are
-#: 1 / sqrt(2) of both sides together. What is longer is searched in a smaller copy.
-_LONGEST, _LONGEST_SUM = 32_000, 46_000
+#: A longer side is searched in a smaller copy: texture is measured in a square as wide as both
+#: sides together by sqrt(2), which takes memory, and OpenCV turns none of 2^15 pixels or more.
+_LONGEST = 16_000
 
 
 @contextmanager
@@ -127,7 +127,7 @@ def selective_search(picture: np.ndarray, parameters: SearchParameters = SearchP
     """
     height, width = picture.shape[:2]
     longest = min(parameters.max_side or _LONGEST, _LONGEST)
-    shrink = min(1.0, longest / max(height, width), _LONGEST_SUM / (height + width))
+    shrink = min(1.0, longest / max(height, width))
     if shrink < 1:
         size = max(1, round(width * shrink)), max(1, round(height * shrink))
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)

@@ -152,6 +152,7 @@ def test_boxes_of_a_smaller_copy_reach_the_edges_of_the_picture(shape):
     assert boxes[:, 2:].max(axis=0).tolist() == [width, height]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('shape', [(2, 33000), (40000, 2)])
 def test_pictures_longer_than_opencv_can_turn_have_boxes(shape):
     boxes = selective_search(textured(6, *shape))
