@@ -86,10 +86,10 @@ def plot_statistics(statistics: Mapping[str, Statistics], out: str | os.PathLike
         statistics: What to call a source -> its statistics.
     """
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(11, 4), layout='constrained')
-    colors = [tuple(channel / 255 for channel in color) for color in PALETTE]
+    colors = [tuple(channel / 255 for channel in color) for color in (PALETTE[0], PALETTE[6], *PALETTE[1:6])]
     # From few to many: on an even scale, raw proposals would press the filtered ones into a corner.
-    most = max(int(part.counts.max(initial=1)) for part in statistics.values())
-    bins = np.geomspace(1, most + 1, 40)
+    counts = np.concatenate([part.counts for part in statistics.values()]).clip(1)
+    bins = np.geomspace(counts.min(), counts.max() + 1, 40)
     edges = np.linspace(0, 1, 51)
     for i, (name, part) in enumerate(statistics.items()):
         style = dict(histtype='stepfilled', color=colors[i % len(colors)], alpha=0.45, label=name)
