@@ -138,7 +138,7 @@ def test_list_of_a_folder_without_pictures(tmp_path):
 
 def test_a_name_that_is_not_utf8_is_refused(tmp_path):
     """Neither a list nor a proposal file could hold it."""
-    with open(os.fsencode(tmp_path) + b'/caf\xe9.png', 'wb'):
+    with open(os.fsencode(tmp_path) + b'/\xe9.png', 'wb'):
         pass
-    with pytest.raises(UserError, match=r"has a file whose name is not UTF-8: 'caf\\udce9\.png'; rename it"):
+    with pytest.raises(UserError, match=r"has a file whose name is not UTF-8: '\\udce9\.png'; rename it"):
         list_pictures(tmp_path)
