@@ -16,8 +16,6 @@ from mmsoco.errors import UserError
 
 # One thread for each library: the processes are the parallelism.
 _ONE_THREAD = dict.fromkeys(('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS'), '1')
-
-
 #: Seconds without a call after which a child leaves, and how it says so.
 _IDLE = 60.0
 _IDLE_STATUS = 77
@@ -44,8 +42,9 @@ class Isolated:
 
     The child starts with a call, serves later ones, and leaves after a minute
     without any. A call that takes too long, or whose child dies, raises
-    :class:`Lost`; the next call gets a new child. It is started with :mod:`subprocess`, as workers of a cluster
-    are often not allowed children of :mod:`multiprocessing`.
+    :class:`Lost`; the next call gets a new child. It is started with
+    :mod:`subprocess`, as workers of a cluster are often not allowed children of
+    :mod:`multiprocessing`.
 
     Args:
         function: Sent to the child once, so picklable; what it returns, too.

@@ -108,7 +108,7 @@ def _ray(jobs: int, address: str | None) -> _Backend:
     try:
         ray.init(log_to_driver=False, logging_level='ERROR', **where)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise UserError(f'Ray does not start, or not at {address} ({str(error).splitlines()[0]})') from None
+        raise UserError(f'no Ray at {address or "this machine"} ({str(error).splitlines()[0]})') from None
     try:
         register_ray()
         with joblib.parallel_config('ray', n_jobs=-1):

@@ -92,5 +92,5 @@ def test_an_address_that_is_none(address):
 @pytest.mark.slow
 def test_a_ray_that_is_not_there_is_explained(monkeypatch):
     monkeypatch.delenv('RAY_ADDRESS', raising=False)
-    with pytest.raises(UserError, match='Ray does not start, or not at auto'):
+    with pytest.raises(UserError, match='no Ray at auto'):
         run_tasks(print, [], 1, 'ray', 'auto')
