@@ -1,7 +1,7 @@
 """Boxes from elsewhere into a proposal file, and out of one."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,19 +103,7 @@ def import_boxes(
     source, root = Path(source), Path(root)
     if not root.is_dir():
         raise UserError(f'{root} is not a folder; give the folder that holds the pictures')
-    content = formats.read_json(source) if source.suffix.lower() == '.json' or kind in ('released', 'coco') else None
-    kind = kind or find_format(source, content)
-    if kind == 'coco' and isinstance(content, list) and annotations is None:
-        raise UserError(f'{source} holds results; name the file with their images by --annotations')
-    read: dict[str, Callable[[], Iterator[formats.Boxes]]] = {
-        'released': lambda: formats.read_released(source, content),
-        'coco': lambda: formats.read_coco(source, content, annotations and formats.read_json(Path(annotations))),
-        'mmdet': lambda: formats.read_mmdet(source),
-        'csv': lambda: formats.read_csv(source),
-    }
-    if kind not in read:
-        raise UserError(f"format '{kind}' is unknown; choose one of {', '.join(FORMATS)}")
-    given = list(read[kind]())
+    kind, given = _read(source, kind, annotations)
     names = list_pictures(root) if picture_list is None else picture_list.names
     given = _named(given, names, kind, root, source, only=picture_list is not None)
     for entry in given:
@@ -147,6 +135,24 @@ def import_boxes(
     write_proposals(out, rows, header)
     boxes = sum(len(row.boxes) for row in rows)
     return Imported(len(rows), boxes, len(set(names) - {entry.name for entry in given}), failures)
+
+
+def _read(source: Path, kind: str | None, annotations: str | os.PathLike | None) -> tuple[str, list[formats.Boxes]]:
+    """The format of a file, and what is in it."""
+    content = formats.read_json(source) if source.suffix.lower() == '.json' or kind in ('released', 'coco') else None
+    kind = kind or find_format(source, content)
+    if kind == 'released':
+        return kind, list(formats.read_released(source, content))
+    if kind == 'coco':
+        if isinstance(content, list) and annotations is None:
+            raise UserError(f'{source} holds results; name the file with their images by --annotations')
+        images = None if annotations is None else formats.read_json(Path(annotations))
+        return kind, list(formats.read_coco(source, content, images))
+    if kind == 'mmdet':
+        return kind, list(formats.read_mmdet(source))
+    if kind == 'csv':
+        return kind, list(formats.read_csv(source))
+    raise UserError(f"format '{kind}' is unknown; choose one of {', '.join(FORMATS)}")
 
 
 def _named(
