@@ -41,11 +41,13 @@ def main() -> None:
     args = parse_args()
     ours = [Path(path).suffix == '.arrow' for path in (args.source, args.out)]
     if ours == [True, False]:
+        if args.list or args.min_score is not None or args.top or args.clip or args.images:
+            raise UserError('--images, --list, --min-score, --top and --clip are for making a proposal file')
         count = export_boxes(args.source, args.out, args.format, args.annotations)
         print(f'{args.out}: boxes of {count} pictures')
         return
     if ours != [False, True]:
-        raise UserError('one of the two files ends in .arrow: the proposal file')
+        raise UserError('name one proposal file (.arrow) and one of another format; raw proposals are filtered first')
     if args.images is None:
         raise UserError('name the folder of the pictures by --images')
     done = import_boxes(
@@ -59,8 +61,10 @@ def main() -> None:
         args.jobs,
     )
     print(f'{args.out}: {done.boxes} boxes of {done.pictures} pictures')
+    if done.empty:
+        print(f'  {done.empty} of them without a box: training takes the whole picture')
     if done.without:
-        print(f'  {done.without} pictures of the folder have none and are left out')
+        print(f'  {done.without} pictures of the folder are not named, and left out')
     for name, reason in done.failures.items():
         print(f'  left out, as it cannot be read: {name}: {reason}')
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from mmsoco.errors import UserError
+
 # The mask can only be read by setting it, for all threads.
 _umask_lock = threading.Lock()
 
@@ -17,11 +19,19 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
     The data is synced to the disk before the renaming. When the block raises,
     the temporary file is removed and what stood at ``path`` before is untouched.
+
+    Raises:
+        UserError: No file can be made there.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # The ending is kept: writers such as OpenCV's choose the format by it.
-    handle, name = tempfile.mkstemp(prefix=f'.{path.stem}.', suffix=path.suffix, dir=path.parent)
+    if path.is_dir():
+        raise UserError(f'{path} is a folder; name a file')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # The ending is kept: writers such as OpenCV's choose the format by it.
+        handle, name = tempfile.mkstemp(prefix=f'.{path.stem}.', suffix=path.suffix, dir=path.parent)
+    except OSError as error:
+        raise UserError(f'{path} cannot be written ({error.strerror}: {error.filename}); name another place') from None
     os.close(handle)
     temporary = Path(name)
     try:

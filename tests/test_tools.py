@@ -83,7 +83,8 @@ def test_converting_boxes_and_measuring_them(tool, pictures, proposal_file, tmp_
     status, out, _ = tool(convert, proposal_file, tmp_path / 'b.json', '--format', 'coco')
     assert status == 0 and 'boxes of 8 pictures' in out
     assert_one_line(tool(convert, tmp_path / 'b.json', tmp_path / 'p.arrow'), 'name the folder of the pictures')
-    assert_one_line(tool(convert, tmp_path / 'b.json', tmp_path / 'c.csv'), 'one of the two files ends in .arrow')
+    assert_one_line(tool(convert, tmp_path / 'b.json', tmp_path / 'c.csv'), 'name one proposal file (.arrow)')
+    assert_one_line(tool(convert, proposal_file, tmp_path / 'c.csv', '--top', 3), 'are for making a proposal file')
     status, out, _ = tool(convert, tmp_path / 'b.json', tmp_path / 'p.arrow', '--images', pictures, '--jobs', 1)
     assert status == 0 and 'of 8 pictures' in out
     recall = 'tools/proposal_recall.py'

@@ -7,7 +7,7 @@
 #SBATCH --job-name=proposals
 #SBATCH --array=0-15
 #SBATCH --cpus-per-task=8
-#SBATCH --mem-per-cpu=1G
+#SBATCH --mem-per-cpu=2G
 #SBATCH --time=12:00:00
 #SBATCH --requeue
 set -euo pipefail
@@ -18,6 +18,7 @@ fi
 : "${SLURM_ARRAY_TASK_ID:?this is a job array: send it with sbatch --array=0-N}"
 # Slurm runs a copy of this file; the folder it was sent from is the checkout.
 cd "${SLURM_SUBMIT_DIR:-.}"
+[[ -f data_pipelines/selective_search.py ]] || { echo "$PWD is not the checkout; send it from there" >&2; exit 2; }
 python=${PYTHON:-.venv/bin/python}
 [[ -x $python ]] || python=python
 exec "$python" data_pipelines/selective_search.py "$1" "$2" \

@@ -42,12 +42,14 @@ class Imported:
 
     Attributes:
         pictures, boxes: Written.
+        empty: Pictures among them that have no box; training takes them whole.
         without: Pictures of the folder that the file does not name.
         failures: File name -> why the picture could not be read.
     """
 
     pictures: int
     boxes: int
+    empty: int
     without: int
     failures: dict[str, str]
 
@@ -109,14 +111,16 @@ def import_boxes(
     for entry in given:
         if entry.size is not None and min(entry.size) < 1:
             raise UserError(f'{source}: {entry.name} cannot have a size of {entry.size[0]}x{entry.size[1]}')
+    if 0 < max((entry.boxes.max(initial=0) for entry in given), default=0) <= 1:
+        raise UserError(f'{source} has no coordinate above 1: they are parts of the pictures; write them in pixels')
     sizes, failures = _sizes(root, [entry for entry in given if entry.size is None], jobs)
     rows = []
     for entry in sorted(given, key=lambda entry: entry.name):
         size = entry.size or sizes.get(entry.name)
         if size is not None:
             rows.append(ProposalRow(entry.name, *size, _whole_boxes(entry, size, choice, source)))
-    if not rows:
-        raise UserError(f'{source} has boxes of none of the pictures in {root} that can be read')
+    if not any(len(row.boxes) for row in rows):
+        raise UserError(f'{source} has no box, or none that is chosen, of the pictures in {root} that can be read')
     check_sizes(rows, root, source)
     header = {
         'kind': 'given',
@@ -133,8 +137,10 @@ def import_boxes(
         'mmsoco': mmsoco.__version__,
     }
     write_proposals(out, rows, header)
-    boxes = sum(len(row.boxes) for row in rows)
-    return Imported(len(rows), boxes, len(set(names) - {entry.name for entry in given}), failures)
+    counts = [len(row.boxes) for row in rows]
+    return Imported(
+        len(rows), sum(counts), counts.count(0), len(set(names) - {entry.name for entry in given}), failures
+    )
 
 
 def _read(source: Path, kind: str | None, annotations: str | os.PathLike | None) -> tuple[str, list[formats.Boxes]]:
@@ -176,7 +182,8 @@ def _named(
             if only:
                 continue
             raise UserError(
-                f'{source} has boxes of {entry.name}, which is not in {root}; give its folder, or choose by --list'
+                f'{source} has boxes of {entry.name}, which is not in {root}; '
+                'give the folder that such names are relative to, or choose pictures by --list'
             )
         if name in seen:
             raise UserError(f'{source} names {entry.name} twice; name each picture once')

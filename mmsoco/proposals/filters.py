@@ -34,8 +34,11 @@ class ProposalFilter:
 
     def __post_init__(self):
         low, high = self.size
-        if not (self.max_aspect >= 1 and 0 <= low <= high and self.min_side >= 0):
-            raise UserError(f'{self} cannot hold any box; give aspect >= 1 and a size range from low to high')
+        if not (self.max_aspect >= 1 and 0 <= low <= high <= 1 and self.min_side >= 0):
+            raise UserError(
+                f'{self} cannot hold any box; give aspect >= 1, a size range from low to high within 0 to 1, '
+                'and a side from 0 on'
+            )
 
 
 def filter_boxes(boxes: np.ndarray, width: int, height: int, rules: ProposalFilter) -> tuple[np.ndarray, str]:
@@ -111,6 +114,9 @@ def filter_folder(
                 f'{raw} lacks {len(missing)} of the {len(picture_list.names)} pictures of the list, '
                 f'first {missing[0]}; was it searched for them?'
             )
+
+        if not sum(served.values()):
+            raise UserError(f'{raw} has proposals of no picture; see its failures.csv')
 
     write_proposals(out, rows(), header)
     return dict(served)

@@ -198,7 +198,10 @@ def _plan(
         shards.append(Shard(out / f'shard-{i:05d}-of-{len(chunks):05d}.arrow', chunk, {**header, **about}))
     strangers = {path.name for path in out.glob('shard-*.arrow')} - {shard.path.name for shard in shards}
     if strangers:
-        raise UserError(f'{out} holds shards of another search ({min(strangers)}); name another folder or delete it')
+        raise UserError(
+            f'{out} holds shards of another search ({min(strangers)}): of more or fewer pictures, or of another size; '
+            'name another folder, or delete this one'
+        )
     return shards
 
 

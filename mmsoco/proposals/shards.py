@@ -48,13 +48,20 @@ class Shard:
         """
         if not self.path.exists():
             return None
-        store = ProposalStore.open(self.path)
+        try:
+            store = ProposalStore.open(self.path)
+        except UserError as error:
+            raise UserError(f'{error}; delete this shard and start again') from None
         for key, value in self.header.items():
-            if store.header.get(key) != value:
-                raise UserError(
-                    f'{self.path} was made with {key} = {store.header.get(key)}, now it is {value}; '
-                    'name another folder or delete it'
-                )
+            there = store.header.get(key)
+            if there == value:
+                continue
+            if isinstance(there, dict) and isinstance(value, dict):
+                part = next(k for k in {**there, **value} if there.get(k) != value.get(k))
+                key, there, value = f'{key}.{part}', there.get(part), value.get(part)
+            raise UserError(
+                f'{self.path} was made with {key} = {there}, now it is {value}; name another folder, or delete this one'
+            )
         return store
 
 

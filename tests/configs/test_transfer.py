@@ -275,9 +275,9 @@ def test_ablations_load_as_far_as_they_go(row, pictures, proposal_file, tmp_path
     path = CONFIGS / f'ablation/table4_{row}.py'
     state_dict = torch.load(trained(path, pictures, proposal_file, tmp_path), weights_only=True)['state_dict']
     cfg = Config.fromfile(CONFIGS / 'transfer/coco/mask-rcnn_r50fpn_soco_1x.py')
-    widths = {'depth': 18, 'base_channels': 4, 'stem_channels': 4}
+    widths = {'depth': 18, 'base_channels': 8, 'stem_channels': 8}
     cfg.merge_from_dict({f'model.backbone.{key}': value for key, value in widths.items()})
-    cfg.merge_from_dict({'model.neck.in_channels': [4, 8, 16, 32], 'model.neck.out_channels': 4})
+    cfg.merge_from_dict({'model.neck.in_channels': [8, 16, 32, 64], 'model.neck.out_channels': 4})
     with DefaultScope.overwrite_default_scope('mmdet'):
         from mmdet.registry import MODELS as MMDET_MODELS
 
@@ -302,9 +302,9 @@ def class_folders(root, classes):
 
 LINEAR_OPTIONS = {
     'model.backbone.depth': 18,
-    'model.backbone.base_channels': 4,
-    'model.backbone.stem_channels': 4,
-    'model.head.in_channels': 32,
+    'model.backbone.base_channels': 8,
+    'model.backbone.stem_channels': 8,
+    'model.head.in_channels': 64,
     'train_cfg.val_interval': 1,
     'default_hooks.checkpoint.interval': 1,
     'default_hooks.checkpoint.max_keep_ckpts': 2,

@@ -140,7 +140,7 @@ def test_c4_has_no_neck_and_a_shared_head(batch):
         backbone=dict(
             type='mmdet.ResNet',
             depth=18,
-            base_channels=4,
+            base_channels=8,
             num_stages=3,
             strides=(1, 2, 2),
             dilations=(1, 1, 1),

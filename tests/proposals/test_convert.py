@@ -59,7 +59,7 @@ EVERYTHING = {name: (*SIZE, boxes) for name, boxes in BOXES.items()}
 def test_there_and_back(store, root, tmp_path, name, kind):
     assert export_boxes(store, tmp_path / name, kind) == 3
     done = import_boxes(tmp_path / name, tmp_path / 'back.arrow', root)
-    assert (done.pictures, done.boxes, done.without, done.failures) == (3, 3, 0, {})
+    assert (done.pictures, done.boxes, done.empty, done.without, done.failures) == (3, 3, 1, 0, {})
     assert contents(tmp_path / 'back.arrow') == EVERYTHING
     header = ProposalStore.open(tmp_path / 'back.arrow').header
     assert header['generator']['name'] == kind and header['generator']['file'] == name
@@ -199,6 +199,16 @@ def test_the_first_bad_box_is_named_and_nothing_is_written(root, tmp_path, boxes
     assert not (tmp_path / 'a.arrow').exists()
 
 
+def test_files_without_boxes_and_boxes_in_parts_of_a_picture_are_refused(root, tmp_path):
+    path = released(tmp_path, n01_1=[], n01_2=[])
+    with pytest.raises(UserError, match='has no box, or none that is chosen'):
+        import_boxes(path, tmp_path / 'a.arrow', root)
+    path = released(tmp_path, n01_1=[[0.1, 0.2, 0.5, 0.5]], n01_2=[])
+    with pytest.raises(UserError, match='has no coordinate above 1: they are parts of the pictures'):
+        import_boxes(path, tmp_path / 'a.arrow', root)
+    assert not (tmp_path / 'a.arrow').exists()
+
+
 def test_boxes_that_leave_their_picture_can_be_cut(root, tmp_path):
     path = released(tmp_path, n01_1=[[-5, -5, 10, 10], [30, 20, 100, 100], [50, 50, 9, 9]])
     import_boxes(path, tmp_path / 'a.arrow', root, choice=Choice(clip=True))
@@ -224,7 +234,7 @@ def test_scores_choose(root, tmp_path):
 
 def test_pictures_and_entries_that_do_not_match(root, tmp_path):
     path = released(tmp_path, n09_9=[[0, 0, 5, 5]])
-    with pytest.raises(UserError, match=r'has boxes of n09_9, which is not in .*; give its folder, or choose'):
+    with pytest.raises(UserError, match=r'has boxes of n09_9, which is not in .*; give the folder that such'):
         import_boxes(path, tmp_path / 'a.arrow', root)
     chosen = PictureList('two', ['n02/n02_3.png', 'n01/n01_2.png'])
     done = import_boxes(path, tmp_path / 'a.arrow', root, picture_list=chosen)

@@ -89,7 +89,9 @@ def test_areas_do_not_overflow_the_boxes_type(dtype):
     assert result.dtype == dtype
 
 
-@pytest.mark.parametrize('arguments', [dict(max_aspect=0.5), dict(size=(0.8, 0.3)), dict(min_side=-1)])
+@pytest.mark.parametrize(
+    'arguments', [dict(max_aspect=0.5), dict(size=(0.8, 0.3)), dict(size=(30.0, 80.0)), dict(min_side=-1)]
+)
 def test_rules_that_hold_no_box_are_refused(arguments):
     with pytest.raises(UserError, match='cannot hold any box'):
         ProposalFilter(**arguments)
@@ -126,6 +128,14 @@ def test_filter_folder_counts_what_served_each_picture(tmp_path):
     assert store.header['generator'] == dict(name='made up')
     assert store.header['failures'] == 3
     assert store.header['filter'] == dict(max_aspect=3.0, size=[0.3, 0.8], min_side=32.0)
+
+
+def test_raw_proposals_of_no_picture_make_no_file(tmp_path):
+    header = dict(kind='raw', root='/pictures', generator=dict(name='made up'), failures=[('a.jpg', 'broken')])
+    write_proposals(tmp_path / 'raw' / 'shard-00000-of-00001.arrow', [], header)
+    with pytest.raises(UserError, match='has proposals of no picture'):
+        filter_folder(tmp_path / 'raw', tmp_path / 'out.arrow', ProposalFilter())
+    assert not (tmp_path / 'out.arrow').exists()
 
 
 def test_incomplete_raw_proposals_are_refused_with_the_counts(pictures, tmp_path):

@@ -2,7 +2,9 @@
 
 from mmengine.config import Config
 
-RESNET_WIDTHS = {True: [4, 8, 16, 32], False: [16, 32, 64, 128]}  # basic blocks, bottlenecks
+# Basic blocks, bottlenecks. Not under 8 channels: there, PyTorch's strided 1x1 convolutions in
+# channels_last write past their memory on processors with AVX2 and without AVX-512 (oneDNN 3.11).
+RESNET_WIDTHS = {True: [8, 16, 32, 64], False: [16, 32, 64, 128]}
 CHANNELS = 4
 VIEWS = 'train_dataloader.dataset.pipeline.1.views'
 
@@ -12,7 +14,9 @@ def shrunk_backbone(backbone, depth):
     if backbone.type.endswith('ConvNeXt'):
         widths = RESNET_WIDTHS[True]
         return {'arch': dict(_delete_=True, depths=[1, 1, 1, 1], channels=widths)}, widths
-    return {'depth': depth, 'base_channels': 4, 'stem_channels': 4}, RESNET_WIDTHS[depth < 50]
+    widths = RESNET_WIDTHS[depth < 50]
+    base = widths[0] if depth < 50 else widths[0] // 4
+    return {'depth': depth, 'base_channels': base, 'stem_channels': base}, widths
 
 
 def shrink(config, pictures, proposal_file, depth=18, channels=CHANNELS):

@@ -37,13 +37,13 @@ def tiny_model_cfg():
         backbone=dict(
             type='mmdet.ResNet',
             depth=18,
-            base_channels=4,
-            stem_channels=4,
+            base_channels=8,
+            stem_channels=8,
             norm_cfg=norm_cfg,
             norm_eval=False,
             init_cfg=None,
         ),
-        neck=dict(type='mmdet.FPN', in_channels=[4, 8, 16, 32], out_channels=4, num_outs=4, norm_cfg=norm_cfg),
+        neck=dict(type='mmdet.FPN', in_channels=[8, 16, 32, 64], out_channels=4, num_outs=4, norm_cfg=norm_cfg),
         roi_head=dict(
             type='mmsoco.ProposalRoIHead',
             bbox_roi_extractor=dict(type='mmsoco.ScaleAwareRoIExtractor', max_sizes=(12, 24, 48)),

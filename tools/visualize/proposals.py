@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mmsoco.errors import UserError, command
 from mmsoco.files import atomic_path
+from mmsoco.proposals.cli import positive
 from mmsoco.proposals.raw import read_raw
 from mmsoco.visualization.drawing import write_picture
 from mmsoco.visualization.proposals import choose_rows, draw_proposals, measure, plot_statistics
@@ -23,8 +24,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('out', help='folder for NAME.png of each source, distributions.png and distributions.json')
     parser.add_argument('sources', nargs='+', metavar='SOURCE', help='folder of raw proposals, or proposal file')
     parser.add_argument('--images', metavar='FOLDER', help='folder of the pictures (default: as the source says)')
-    parser.add_argument('--pictures', type=int, default=16, help='pictures on a sheet (default 16)')
-    parser.add_argument('--boxes', type=int, default=12, help='most boxes to draw on a picture (default 12)')
+    parser.add_argument('--pictures', type=positive, default=16, help='pictures on a sheet (default 16)')
+    parser.add_argument('--boxes', type=positive, default=12, help='most boxes to draw on a picture (default 12)')
     parser.add_argument('--seed', type=int, default=0, help='other seed, other pictures and boxes (default 0)')
     return parser.parse_args()
 
@@ -33,6 +34,10 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     out = Path(args.out)
+    if out.is_file() or any(out.glob('shard-*.arrow')):
+        raise UserError(f'{out} holds proposals; the folder for the figures comes first, then the sources')
+    if args.seed < 0:
+        raise UserError(f'seed {args.seed} is not 0 or more')
     names = [Path(source).resolve().stem for source in args.sources]
     if len(set(names)) < len(names):
         raise UserError(f'two sources are called {max(names, key=names.count)}; draw them in two runs, to two folders')
