@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
+from mmsoco.proposals import grouping
 from mmsoco.proposals.grouping import MEASURES, group
 from mmsoco.proposals.selective_search import portable_arithmetic
 
@@ -63,6 +64,26 @@ def test_boxes_are_opencvs(strategies, seed, channels):
     boxes = group(image, segments, strategies)
     assert segments.max() > 20
     np.testing.assert_array_equal(np.unique(boxes, axis=0), opencv_group(image, segmenter, strategies))
+
+
+@pytest.mark.parametrize('measure', MEASURES)
+def test_similarities_are_opencvs_to_the_last_bit(measure):
+    image = picture(4, 150, 170)
+    _, segments = segment(image)
+    sizes = np.bincount(segments.ravel())
+    strategy = getattr(segmentation, f'createSelectiveSearchSegmentationStrategy{measure.capitalize()}')()
+    strategy.setImage(image, segments, sizes.astype(np.int32)[:, None], -1)
+    count = len(sizes)
+    pairs = grouping._touching(segments, count)
+    histograms = {
+        'color': grouping.color_histograms(image, segments, count),
+        'texture': grouping.texture_histograms(image, segments, count),
+    }
+    boxes = grouping._bounding_boxes(segments, count)
+    ours = grouping._Grouping((measure,), sizes, boxes, histograms, pairs)._similarity(*pairs.T)
+    theirs = np.array([strategy.get(a, b) for a, b in pairs.tolist()], np.float32)
+    assert len(pairs) > 100
+    np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize('shape', [(30, 200), (200, 30), (12, 13), (2, 50), (50, 2)])

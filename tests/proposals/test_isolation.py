@@ -1,4 +1,6 @@
+import contextlib
 import os
+import subprocess
 import sys
 import time
 from functools import partial
@@ -66,6 +68,33 @@ def test_a_child_that_left_for_want_of_calls_is_replaced(monkeypatch):
             assert time.monotonic() < deadline, 'the child stays'
             time.sleep(0.02)
         assert pid() != first
+
+
+PARENT = """
+import os
+import time
+
+from mmsoco.proposals.isolation import Isolated
+
+if __name__ == '__main__':
+    call = Isolated(time.sleep)
+    call(0)
+    print(call._child.pid, flush=True)
+    call(3600)
+"""
+
+
+def test_a_child_that_hangs_ends_with_its_parent():
+    parent = subprocess.Popen([sys.executable, '-c', PARENT], stdout=subprocess.PIPE, text=True)
+    child = int(parent.stdout.readline())
+    time.sleep(0.2)
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 10
+    with contextlib.suppress(FileNotFoundError):
+        while Path(f'/proc/{child}/stat').read_text().split()[2] != 'Z':
+            assert time.monotonic() < deadline, 'the child outlives its parent'
+            time.sleep(0.02)
 
 
 def test_any_timeout_is_understood():

@@ -280,6 +280,12 @@ def test_check_pictures_of_a_file_without_rows_is_no_crash(tmp_path):
         assert 'proposals.arrow' in str(error)
 
 
+def test_the_type_of_boxes_is_part_of_the_checksum(path):
+    header, columns, _ = ProposalStore.open(path)._map()
+    other = columns._replace(boxes=columns.boxes.view(np.uint16))
+    assert columns.checksum(header) == header['checksum'] != other.checksum(header)
+
+
 FUZZ = """
 import sys
 from pathlib import Path
