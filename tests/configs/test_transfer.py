@@ -379,7 +379,7 @@ def test_linear_evaluation_on_a_thousand_classes(soco_checkpoint, tmp_path):
         options[f'{loader}_dataloader.dataset.data_root'] = str(tmp_path / 'imagenet')
         options[f'{loader}_dataloader.batch_size'] = 256
     _, weight = linear('in1k', options, tmp_path / 'out', soco_checkpoint)
-    assert weight.shape == (1000, 32)
+    assert weight.shape == (1000, 64)
 
 
 def test_linear_recipe_of_the_paper():
