@@ -1,9 +1,8 @@
 """Hierarchical grouping of segments, the second half of selective search (Uijlings et al. 2013, section 3).
 
 OpenCV has it, too, and these are its boxes. But OpenCV goes through all pixels
-once more for each segment's colours, and handles the texture maps one by one;
-that takes more than half of the time of its search. Here a few passes serve all
-segments and channels. Values, and the order in which float32 numbers are added,
+once more for each segment's colours, and handles the texture maps one by one.
+Here a few passes serve all segments and channels. Values, and the order in which float32 numbers are added,
 are OpenCV's, so that the similarities are equal to the last bit. Where two are
 equal, OpenCV's choice depends on its sorting; ours is the newer pair.
 """

@@ -103,7 +103,7 @@ def portable_arithmetic() -> Iterator[None]:
     """Keep OpenCV to the instructions that all x86-64 machines have.
 
     With others, the smoothing before the segmentation rounds differently, and
-    one picture in some ten gets other boxes. It costs no measurable time here.
+    some pictures get other boxes.
     """
     before = cv2.useOptimized()
     cv2.setUseOptimized(False)
