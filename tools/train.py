@@ -34,6 +34,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change the config, for instance a.b=1'
     )
+    parser.add_argument('--progress', action='store_true', help='show a progress bar on stderr')
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='who started the processes')
     return parser.parse_args()
 
@@ -41,7 +42,16 @@ def parse_args() -> argparse.Namespace:
 @command
 def main() -> None:
     args = parse_args()
-    train(args.config, args.work_dir, args.resume, args.amp, args.accumulate, args.cfg_options, args.launcher)
+    train(
+        args.config,
+        args.work_dir,
+        args.resume,
+        args.amp,
+        args.accumulate,
+        args.cfg_options,
+        args.launcher,
+        args.progress,
+    )
 
 
 if __name__ == '__main__':

@@ -23,7 +23,11 @@ custom_hooks = [
     dict(type='MatchedBoxesHook', interval=1000),
     dict(type='HealthHook', interval=50),
 ]
-log_processor = dict(by_epoch=False, window_size=50)
+log_processor = dict(
+    by_epoch=False,
+    window_size=50,
+    mean_pattern=r'.*(loss|time|grad_norm|match_|other_|chance_|learned_|target_std|distinct).*',
+)
 visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')])
 log_level = 'INFO'
 load_from = None

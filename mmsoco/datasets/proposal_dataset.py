@@ -4,6 +4,7 @@ import logging
 import math
 import multiprocessing
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from mmengine.dist import get_world_size
 from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
+from mmsoco.errors import UserError
+from mmsoco.proposals.lists import read_list
 from mmsoco.proposals.pictures import UnreadablePicture
 from mmsoco.proposals.store import ProposalStore
 from mmsoco.registry import DATASETS, TRANSFORMS
@@ -18,6 +21,32 @@ from mmsoco.registry import DATASETS, TRANSFORMS
 
 class TooManyBadPictures(RuntimeError):
     """More pictures of an epoch could not be read than the configured bound allows."""
+
+
+def select_rows(store: ProposalStore, held_out: int | str | os.PathLike | None, wanted: bool) -> Sequence[int]:
+    """Numbers of the rows that are held out (``wanted``), or of the others.
+
+    Raises:
+        UserError: There are none, or a picture of the list is not in the file.
+    """
+    if held_out is None:
+        chosen = set()
+    elif isinstance(held_out, int):
+        if held_out < 2:
+            raise UserError(f'held_out={held_out} would leave nothing to train on; hold out every 20th, for instance')
+        chosen = set(range(0, len(store), held_out))
+    else:
+        names = set(read_list(held_out).names)
+        chosen = {i for i, row in enumerate(store) if row.file_name in names}
+        if len(chosen) < len(names):
+            raise UserError(f'{store.path} has {len(chosen)} of the {len(names)} pictures that {held_out} holds out')
+    if not chosen and not wanted:
+        return range(len(store))
+    rows = np.array([i for i in range(len(store)) if (i in chosen) == wanted], np.int64)
+    if not len(rows):
+        part = 'hold out' if wanted else 'train on'
+        raise UserError(f'held_out={held_out} leaves none of the {len(store)} pictures of {store.path} to {part}')
+    return rows
 
 
 @DATASETS.register_module()
@@ -36,17 +65,24 @@ class ProposalDataset(Dataset):
         data_root: Folder of the pictures; by default the one that the proposal
             file names.
         pipeline: Configs of transforms. The first one gets ``img_path``,
-            ``width``, ``height`` as recorded, ``proposals`` (N, 4) float32 xyxy
+            ``index`` (the row in the file), ``width``, ``height`` as recorded, ``proposals`` (N, 4) float32 xyxy
             in pixels, and ``rng``.
         seed: Seed of the samples.
         max_bad: Fraction of an epoch's pictures that may be unreadable, but at
             least ``min_bad`` pictures are allowed. Each process applies the
             fraction to its share of the epoch.
         checked: How many pictures are compared with the file at the start.
+        held_out: Pictures that are not trained on, for
+            :class:`~mmsoco.engine.hooks.ProbeHook` to measure on: every n-th, or those
+            that a list names (a path); None for none.
+        part: ``'training'``, or ``'held_out'`` for those pictures alone.
 
     Raises:
-        UserError: The proposal file is missing, not one, altered, or of other pictures.
+        UserError: The proposal file is missing, not one, altered, or of other
+            pictures; or ``held_out`` leaves no picture in the part.
     """
+
+    PARTS = ('training', 'held_out')
 
     def __init__(
         self,
@@ -57,13 +93,18 @@ class ProposalDataset(Dataset):
         max_bad: float = 0.001,
         min_bad: int = 10,
         checked: int = 16,
+        held_out: int | str | os.PathLike | None = None,
+        part: str = 'training',
     ):
         self.store = ProposalStore.open(proposal_file).verify()
         self.data_root = Path(data_root or self.store.header['root'])
         self.store.check_pictures(self.data_root, checked)
+        if part not in self.PARTS:
+            raise UserError(f"part '{part}' of the data set is unknown; choose one of {', '.join(self.PARTS)}")
+        self.rows = select_rows(self.store, held_out, part == 'held_out')
         self.pipeline = [TRANSFORMS.build(step) for step in pipeline]
         self.seed = seed
-        self.max_bad = max(min_bad, math.ceil(max_bad * len(self.store) / get_world_size()))
+        self.max_bad = max(min_bad, math.ceil(max_bad * len(self.rows) / get_world_size()))
         # (epoch, unreadable pictures in it), shared by this process' workers.
         self._bad = multiprocessing.Array('q', [0, 0])
 
@@ -74,7 +115,7 @@ class ProposalDataset(Dataset):
         return {key: self.store.header.get(key) for key in keys}
 
     def __len__(self) -> int:
-        return len(self.store)
+        return len(self.rows)
 
     def __getitem__(self, key: tuple[int, int]) -> dict:
         """The sample of (epoch, index), as the pipeline's last transform leaves it.
@@ -85,9 +126,10 @@ class ProposalDataset(Dataset):
         epoch, index = key
         rng = np.random.default_rng([self.seed, epoch, index])
         while True:
-            row = self.store[index]
+            row = self.store[int(self.rows[index])]
             results = {
                 'img_path': str(self.data_root / row.file_name),
+                'index': int(self.rows[index]),
                 'width': row.width,
                 'height': row.height,
                 'proposals': row.boxes.astype(np.float32),

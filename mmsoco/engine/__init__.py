@@ -1,6 +1,7 @@
 from mmsoco.engine import hooks
-from mmsoco.engine.lars import LARS, LARSConstructor
+from mmsoco.engine.lars import LARS
 from mmsoco.engine.loops import PretrainLoop
+from mmsoco.engine.optim_constructor import LARSConstructor, PretrainOptimConstructor
 from mmsoco.engine.optim_wrappers import CPUAmpOptimWrapper, FiniteAmpOptimWrapper, FiniteOptimWrapper
 
 __all__ = [
@@ -10,5 +11,6 @@ __all__ = [
     'FiniteOptimWrapper',
     'LARSConstructor',
     'PretrainLoop',
+    'PretrainOptimConstructor',
     'hooks',
 ]

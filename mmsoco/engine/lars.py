@@ -3,11 +3,9 @@
 from collections.abc import Callable, Iterable
 
 import torch
-from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
-from torch import nn
 from torch.optim import Optimizer
 
-from mmsoco.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
+from mmsoco.registry import OPTIMIZERS
 
 
 @OPTIMIZERS.register_module()
@@ -84,27 +82,3 @@ class LARS(Optimizer):
         grad = torch.stack(torch._foreach_norm(grads))
         ratio = group['trust'] * weight / (grad + group['eps'])
         return list(torch.where((weight > 0) & (grad > 0), ratio, 1.0).unbind())
-
-
-@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
-class LARSConstructor(DefaultOptimWrapperConstructor):
-    """Two groups of the trainable parameters: 1-D ones without decay and adaptation, then the rest.
-
-    mmengine's constructor would hand over the frozen target network, too, and
-    names no group for all norms and biases.
-    """
-
-    def __call__(self, model: nn.Module) -> OptimWrapper:
-        """Build the wrapper with its optimizer."""
-        if self.paramwise_cfg:
-            raise ValueError('LARSConstructor has its own two groups; leave paramwise_cfg out')
-        model = getattr(model, 'module', model)
-        trainable = [p for p in model.parameters() if p.requires_grad]
-        groups = [
-            dict(params=[p for p in trainable if p.ndim <= 1], weight_decay=0.0, adapt=False),
-            dict(params=[p for p in trainable if p.ndim > 1]),
-        ]
-        wrapper = dict(self.optim_wrapper_cfg)
-        wrapper.setdefault('type', 'OptimWrapper')
-        wrapper['optimizer'] = OPTIMIZERS.build({**self.optimizer_cfg, 'params': groups})
-        return OPTIM_WRAPPERS.build(wrapper)

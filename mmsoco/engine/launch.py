@@ -97,6 +97,13 @@ def build_runner(cfg: Config, notes: list[str]) -> Runner:
     return runner
 
 
+def hold_out(cfg: Config) -> None:
+    """Leave the pictures that a ProbeHook measures on out of the training data."""
+    for hook in cfg.get('custom_hooks') or ():
+        if str(hook.get('type')).rpartition('.')[2] == 'ProbeHook':
+            cfg.train_dataloader.dataset.held_out = hook['pictures']
+
+
 def check_data(dataset: dict) -> None:
     """Refuse a proposal file or a folder of pictures before anything is written.
 
@@ -131,6 +138,7 @@ def train(
     accumulate: int = 1,
     options: dict | None = None,
     launcher: str = 'none',
+    progress: bool = False,
 ) -> Runner:
     """Train a config of mmsoco, mmdet or mmpretrain.
 
@@ -143,6 +151,7 @@ def train(
         accumulate: Micro-batches for an optimizer step (pretraining only).
         options: What ``--cfg-options`` gave.
         launcher: Who started the processes, one of :data:`LAUNCHERS`.
+        progress: Show a progress bar on stderr.
 
     Returns:
         The Runner, trained.
@@ -154,6 +163,7 @@ def train(
     notes = prepare_processes(cfg, launcher)
     if 'total_batch_size' in cfg:
         notes.append('batch: ' + divide_batch(cfg, get_world_size(), accumulate))
+        hold_out(cfg)
         check_data(cfg.train_dataloader.dataset)
         # One seed for the order of pictures and what is done to them.
         cfg.train_dataloader.dataset.seed = cfg.train_dataloader.sampler.seed = cfg.randomness.seed
@@ -163,6 +173,8 @@ def train(
             'its iterations: mmengine counts every batch'
         )
     notes += set_amp(cfg, amp)
+    if progress:
+        cfg.custom_hooks = [*(cfg.get('custom_hooks') or ()), dict(type='mmsoco.ProgressBarHook')]
     if resume == 'auto':
         resume = newest_checkpoint(cfg.work_dir)
     if resume is not None:

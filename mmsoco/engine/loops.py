@@ -4,6 +4,7 @@ import torch
 from mmengine.runner import EpochBasedTrainLoop
 from torch.utils.data import DataLoader
 
+from mmsoco.errors import UserError
 from mmsoco.registry import LOOPS
 
 
@@ -22,13 +23,24 @@ class PretrainLoop(EpochBasedTrainLoop):
     Args:
         runner: The Runner.
         dataloader: Loader with an ``EpochSampler``, or its config.
-        max_epochs: Epochs to train.
+        max_epochs: Epochs to train; or
+        max_steps: optimizer steps to train, which may end in the middle of an epoch.
+            For small data sets: it is steps that a network needs.
+
+    Raises:
+        UserError: Both are given, or none.
     """
 
-    def __init__(self, runner, dataloader: DataLoader | dict, max_epochs: int):
-        super().__init__(runner, dataloader, max_epochs)
+    def __init__(
+        self, runner, dataloader: DataLoader | dict, max_epochs: int | None = None, max_steps: int | None = None
+    ):
+        if (max_epochs is None) == (max_steps is None):
+            raise UserError('train_cfg of a pretraining takes either max_epochs or max_steps; delete the other one')
+        super().__init__(runner, dataloader, max_epochs or 1)
         self.sampler = self.dataloader.sampler
-        self._max_iters = self._max_epochs * self.sampler.steps_per_epoch
+        per_epoch = self.sampler.steps_per_epoch
+        self._max_iters = max_steps or max_epochs * per_epoch
+        self._max_epochs = -(-self._max_iters // per_epoch)
 
     @property
     def total_batch_size(self) -> int:
@@ -54,7 +66,8 @@ class PretrainLoop(EpochBasedTrainLoop):
         while self._epoch < self._max_epochs and not self.stop_training:
             self.runner.call_hook('before_train_epoch')
             self.runner.model.train()
-            for _ in range(first, self.sampler.steps_per_epoch):
+            left = self._max_iters - self._epoch * self.sampler.steps_per_epoch
+            for _ in range(first, min(self.sampler.steps_per_epoch, left)):
                 self.run_iter(self._iter, [next(batches) for _ in range(accumulate)])
             first = 0
             self.runner.call_hook('after_train_epoch')

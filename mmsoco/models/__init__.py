@@ -1,3 +1,4 @@
+from mmsoco.models.contrastive_head import InfoNCEHead
 from mmsoco.models.data_preprocessor import SoCoDataPreprocessor
 from mmsoco.models.heads import BYOLHead
 from mmsoco.models.necks import BYOLNeck
@@ -10,6 +11,7 @@ __all__ = [
     'BYOLHead',
     'BYOLNeck',
     'Identity',
+    'InfoNCEHead',
     'ProposalRoIHead',
     'ScaleAwareRoIExtractor',
     'SoCoAlgorithm',

@@ -1,12 +1,15 @@
 """SoCo: Selective Object COntrastive learning."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
+from mmengine.dist import get_rank
 from mmengine.model import BaseModel
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from mmsoco.models.matching import gather_candidates, match_figures
 from mmsoco.models.momentum import TargetNetwork
 from mmsoco.registry import MODELS
 
@@ -89,6 +92,7 @@ class SoCoAlgorithm(BaseModel):
         inputs: dict[str, Tensor],
         boxes: dict[str, dict[str, Tensor]],
         num_distinct: dict[str, Tensor] | None = None,
+        pictures: Tensor | None = None,
         mode: str = 'loss',
     ) -> dict[str, Tensor]:
         """Compute the losses, or the embeddings.
@@ -98,12 +102,13 @@ class SoCoAlgorithm(BaseModel):
             boxes: Draw -> view name -> (B, K, 4) xyxy in view pixels. Pairs of
                 views are compared in the draw that holds both.
             num_distinct: Draw -> (B,), how many of its K boxes differ.
+            pictures: (B,) int64, which picture of the data set each is.
             mode: 'loss', or 'tensor' for the online embeddings.
         """
         if mode == 'tensor':
             return self._embed(self, inputs, boxes)
         if mode == 'loss':
-            return self.loss(inputs, boxes, num_distinct)
+            return self.loss(inputs, boxes, num_distinct, pictures)
         raise ValueError(f"mode '{mode}' is unknown: a pretraining has 'loss' and 'tensor'")
 
     def loss(
@@ -111,34 +116,57 @@ class SoCoAlgorithm(BaseModel):
         inputs: dict[str, Tensor],
         boxes: dict[str, dict[str, Tensor]],
         num_distinct: dict[str, Tensor] | None = None,
+        pictures: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """The loss of each pair, and figures for the log.
 
         Returns:
-            ``loss_A_B`` for each pair (A, B), both directions together, from
-            about 0 down to -4; ``target_std``, the standard deviation over the
-            batch of the normalised target embeddings' coordinates, averaged
-            (1 / sqrt(C) means spread, 0 collapse); ``distinct_boxes``, the mean
+            ``loss_A_B`` for each pair (A, B), both directions together (BYOL: from
+            about 0 down to -4); for each pair what
+            :func:`~mmsoco.models.matching.match_figures` says of it;
+            ``target_std``, the standard deviation over the batch of the normalised
+            target embeddings' coordinates, averaged (1 / sqrt(C) means spread, 0
+            collapse; random weights are spread, too); ``distinct_boxes``, the mean
             number of different proposals in a draw.
         """
         online = {key: self.predictor(z) for key, z in self._embed(self, inputs, boxes).items()}
         with torch.no_grad():
             target = self._embed(self.target, inputs, boxes)
 
-        losses = {}
-        for a, b in self.pairs:
-            draw = next((draw for draw, views in boxes.items() if a in views and b in views), None)
-            if draw is None:
-                raise ValueError(f'no boxes match across the pair {(a, b)}; give the view pipeline the same pairs')
-            forth = self.predictor.loss(online[draw, a], target[draw, b])
-            back = self.predictor.loss(online[draw, b], target[draw, a])
-            losses[f'loss_{a}_{b}'] = forth + back
+        if pictures is None:
+            batch = len(next(iter(inputs.values())))
+            pictures = torch.arange(batch, device=next(iter(target.values())).device) + get_rank() * batch
+        draws = {pair: self._draw_of(pair, boxes) for pair in self.pairs}
+        num_proposals = next(iter(next(iter(boxes.values())).values())).shape[1]
+        candidates = gather_candidates(target, pictures, num_proposals, num_distinct)
+
+        losses, compared = {}, {}
+        for (a, b), draw in draws.items():
+            directions = []
+            for mine, other in ((a, b), (b, a)):
+                key = draw, other
+                loss = partial(
+                    self.predictor.loss, target=target[key], candidates=candidates[key], boxes=boxes[draw][other]
+                )
+                directions.append((online[draw, mine], candidates[key], loss))
+            losses[f'loss_{a}_{b}'] = sum(loss(prediction) for prediction, _, loss in directions)
+            compared[f'{a}_{b}'] = directions
+        losses |= match_figures(compared)
+        if self.training:
+            self.predictor.remember(candidates.values())
         losses['target_std'] = torch.stack(
             [normalize(z.float(), dim=-1).std(dim=0, correction=0).mean() for z in target.values()]
         ).mean()
         if num_distinct is not None:
             losses['distinct_boxes'] = torch.stack([n.float().mean() for n in num_distinct.values()]).mean()
         return losses
+
+    @staticmethod
+    def _draw_of(pair: tuple[str, str], boxes: dict[str, dict[str, Tensor]]) -> str:
+        draw = next((draw for draw, views in boxes.items() if set(pair) <= set(views)), None)
+        if draw is None:
+            raise ValueError(f'no boxes match across the pair {pair}; give the view pipeline the same pairs')
+        return draw
 
     def extract_feat(self, inputs: Tensor) -> tuple[Tensor, ...]:
         """Feature maps of the online network: (B, 3, H, W) to one (B, C, H_l, W_l) a level."""

@@ -1,4 +1,4 @@
-from mmsoco.datasets.transforms.boxes import BoxCutout, BoxJitter, HorizontalFlip
+from mmsoco.datasets.transforms.boxes import BoxCutout, BoxJitter, HorizontalFlip, Thin
 from mmsoco.datasets.transforms.formatting import LoadPicture, PackViews
 from mmsoco.datasets.transforms.photometric import ColorJitter, GaussianBlur, Grayscale, Solarize
 from mmsoco.datasets.transforms.views import MultiViewProposalPipeline
@@ -14,4 +14,5 @@ __all__ = [
     'MultiViewProposalPipeline',
     'PackViews',
     'Solarize',
+    'Thin',
 ]

@@ -3,6 +3,7 @@
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmsoco.proposals.recall import iou
 from mmsoco.registry import TRANSFORMS
 
 
@@ -120,4 +121,28 @@ class BoxCutout(BaseTransform):
                 corner = rng.uniform(box[:2], box[2:]) - side / 2
                 x1, y1, x2, y2 = clip_boxes(np.rint([*corner, *corner + side]), width, height).astype(int)
                 results['img'][y1:y2, x1:x2] = self.fill
+        return results
+
+
+@TRANSFORMS.register_module()
+class Thin(BaseTransform):
+    """Leave out proposals that lie on others, in random order: what remains overlaps little.
+
+    Args:
+        max_overlap: Largest IoU of two that remain.
+
+    Keys: ``proposals`` (N, 4) xyxy; ``rng``.
+    """
+
+    def __init__(self, max_overlap: float = 0.5):
+        self.max_overlap = max_overlap
+
+    def transform(self, results: dict) -> dict:
+        proposals = results['rng'].permutation(results['proposals'])
+        overlaps = iou(proposals, proposals) > self.max_overlap
+        kept: list[int] = []
+        for i in range(len(proposals)):
+            if not overlaps[i, kept].any():
+                kept.append(i)
+        results['proposals'] = proposals[kept]
         return results

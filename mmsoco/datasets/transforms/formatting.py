@@ -35,7 +35,8 @@ class PackViews(BaseTransform):
 
         - ``inputs``: view name -> (size, size, 3) uint8;
         - ``boxes``: draw -> view name -> (K, 4) float32 xyxy in view pixels;
-        - ``num_distinct``: draw -> how many of the K are different proposals.
+        - ``num_distinct``: draw -> how many of the K are different proposals;
+        - ``pictures``: the picture's number in the data set.
     """
 
     def transform(self, results: dict) -> dict:
@@ -43,4 +44,5 @@ class PackViews(BaseTransform):
             'inputs': {name: np.ascontiguousarray(view) for name, view in results['views'].items()},
             'boxes': results['boxes'],
             'num_distinct': results['num_distinct'],
+            'pictures': results['index'],
         }

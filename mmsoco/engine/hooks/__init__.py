@@ -2,6 +2,8 @@ from mmsoco.engine.hooks.checkpoint import CheckpointHook
 from mmsoco.engine.hooks.health import HealthHook, TrainingDiverged
 from mmsoco.engine.hooks.matched_boxes import MatchedBoxesHook
 from mmsoco.engine.hooks.precise_bn import PreciseBNHook
+from mmsoco.engine.hooks.probe import ProbeHook
+from mmsoco.engine.hooks.progress import ProgressBarHook
 from mmsoco.engine.hooks.schedule import WarmupCosineLRHook
 from mmsoco.engine.hooks.target_update import TargetUpdateHook
 from mmsoco.engine.hooks.transfer import TransferHook
@@ -11,6 +13,8 @@ __all__ = [
     'HealthHook',
     'MatchedBoxesHook',
     'PreciseBNHook',
+    'ProbeHook',
+    'ProgressBarHook',
     'TargetUpdateHook',
     'TrainingDiverged',
     'TransferHook',

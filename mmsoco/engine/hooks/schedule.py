@@ -38,7 +38,8 @@ class WarmupCosineLRHook(Hook):
     schedule computed from the step alone has nothing to save or restore.
 
     Args:
-        warmup_epochs: Epochs of warm-up (paper: 10).
+        warmup_epochs: Epochs of warm-up (paper: 10); or
+        warmup_steps: optimizer steps of it, where a training is counted in steps.
         base_batch_size: Batch that the configured lr is meant for (paper: 256).
         start: Rate at the first step, as a fraction of the peak (released code: 0.01).
         end: Rate at the end (released code: 1e-6).
@@ -47,8 +48,16 @@ class WarmupCosineLRHook(Hook):
     # Before RuntimeInfoHook, which reads the lr for the log.
     priority = 'HIGHEST'
 
-    def __init__(self, warmup_epochs: float = 10, base_batch_size: int = 256, start: float = 0.01, end: float = 1e-6):
+    def __init__(
+        self,
+        warmup_epochs: float = 10,
+        base_batch_size: int = 256,
+        start: float = 0.01,
+        end: float = 1e-6,
+        warmup_steps: int | None = None,
+    ):
         self.warmup_epochs = warmup_epochs
+        self.warmup_steps = warmup_steps
         self.base_batch_size = base_batch_size
         self.start = start
         self.end = end
@@ -60,7 +69,8 @@ class WarmupCosineLRHook(Hook):
     def before_train(self, runner) -> None:
         loop = runner.train_loop
         self.peak = self.lr * loop.total_batch_size / self.base_batch_size
-        self.warmup_steps = loop.steps(self.warmup_epochs)
+        if self.warmup_steps is None:
+            self.warmup_steps = loop.steps(self.warmup_epochs)
         runner.logger.info(
             f'Learning rate: {self.peak:g} = {self.lr:g} x {loop.total_batch_size} / {self.base_batch_size} after '
             f'{self.warmup_steps} of {loop.max_iters} steps'

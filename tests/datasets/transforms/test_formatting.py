@@ -41,11 +41,11 @@ def test_pack_keeps_exactly_what_the_model_takes(path):
         num_proposals=3,
     )
     results = LoadPicture()(dict(img_path=str(path), width=50, height=40))
-    results.update(proposals=np.array([[5, 5, 40, 30]], np.float32), rng=np.random.default_rng(0))
+    results.update(index=7, proposals=np.array([[5, 5, 40, 30]], np.float32), rng=np.random.default_rng(0))
     results = pipeline(results)
     assert not results['views']['v1'].flags.c_contiguous  # or the assertion below is empty
     packed = PackViews()(results)
-    assert set(packed) == {'inputs', 'boxes', 'num_distinct'}
+    assert set(packed) == {'inputs', 'boxes', 'num_distinct', 'pictures'}
     assert list(packed['inputs']) == ['v1', 'v2']
     for name, size in dict(v1=16, v2=8).items():
         view, boxes = packed['inputs'][name], packed['boxes']['image'][name]
@@ -54,6 +54,7 @@ def test_pack_keeps_exactly_what_the_model_takes(path):
         np.testing.assert_array_equal(view, results['views'][name])
         assert boxes.shape == (3, 4) and boxes.dtype == np.float32
         assert boxes.flags.c_contiguous
+    assert packed['pictures'] == 7
     assert packed['num_distinct'] == {'image': 1}
     assert type(packed['num_distinct']['image']) is int
 

@@ -1,0 +1,162 @@
+"""Measuring a pretraining on held-out pictures while it runs."""
+
+import json
+from pathlib import Path
+
+import matplotlib
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+
+from mmsoco.errors import UserError
+from mmsoco.files import atomic_path
+from mmsoco.probe.data import first_view_size, labelled_boxes, labelled_pictures, matched_views
+from mmsoco.probe.features import BoxFeatures
+from mmsoco.probe.measure import ProbeData, main_stage, measure, random_features
+from mmsoco.registry import HOOKS
+
+matplotlib.use('Agg')
+from matplotlib import pyplot
+
+
+@HOOKS.register_module()
+class ProbeHook(Hook):
+    """Find boxes of held-out pictures again in another view, every so many steps (docs/probe.md).
+
+    The figures go to the log, beside those of random weights, to TensorBoard, to
+    ``probe.json``, and as a curve to ``probe.png`` in the work folder. Where
+    the last ``patience`` measurements brought nothing, the log says so.
+
+    Args:
+        interval: Optimizer steps between two measurements; the last step has one, too.
+        pictures: Which pictures are held out: every n-th, or those that a list
+            names. ``tools/train.py`` leaves them out of the training data.
+        boxes: Boxes to tell apart.
+        patience: Measurements without a gain after which to say so.
+        labels, labelled_pictures: COCO annotations and the folder of their pictures,
+            for accuracies of labelled boxes; see ``tools/probe.py``.
+        classes: Folder of pictures with a subfolder for each class.
+
+    Raises:
+        UserError: The pictures are trained on, or not there.
+    """
+
+    # Before CheckpointHook: what is measured is what is saved.
+    priority = 'LOW'
+
+    def __init__(
+        self,
+        interval: int,
+        pictures: int | str,
+        boxes: int = 2000,
+        patience: int = 3,
+        labels: str | None = None,
+        labelled_pictures: str | None = None,
+        classes: str | None = None,
+    ):
+        self.interval = interval
+        self.pictures = pictures
+        self.boxes = boxes
+        self.patience = patience
+        self.labels = labels
+        self.labelled_pictures = labelled_pictures
+        self.classes = classes
+        #: One entry a measurement: its ``step``, and stage -> figure -> value as ``figures``.
+        self.curve: list[dict] = []
+
+    def before_train(self, runner) -> None:
+        dataset = runner.cfg.train_dataloader.dataset
+        if dataset.get('held_out') != self.pictures:
+            raise UserError(
+                f'ProbeHook holds out {self.pictures!r}, the data set {dataset.get("held_out")!r}; start by '
+                'tools/train.py, which sets held_out of the data set, or set it'
+            )
+        self._prepare(runner)
+
+    @master_only
+    def _prepare(self, runner) -> None:
+        dataset = runner.cfg.train_dataloader.dataset
+        size = first_view_size(dataset)
+        self.data = ProbeData(
+            matched_views(dataset.proposal_file, dataset.get('data_root'), self.pictures, size, self.boxes),
+            None if self.labels is None else labelled_boxes(self.labels, self.labelled_pictures, size),
+            None if self.classes is None else labelled_pictures(self.classes, size),
+        )
+        device = next(runner.model.parameters()).device
+        self.random = measure(random_features(runner.cfg.model, self.data, device), self.data)
+        file = Path(runner.work_dir, 'probe.json')
+        if runner.iter and file.exists():
+            self.curve = [entry for entry in json.loads(file.read_text())['curve'] if entry['step'] <= runner.iter]
+
+    def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        if self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner):
+            self._measure(runner)
+
+    @master_only
+    def _measure(self, runner) -> None:
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        device = next(model.parameters()).device
+        figures = measure(BoxFeatures(model, device=device), self.data)
+        model.train()
+        step = runner.iter + 1
+        self.curve.append({'step': step, 'figures': figures})
+        with atomic_path(Path(runner.work_dir, 'probe.json')) as temporary:
+            temporary.write_text(json.dumps({'random': self.random, 'curve': self.curve}, indent=1) + '\n')
+        draw_curve(self.curve, self.random, Path(runner.work_dir, 'probe.png'))
+        runner.visualizer.add_scalars(
+            {f'probe/{stage}_{name}': value for stage, row in figures.items() for name, value in row.items()},
+            step=step,
+        )
+        stage = main_stage(figures)
+        own, random = figures[stage], self.random[stage]
+        runner.logger.info(
+            f'Probe of held-out pictures: own box nearest of {len(self.data.matched.distinct.nonzero())} in '
+            f'{own["top1"]:.1%} (random weights {random["top1"]:.1%}, chance {own["chance_top1"]:.2%}), among the '
+            f'nearest five in {own["top5"]:.1%}, nearest of its picture in {own["own_picture"]:.0%} (random weights '
+            f'{random["own_picture"]:.0%}, chance {own["chance_own_picture"]:.0%})'
+        )
+        asked = int(self.data.matched.distinct[self.data.matched.asks].sum())
+        values = [entry['figures'][stage]['top1'] for entry in self.curve]
+        if stopped_rising(values, asked, self.patience):
+            best = max(range(len(values)), key=values.__getitem__)
+            runner.logger.info(
+                f'The probe has stopped rising: since step {self.curve[best]["step"]} ({values[best]:.1%}) more steps '
+                'have not helped; before a decay of the learning rate it may rise again'
+            )
+
+
+def stopped_rising(values: list[float], asked: int, patience: int) -> bool:
+    """Whether the last ``patience`` shares exceed the best before by no more than its standard error.
+
+    Args:
+        values: Shares, in the order of measurement.
+        asked: How many boxes each is a share of.
+    """
+    if len(values) <= patience:
+        return False
+    best = max(values[:-patience])
+    return max(values[-patience:]) <= best + (best * (1 - best) / max(asked, 1)) ** 0.5
+
+
+def draw_curve(curve: list[dict], random: dict[str, dict[str, float]], out: Path) -> None:
+    """Draw how often boxes are found again, at each stage, over the steps; dashed, random weights."""
+    names = {'top1': 'of all boxes', 'own_picture': 'of the boxes of its picture'}
+    figure, axes = pyplot.subplots(1, 2, figsize=(10, 3.5), layout='constrained')
+    steps = [entry['step'] for entry in curve]
+    for axis, (name, words) in zip(axes, names.items(), strict=True):
+        for number, stage in enumerate(curve[-1]['figures']):
+            values = [100 * entry['figures'][stage][name] for entry in curve]
+            axis.plot(steps, values, marker='.', color=f'C{number}', label=stage)
+            axis.axhline(100 * random[stage][name], linestyle='--', linewidth=1, color=f'C{number}')
+        axis.axhline(
+            100 * curve[-1]['figures'][stage][f'chance_{name}'],
+            linestyle=':',
+            linewidth=1,
+            color='grey',
+            label='chance',
+        )
+        axis.set(xlabel='optimizer step', ylabel='%', title=f'Own box nearest {words}', ylim=(0, None))
+    axes[0].legend(title='dashed: random weights', fontsize='small')
+    with atomic_path(out) as temporary:
+        figure.savefig(temporary, dpi=100)
+    pyplot.close(figure)

@@ -1,0 +1,105 @@
+"""The predictor with a contrastive loss."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, normalize
+from torchvision.ops import box_iou
+
+from mmsoco.models.heads import BYOLHead
+from mmsoco.models.matching import Candidates
+from mmsoco.registry import MODELS
+
+
+@MODELS.register_module()
+class InfoNCEHead(BYOLHead):
+    """A prediction must name its own target among those of other boxes (van den Oord et al. 2018).
+
+    BYOL's loss has no negatives, and in the few hundred or thousand steps that a
+    small data set allows it stays near predicting the mean of all targets; this one
+    does not (docs/recipes.md has the figures). With p and z normalised, the
+    loss of a box is the cross-entropy of softmax(p . z_j / temperature) over
+    its own target and all negatives j, as in MoCo v3 (Chen et al. 2021) without
+    its factor of 2 temperature. The algorithm takes both directions of a pair.
+
+    Negatives are the boxes of other pictures, and those boxes of the same
+    picture that hardly overlap.
+
+    Args:
+        temperature: Divides cosines (MoCo v3: 0.2).
+        max_overlap: Boxes of the same picture are negatives up to this IoU; None for
+            never.
+        gather: Whether the boxes of all processes are negatives, or each process'
+            own; the figures in the log are over all processes either way.
+        queue: How many targets of past steps are negatives, too, for small batches
+            (He et al. 2020); those of a picture that is in the batch are not. It
+            counts rows of all processes, and fills in the first steps.
+        **kwargs: Of :class:`~mmsoco.models.BYOLNeck`.
+    """
+
+    def __init__(
+        self,
+        *args,
+        temperature: float = 0.2,
+        max_overlap: float | None = 0.0,
+        gather: bool = True,
+        queue: int = 0,
+        **kwargs,
+    ):
+        super().__init__(*args, **kwargs)
+        if temperature <= 0 or queue < 0:
+            raise ValueError(f'temperature must be above 0 and queue not negative, got {temperature} and {queue}')
+        self.temperature = temperature
+        self.max_overlap = max_overlap
+        self.gather = gather
+        self.queue = queue
+        if queue:
+            self.register_buffer('past', torch.zeros(queue, self.fc1.out_features))
+            self.register_buffer('past_pictures', torch.full((queue,), -1))
+
+    def loss(self, prediction: Tensor, target: Tensor, candidates: Candidates, boxes: Tensor) -> Tensor:
+        """Cross-entropy of naming the own target, averaged over the rows.
+
+        Args:
+            prediction: (N, C), of the online network.
+            target: (N, C), of the target network; gets no gradient.
+            candidates: What there is to choose from, the target among it.
+            boxes: (B, K, 4) xyxy in pixels of the target's view, to find the overlaps.
+
+        Returns:
+            A scalar in float32: 0 for a sure and right choice, the logarithm of the
+            number of candidates for none.
+        """
+        pool = candidates if self.gather else candidates.local()
+        with torch.autocast(prediction.device.type, enabled=False):
+            prediction = normalize(prediction.float(), dim=-1)
+            logits = (prediction @ pool.embeddings.T).masked_fill(~self._comparable(pool, boxes), -torch.inf)
+            if self.queue:
+                known = (self.past_pictures >= 0) & ~torch.isin(self.past_pictures, candidates.pictures)
+                past = (prediction @ self.past.T).masked_fill(~known, -torch.inf)
+                logits = torch.cat([logits, past], dim=1)
+            return cross_entropy(logits / self.temperature, pool.own)
+
+    @torch.no_grad()
+    def remember(self, candidates: Iterable[Candidates]) -> None:
+        """Put a step's targets into the queue."""
+        if not self.queue:
+            return
+        for seen in candidates:
+            # Copies keep their place, so that shapes are the same in every step, but belong to no picture.
+            pictures = torch.where(seen.distinct, seen.pictures, -1)
+            self.past.copy_(torch.cat([self.past, seen.embeddings])[-self.queue :])
+            self.past_pictures.copy_(torch.cat([self.past_pictures, pictures])[-self.queue :])
+
+    def _comparable(self, pool: Candidates, boxes: Tensor) -> Tensor:
+        """(N, M) bool: the own target and the negatives of each row."""
+        pictures, distinct = pool.pictures[pool.own], pool.distinct[pool.own]
+        comparable = (pictures[:, None] != pool.pictures) & pool.distinct
+        if self.max_overlap is not None:
+            batch, num = boxes.shape[:2]
+            boxes = boxes.flatten(0, 1).repeat_interleave(len(pictures) // (batch * num), dim=0)
+            apart = (pictures[:, None] == pictures) & (box_iou(boxes, boxes) <= self.max_overlap)
+            comparable[:, pool.own] |= apart & distinct
+        comparable[torch.arange(len(pictures), device=boxes.device), pool.own] = True
+        return comparable

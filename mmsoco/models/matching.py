@@ -1,0 +1,140 @@
+"""Does a prediction find its own box among all others? The figures that tell learning from its looks.
+
+A falling loss, spread embeddings and finite gradients say nothing of learning: an
+online network that always predicts the mean of all targets has them, too. These
+figures differ; docs/method.md says what they are in runs that learn and that do not.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from mmengine.dist import all_gather, all_reduce, get_rank
+from torch import Tensor
+from torch.nn.functional import normalize
+
+#: Of a direction of a pair: (N, C) predictions, what they are compared with, their loss.
+Direction = tuple[Tensor, 'Candidates', Callable[[Tensor], Tensor]]
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """One view's target embeddings on all processes: what a prediction is compared with.
+
+    Attributes:
+        embeddings: (M, C) float32, normalised; the rows of the first process first.
+        pictures: (M,) int64, which picture a row is of.
+        distinct: (M,) bool, False for the copies of a box (where a picture has fewer than K).
+        own: (N,) int64, the row of each of this process' boxes.
+    """
+
+    embeddings: Tensor
+    pictures: Tensor
+    distinct: Tensor
+    own: Tensor
+
+    def local(self) -> 'Candidates':
+        """Those of this process alone."""
+        own = self.own
+        return Candidates(self.embeddings[own], self.pictures[own], self.distinct[own], own - own[0])
+
+
+@torch.no_grad()
+def gather_candidates(
+    targets: Mapping[tuple[str, str], Tensor],
+    pictures: Tensor,
+    num_proposals: int,
+    num_distinct: Mapping[str, Tensor] | None = None,
+) -> dict[tuple[str, str], Candidates]:
+    """Collect the target embeddings of all processes, in two messages.
+
+    Args:
+        targets: (draw, view name) -> (N, C), the same N for all: image by image, box
+            by box, one row or more a box.
+        pictures: (B,) int64, which picture each is, counted over all processes.
+        num_proposals: K, boxes a picture.
+        num_distinct: Draw -> (B,), how many of its K boxes differ; by default all do.
+            Copies follow the boxes that differ.
+
+    Returns:
+        The same keys -> what is there to choose from.
+    """
+    embeddings = torch.stack([normalize(z.detach().float(), dim=-1) for z in targets.values()])
+    rows = embeddings.shape[1]
+    each = rows // (len(pictures) * num_proposals)
+    owners = pictures.repeat_interleave(rows // len(pictures))
+    labels = [owners]
+    for draw, _ in targets:
+        known = torch.full_like(pictures, num_proposals) if num_distinct is None else num_distinct[draw].clamp(min=1)
+        first = torch.arange(num_proposals, device=pictures.device) < known[:, None]
+        labels.append(first.flatten().repeat_interleave(each).to(owners.dtype))
+    everyone = torch.cat(all_gather(embeddings), dim=1)
+    owners, *distinct = torch.cat(all_gather(torch.stack(labels)), dim=1).unbind()
+    own = torch.arange(rows, device=pictures.device) + get_rank() * rows
+    return {
+        key: Candidates(z, owners, first.bool(), own) for key, z, first in zip(targets, everyone, distinct, strict=True)
+    }
+
+
+@torch.no_grad()
+def match_figures(
+    pairs: Mapping[str, list[tuple[Tensor, Candidates, Callable[[Tensor], Tensor]]]],
+) -> dict[str, Tensor]:
+    """How well predictions match, for each pair of views; the same on all processes.
+
+    Copies of a box count once. For the pair ``A_B``, both directions together:
+
+    - ``match_cos_A_B``: cosine of a prediction and its own target.
+    - ``other_cos_A_B``: cosine of a prediction and targets of other pictures.
+    - ``match_top1_A_B``: how often its own is the nearest of all the batch's targets;
+      among equals by chance.
+    - ``chance_A_B``: what ``match_top1`` is without knowledge, 1 / targets.
+    - ``learned_A_B``: how far the loss is below the loss of always predicting the mean of
+      all targets, as a share of how far it is for predicting each target exactly.
+      0 is knowing nothing of the single box; less, not even the mean. With BYOL's
+      loss it is (match_cos - |m|) / (1 - |m|), m the mean of the normalised targets.
+
+    Args:
+        pairs: A pair's name -> its directions.
+
+    Returns:
+        Name -> a scalar. Cosines are NaN where there is nothing to compare.
+    """
+    sums = torch.stack([_sums(*direction) for directions in pairs.values() for direction in directions])
+    all_reduce(sums)
+    figures, first = {}, 0
+    for pair, directions in pairs.items():
+        rows, own, hits, others, count, gained, gainable = sums[first : first + len(directions)].sum(dim=0)
+        first += len(directions)
+        figures |= {
+            f'match_cos_{pair}': own / rows,
+            f'other_cos_{pair}': others / count,
+            f'match_top1_{pair}': hits / rows,
+            f'chance_{pair}': torch.stack([1 / candidates.distinct.sum() for _, candidates, _ in directions]).mean(),
+            # Targets all alike leave nothing to learn.
+            f'learned_{pair}': torch.where(gainable > 1e-3, gained / gainable, 0.0),
+        }
+    return figures
+
+
+def _sums(prediction: Tensor, candidates: Candidates, loss: Callable[[Tensor], Tensor]) -> Tensor:
+    """Of this process' rows, summed: how many, own cosines, hits, cosines with other pictures and how many of these.
+
+    Then, of the loss, what is gained and what could be.
+    """
+    similarity = normalize(prediction.float(), dim=-1) @ candidates.embeddings.T
+    own = similarity.gather(1, candidates.own[:, None])
+    asks = candidates.distinct[candidates.own].float()
+    answers = candidates.distinct[None]
+    nearer = ((similarity > own) & answers).sum(dim=1)
+    ties = ((similarity == own) & answers).sum(dim=1).clamp(min=1)
+    hits = (nearer == 0) / ties
+    foreign = (candidates.pictures[candidates.own][:, None] != candidates.pictures) & answers & (asks[:, None] > 0)
+    others = torch.where(foreign, similarity, 0.0).sum()
+
+    weights = candidates.distinct[:, None].float()
+    mean = (candidates.embeddings * weights).sum(dim=0, keepdim=True) / weights.sum()
+    targets = candidates.embeddings[candidates.own]
+    nothing, exactly = loss(mean.expand_as(targets)), loss(targets)
+    gained, gainable = nothing - loss(prediction), nothing - exactly
+    return torch.stack([asks.sum(), own[:, 0] @ asks, hits @ asks, others, foreign.sum(), gained, gainable]).float()

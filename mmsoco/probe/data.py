@@ -1,0 +1,251 @@
+"""What is shown to a network that is probed: always the same pictures, views and boxes."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmsoco.datasets import ProposalDataset
+from mmsoco.datasets.transforms.views import Region, map_boxes, resample
+from mmsoco.errors import UserError
+from mmsoco.proposals.formats import read_coco, read_json
+from mmsoco.proposals.pictures import UnreadablePicture, list_pictures, read_picture
+from mmsoco.proposals.recall import iou
+
+BATCH = 16
+
+
+@dataclass
+class MatchedViews:
+    """Two views of pictures, and the boxes that match across them.
+
+    Attributes:
+        views: The two, each (P, size, size, 3) uint8.
+        boxes: Of the two, each (P, K, 4) xyxy in view pixels.
+        distinct: (P, K) bool, False for the copies of a box.
+        asks: (P,) bool, True for held-out pictures: of the others, boxes are only there
+            to be mistaken for.
+    """
+
+    views: tuple[Tensor, Tensor]
+    boxes: tuple[Tensor, Tensor]
+    distinct: Tensor
+    asks: Tensor
+
+    def batches(self, view: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """(view, boxes) of some pictures at a time."""
+        yield from zip(self.views[view].split(BATCH), self.boxes[view].split(BATCH), strict=True)
+
+
+def first_view_size(dataset: dict) -> int:
+    """Side of the first view of a pretraining's data set, in pixels."""
+    return next(step['views'][0]['size'] for step in dataset['pipeline'] if 'views' in step)
+
+
+def probe_pipeline(size: int, num_proposals: int) -> list[dict]:
+    """The steps from a picture to two views: the paper's V1 and V2 (section 3.2), at one size.
+
+    Always these, also where a recipe trains with others, so that figures compare.
+    Boxes are thinned first: the box to find is then one that no other lies on.
+    """
+    flip, colour = dict(type='HorizontalFlip'), [dict(type='ColorJitter'), dict(type='Grayscale')]
+    views = [
+        dict(name='v1', size=size, augment=[flip, *colour, dict(type='GaussianBlur', prob=1.0)]),
+        dict(
+            name='v2',
+            source='v1',
+            crop=dict(scale=(0.5, 1.0), ratio=(3 / 4, 4 / 3)),
+            size=size,
+            augment=[flip, *colour, dict(type='GaussianBlur', prob=0.1), dict(type='Solarize')],
+        ),
+    ]
+    steps = [
+        dict(type='LoadPicture'),
+        dict(type='Thin', max_overlap=0.5),
+        dict(
+            type='MultiViewProposalPipeline',
+            views=views,
+            pairs=[('v1', 'v2')],
+            num_proposals=num_proposals,
+            min_side=size / 28,  # 8 px at 224: less is a sliver left by the crop
+        ),
+        dict(type='PackViews'),
+    ]
+    for step in [*steps, *views[0]['augment'], *views[1]['augment']]:
+        step['_scope_'] = 'mmsoco'
+    return steps
+
+
+def matched_views(
+    proposal_file: str | os.PathLike,
+    data_root: str | os.PathLike | None = None,
+    held_out: int | str | None = None,
+    size: int = 224,
+    boxes: int = 2000,
+    num_proposals: int = 16,
+    seed: int = 0,
+) -> MatchedViews:
+    """Views of held-out pictures and, until there are enough boxes, of others.
+
+    Args:
+        proposal_file: The proposals of the pictures.
+        held_out: Which are held out, see :class:`~mmsoco.datasets.ProposalDataset`; None
+            for all of the file.
+        size: Side of the views, in pixels.
+        boxes: Boxes that there should be at least, to tell one from.
+        num_proposals: Boxes taken of a picture at most.
+
+    Raises:
+        UserError: The file holds no picture that is held out.
+    """
+    part = 'training' if held_out is None else 'held_out'
+    options = dict(data_root=data_root, pipeline=probe_pipeline(size, num_proposals), seed=seed, held_out=held_out)
+    asking = ProposalDataset(proposal_file, part=part, **options)
+    others = ProposalDataset(proposal_file, part='training', **options) if held_out is not None else ()
+    generator = np.random.default_rng(seed)
+    # In random order: neighbours in a file are often alike. As many as give the boxes, held-out ones first.
+    order = [(asking, i, True) for i in generator.permutation(len(asking))]
+    order += [(others, i, False) for i in generator.permutation(len(others))]
+    samples, asks, count = [], [], 0
+    for data, index, question in order:
+        if count >= boxes:
+            break
+        samples.append(data[0, int(index)])
+        asks.append(question)
+        count += max(int(samples[-1]['num_distinct']['image+v2']), 1)
+    (draw,) = samples[0]['boxes']
+    known = torch.tensor([max(int(sample['num_distinct'][draw]), 1) for sample in samples])
+
+    views = [np.stack([sample['inputs'][name] for sample in samples]) for name in ('v1', 'v2')]
+    rows = [np.stack([sample['boxes'][draw][name] for sample in samples]) for name in ('v1', 'v2')]
+    return MatchedViews(
+        tuple(map(torch.from_numpy, views)),
+        tuple(map(torch.from_numpy, rows)),
+        torch.arange(num_proposals) < known[:, None],
+        torch.tensor(asks),
+    )
+
+
+@dataclass
+class LabelledBoxes:
+    """Whole pictures with labelled boxes.
+
+    Attributes:
+        views: (P, size, size, 3) uint8.
+        boxes: For each picture (N, 4) xyxy in view pixels.
+        labels: For each picture (N,) int64, 0 for background.
+        teaches: (P,) bool; the boxes of the other pictures are asked for.
+    """
+
+    views: Tensor
+    boxes: list[Tensor]
+    labels: list[Tensor]
+    teaches: Tensor
+
+
+@dataclass
+class LabelledPictures:
+    """Whole pictures of known classes.
+
+    Attributes:
+        views: (P, size, size, 3) uint8.
+        labels: (P,) int64.
+        teaches: (P,) bool; the others are asked for.
+    """
+
+    views: Tensor
+    labels: Tensor
+    teaches: Tensor
+
+
+def labelled_boxes(
+    labels: str | os.PathLike, root: str | os.PathLike, size: int = 224, pictures: int = 200, seed: int = 0
+) -> LabelledBoxes:
+    """Labelled objects of COCO annotations, and as many boxes of background.
+
+    A box of background has the sides of an object of its picture, and overlaps
+    no object by an IoU of 0.3 or more.
+
+    Args:
+        labels: COCO JSON.
+        root: Folder of its pictures.
+        pictures: At most so many are taken.
+
+    Raises:
+        UserError: The file is no such JSON, or its pictures are not there.
+    """
+    content = read_json(Path(labels))
+    entries = {entry.name: entry for entry in read_coco(Path(labels), content) if len(entry.boxes)}
+    if not isinstance(content, dict) or not entries:
+        raise UserError(f'{labels} holds no labelled boxes; give COCO annotations')
+    numbers = {kind['id']: i + 1 for i, kind in enumerate(content.get('categories', []))}
+    # In read_coco's order: by picture, crowds left out.
+    of_picture: dict[str, list[int]] = {}
+    names = {image['id']: image['file_name'] for image in content['images']}
+    for annotation in content['annotations']:
+        if not annotation.get('iscrowd'):
+            of_picture.setdefault(names[annotation['image_id']], []).append(numbers[annotation['category_id']])
+    rng = np.random.default_rng(seed)
+    views, boxes, targets = [], [], []
+    for name in rng.permutation(sorted(entries))[:pictures].tolist():
+        picture = _read(Path(root, name), labels)
+        height, width = picture.shape[:2]
+        objects = entries[name].boxes
+        empty = background_boxes(objects, width, height, rng)
+        whole = Region(0, 0, width, height)
+        views.append(resample(picture, whole, size))
+        boxes.append(torch.from_numpy(map_boxes(np.concatenate([objects, empty]).astype(np.float32), whole, size)))
+        targets.append(torch.tensor(of_picture[name] + [0] * len(empty)))
+    return LabelledBoxes(torch.from_numpy(np.stack(views)), boxes, targets, torch.arange(len(views)) % 2 == 0)
+
+
+def background_boxes(objects: np.ndarray, width: int, height: int, rng: np.random.Generator) -> np.ndarray:
+    """For each of (N, 4) objects a box of its sides at another place, where one is found in 20 tries."""
+    found = [np.empty((0, 4))]
+    for box in objects:
+        sides = box[2:] - box[:2]
+        for _ in range(20):
+            corner = rng.uniform(0, np.maximum([width, height] - sides, 0))
+            candidate = np.concatenate([corner, corner + sides])[None]
+            if iou(candidate, objects).max() < 0.3:
+                found.append(candidate)
+                break
+    return np.concatenate(found)
+
+
+def labelled_pictures(root: str | os.PathLike, size: int = 224, each: int = 20, seed: int = 0) -> LabelledPictures:
+    """Pictures of a folder that has a subfolder for each class.
+
+    Args:
+        each: At most so many of a class are taken, half of them to teach.
+
+    Raises:
+        UserError: There are not two classes of two pictures.
+    """
+    by_class: dict[str, list[str]] = {}
+    for name in list_pictures(root):
+        if '/' in name:
+            by_class.setdefault(name.split('/')[0], []).append(name)
+    by_class = {kind: names for kind, names in by_class.items() if len(names) > 1}
+    if len(by_class) < 2:
+        raise UserError(f'{root} has not two subfolders of two pictures; give a folder with a subfolder for each class')
+    rng = np.random.default_rng(seed)
+    views, labels, teaches = [], [], []
+    for label, names in enumerate(by_class.values()):
+        for i, name in enumerate(rng.permutation(names)[:each].tolist()):
+            picture = _read(Path(root, name), root)
+            views.append(resample(picture, Region(0, 0, picture.shape[1], picture.shape[0]), size))
+            labels.append(label)
+            teaches.append(i % 2 == 0)
+    return LabelledPictures(torch.from_numpy(np.stack(views)), torch.tensor(labels), torch.tensor(teaches))
+
+
+def _read(path: Path, source: str | os.PathLike) -> np.ndarray:
+    try:
+        return read_picture(path)
+    except UnreadablePicture as error:
+        raise UserError(f'{source}: {error}; give the folder that holds its pictures, all readable') from None

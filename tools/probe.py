@@ -1,0 +1,58 @@
+#!/usr/bin/env python
+"""Measure what weights know, beside random ones, without training anything on them.
+
+python tools/probe.py work_dirs/NAME/epoch_100.pth
+python tools/probe.py resnet50.pth --config configs/soco/soco_r50fpn_8xb256_100e_in1k.py --proposals held_out.arrow
+"""
+
+import argparse
+
+from mmsoco.errors import command
+from mmsoco.probe.run import probe
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Finds the boxes of held-out pictures again in another view of them, through each stage of the '
+        'network; where labels are given, reads them from the features. docs/probe.md says what the figures mean.'
+    )
+    parser.add_argument('checkpoint', help='of a pretraining, a detector of mmdet, or a backbone')
+    parser.add_argument('--config', help='of its model (default: the one beside the checkpoint)')
+    parser.add_argument(
+        '--proposals',
+        metavar='FILE',
+        help='proposal file of pictures that were not trained on (default: those that the config holds out)',
+    )
+    parser.add_argument('--pictures', metavar='DIR', help='their folder (default: as the proposal file says)')
+    parser.add_argument('--labels', metavar='JSON', help='COCO annotations, for accuracies of labelled boxes')
+    parser.add_argument('--labelled-pictures', metavar='DIR', help="the annotations' pictures")
+    parser.add_argument('--classes', metavar='DIR', help='pictures with a subfolder for each class')
+    parser.add_argument('--size', type=int, help="side of the views in pixels (default: the pretraining's, or 224)")
+    parser.add_argument('--boxes', type=int, default=2000, metavar='N', help='boxes to tell apart (default 2000)')
+    parser.add_argument('--device', default='cpu', help='where to compute (default cpu)')
+    parser.add_argument('--json', metavar='FILE', help='write the figures there, too')
+    return parser.parse_args()
+
+
+@command
+def main() -> None:
+    args = parse_args()
+    print(
+        probe(
+            args.checkpoint,
+            config=args.config,
+            proposals=args.proposals,
+            pictures=args.pictures,
+            labels=args.labels,
+            labelled_pictures_root=args.labelled_pictures,
+            classes=args.classes,
+            size=args.size,
+            boxes=args.boxes,
+            device=args.device,
+            out=args.json,
+        )
+    )
+
+
+if __name__ == '__main__':
+    main()
