@@ -10,6 +10,8 @@ import sys
 import pytest
 import torch
 
+from mmsoco.engine.hooks.health import FIGURES
+
 
 def call(root, capsys, monkeypatch, tool, *args):
     """Run a tool in this process; returns (exit status, stdout, stderr)."""
@@ -280,6 +282,7 @@ def launch(root, processes, recipe, work_dir, options, port):
 @pytest.mark.parametrize('norms', ['training', 'fixed'])
 def test_two_processes(root, recipe, tiny_options, tmp_path, norms, free_port):
     """The 400-epoch recipe on two processes: equal on both and, with BN fixed, equal to one process."""
+    tiny_options['default_hooks.logger.interval'] = 2
     if norms == 'fixed':
         tiny_options['default_hooks.norms.type'] = 'EvalNormsHook'
     log = launch(root, 2, recipe, tmp_path / 'two', tiny_options, free_port)
@@ -295,3 +298,13 @@ def test_two_processes(root, recipe, tiny_options, tmp_path, norms, free_port):
         )
         for key in one:
             torch.testing.assert_close(one[key], two[key], rtol=1e-4, atol=1e-6, msg=key)
+        # The figures are over all processes: the same number of boxes to choose from, and the same hits.
+        one, two = (
+            [json.loads(line) for line in next((tmp_path / name).glob('*/vis_data/scalars.json')).open()]
+            for name in ('one', 'two')
+        )
+        figures = [name for name in one[0] if name.startswith(FIGURES)]
+        assert len(figures) == 10
+        for name in figures:
+            assert [entry[name] for entry in two] == pytest.approx([entry[name] for entry in one], abs=1e-3), name
+        assert two[0]['chance_v1_v2'] == pytest.approx(1 / 16)

@@ -89,8 +89,9 @@ class InfoNCEHead(BYOLHead):
         for seen in candidates:
             # Copies keep their place, so that shapes are the same in every step, but belong to no picture.
             pictures = torch.where(seen.distinct, seen.pictures, -1)
-            self.past.copy_(torch.cat([self.past, seen.embeddings])[-self.queue :])
-            self.past_pictures.copy_(torch.cat([self.past_pictures, pictures])[-self.queue :])
+            # New tensors: the step's backward still needs the old ones.
+            self.past = torch.cat([self.past, seen.embeddings])[-self.queue :]
+            self.past_pictures = torch.cat([self.past_pictures, pictures])[-self.queue :]
 
     def _comparable(self, pool: Candidates, boxes: Tensor) -> Tensor:
         """(N, M) bool: the own target and the negatives of each row."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from mmengine.registry import MODELS
+from torch import nn
 
 from mmsoco.probe.classification import knn_accuracy, linear_accuracy
 from mmsoco.probe.data import BATCH, LabelledBoxes, LabelledPictures, MatchedViews
@@ -55,33 +56,34 @@ def random_features(model_cfg: dict, data: ProbeData, device: str | torch.device
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = MODELS.build(without_weights(model_cfg))
-        if hasattr(model, 'init_weights'):
-            model.init_weights()
-    features = BoxFeatures(model, device=device)
+        features = BoxFeatures(build(model_cfg), device=device)
     views = [view for i in (0, 1) for view, _ in data.matched.batches(i)]
     boxes = [rows for i in (0, 1) for _, rows in data.matched.batches(i)]
     features.calibrate(views, boxes)
     return features
 
 
-def without_weights(cfg):
-    """A copy of a model's config in which nothing is fetched or loaded on the way."""
-    cfg = copy.deepcopy(cfg)
+def build(model_cfg: dict) -> nn.Module:
+    """Build a model with random weights, where its config would fetch some, too."""
+    model_cfg = copy.deepcopy(model_cfg)
+    forget_weights(model_cfg)
+    model = MODELS.build(model_cfg)
+    # mmengine would write to the log how each tensor was initialised.
+    model._dump_init_info = lambda *_: None
+    model.init_weights()
+    return model
 
-    def clear(node) -> None:
-        if isinstance(node, dict):
-            init = node.get('init_cfg')
-            if isinstance(init, dict) and init.get('type') == 'Pretrained':
-                node['init_cfg'] = None
-            node = node.values()
-        elif not isinstance(node, (list, tuple)):
-            return
+
+def forget_weights(node: object) -> None:
+    """Take what fetches or loads weights out of a config, in place."""
+    if isinstance(node, dict):
+        init = node.get('init_cfg')
+        if isinstance(init, dict) and init.get('type') == 'Pretrained':
+            node['init_cfg'] = None
+        node = list(node.values())
+    if isinstance(node, (list, tuple)):
         for item in node:
-            clear(item)
-
-    clear(cfg)
-    return cfg
+            forget_weights(item)
 
 
 def _find_again(features: BoxFeatures, data: MatchedViews) -> dict[str, dict[str, float]]:

@@ -5,13 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.registry import MODELS
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mmsoco.checkpoints.files import read_checkpoint
 from mmsoco.errors import UserError
-from mmsoco.probe.measure import without_weights
+from mmsoco.probe.measure import build
 
 #: What a stage's weights are called in mmdet's detectors and in pretrainings.
 _PARTS = {
@@ -49,9 +48,7 @@ def load_network(cfg: Config, checkpoint: str | os.PathLike) -> tuple[nn.Module,
     Raises:
         UserError: Not even the backbone is in the checkpoint.
     """
-    model = MODELS.build(without_weights(cfg.model))
-    if hasattr(model, 'init_weights'):
-        model.init_weights()
+    model = build(cfg.model)
     own = model.state_dict()
     given = _tensors(checkpoint)
     if not any(name.startswith('backbone.') for name in given):

@@ -341,3 +341,52 @@ def test_pictures_of_other_sizes_and_altered_files_are_refused_at_the_start(prop
     (tmp_path / 'p.arrow').write_bytes(content.replace(b'first/0.png', b'first/0.pnh', 1))
     with pytest.raises(UserError, match='does not match its checksum'):
         ProposalDataset(tmp_path / 'p.arrow', PIPELINE)
+
+
+@pytest.fixture
+def parts(proposal_file, pictures):
+    """Names of the pictures of both parts."""
+
+    def parts(held_out):
+        return [
+            [data[0, i]['img_path'].removeprefix(f'{pictures}/') for i in range(len(data))]
+            for data in (
+                ProposalDataset(proposal_file, LOAD_ONLY, pictures, held_out=held_out, part=part)
+                for part in ProposalDataset.PARTS
+            )
+        ]
+
+    return parts
+
+
+def test_every_nth_picture_is_held_out(parts, proposal_file):
+    training, held_out = parts(3)
+    names = [row.file_name for row in ProposalStore.open(proposal_file)]
+    assert held_out == names[::3] and sorted(training + held_out) == sorted(names)
+    assert not set(training) & set(held_out)
+
+
+def test_the_pictures_of_a_list_are_held_out(parts, tmp_path, proposal_file):
+    names = [row.file_name for row in ProposalStore.open(proposal_file)]
+    (tmp_path / 'list.txt').write_text(f'# some\n{names[4]}\n{names[1]}\n')
+    training, held_out = parts(tmp_path / 'list.txt')
+    assert held_out == [names[1], names[4]] and len(training) == len(names) - 2
+
+
+def test_a_list_of_other_pictures(parts, tmp_path):
+    (tmp_path / 'list.txt').write_text('elsewhere.jpg\n')
+    with pytest.raises(UserError, match=r'has 0 of the 1 pictures that .* holds out'):
+        parts(tmp_path / 'list.txt')
+
+
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        (dict(held_out=1), 'held_out=1 would leave nothing to train on'),
+        (dict(part='held_out'), 'leaves none of the 8 pictures'),
+        (dict(part='validation'), "part 'validation' of the data set is unknown; choose one of training, held_out"),
+    ],
+)
+def test_parts_that_cannot_be(proposal_file, pictures, options, words):
+    with pytest.raises(UserError, match=words):
+        ProposalDataset(proposal_file, LOAD_ONLY, pictures, **options)

@@ -5,9 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from mmsoco.engine import LARS, LARSConstructor
+from mmsoco.engine import LARS
 from mmsoco.engine.hooks.schedule import warmup_cosine
-from mmsoco.models import SoCoAlgorithm
 
 
 def scalar_lars(weight, grads, lrs, wd, adapt, momentum=0.9, trust=0.001, eps=1e-8):
@@ -83,24 +82,6 @@ def test_state_survives_a_round_trip():
     assert torch.equal(a, b)
 
 
-def test_constructor_refuses_groups_it_would_ignore():
-    cfg = dict(type='OptimWrapper', optimizer=dict(type='LARS', lr=1.0, weight_decay=1e-5))
-    with pytest.raises(ValueError, match='leave paramwise_cfg out'):
-        LARSConstructor(cfg, dict(norm_decay_mult=0))(nn.Linear(2, 2))
-
-
 def test_negative_numbers_are_refused():
     with pytest.raises(ValueError, match='trust must not be negative'):
         LARS([nn.Parameter(torch.ones(1))], lr=1.0, trust=-1.0)
-
-
-def test_constructor_makes_two_groups_of_the_online_parameters(tiny_model_cfg):
-    tiny_model_cfg.pop('type')
-    model = SoCoAlgorithm(**tiny_model_cfg)
-    constructor = LARSConstructor(dict(type='OptimWrapper', optimizer=dict(type='LARS', lr=1.0, weight_decay=1e-5)))
-    vectors, matrices = constructor(model).optimizer.param_groups
-    assert vectors['weight_decay'] == 0 and not vectors['adapt'] and all(p.ndim <= 1 for p in vectors['params'])
-    assert matrices['weight_decay'] == 1e-5 and matrices['adapt'] and all(p.ndim > 1 for p in matrices['params'])
-    online = [p for name, p in model.named_parameters() if not name.startswith('target.')]
-    assert {id(p) for p in online} == {id(p) for group in (vectors, matrices) for p in group['params']}
-    assert id(model.backbone.layer2[0].downsample[1].weight) in {id(p) for p in vectors['params']}

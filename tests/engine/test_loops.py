@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from mmsoco.engine.launch import train
+from mmsoco.errors import UserError
 from mmsoco.models.momentum import momentum_at
 
 
@@ -65,6 +66,58 @@ def test_finished_run_resumes_to_nothing(run):
     run('done', resume='auto')
     after = weights(work / 'epoch_2.pth')['state_dict']
     assert all(torch.equal(before[key], after[key]) for key in before)
+
+
+@pytest.fixture
+def run_steps(run):
+    """The same for three steps, the last in the middle of the second epoch, with a checkpoint after two."""
+
+    def run_steps(name, **options):
+        return run(
+            name,
+            train_cfg=dict(_delete_=True, type='PretrainLoop', max_steps=3),
+            custom_hooks__1__warmup_steps=1,
+            default_hooks__checkpoint__by_epoch=False,
+            default_hooks__checkpoint__interval=2,
+            **options,
+        )
+
+    return run_steps
+
+
+def test_steps_may_end_in_the_middle_of_an_epoch(run_steps):
+    work = run_steps('steps')
+    done = record(work)
+    assert [step['iter'] for step in done['steps']] == [0, 1, 2] and done['iter'] == 3
+    # Schedules end where the steps do.
+    assert done['steps'][2]['momentum'] == pytest.approx(momentum_at(2, 3, 0.99), abs=1e-12)
+    peak = 4 / 256
+    expected = [0.01 * peak, peak, 1e-6 + (peak - 1e-6) / 2]
+    assert [entry['lr'] for entry in done['steps']] == pytest.approx(expected)
+    assert (work / 'iter_3.pth').exists()
+
+
+def test_a_run_counted_in_steps_resumes(run_steps):
+    whole = run_steps('whole')
+    again = run_steps('again', resume=str(whole / 'iter_2.pth'))
+    a, b = (weights(work / 'iter_3.pth')['state_dict'] for work in (whole, again))
+    assert [step['iter'] for step in record(again)['steps']] == [2]
+    assert all(torch.equal(a[key], b[key]) for key in a)
+
+
+@pytest.mark.parametrize('options', [dict(max_steps=3, max_epochs=2), dict()])
+def test_epochs_or_steps(run, options):
+    with pytest.raises(UserError, match='either max_epochs or max_steps'):
+        run('both', train_cfg=dict(_delete_=True, type='PretrainLoop', **options))
+
+
+def test_a_queue_is_resumed(run_steps):
+    options = dict(model__predictor__type='InfoNCEHead', model__predictor__queue=64)
+    whole = run_steps('whole', **options)
+    again = run_steps('again', resume=str(whole / 'iter_2.pth'), **options)
+    a, b = (weights(work / 'iter_3.pth')['state_dict'] for work in (whole, again))
+    assert (a['predictor.past_pictures'] >= 0).all()
+    assert all(torch.equal(a[key], b[key]) for key in a)
 
 
 @pytest.mark.parametrize('accumulate', [2, 4])

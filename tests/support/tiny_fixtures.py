@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from shrinking import shrink
+from shrinking import VIEWS, shrink
+
+from mmsoco.engine.launch import train
 
 ROOT = Path(__file__).parents[2]
 
@@ -26,6 +28,33 @@ def recipe(root):
 def tiny_options(recipe, pictures, proposal_file):
     """``--cfg-options`` that make the recipe two epochs of two steps on eight pictures."""
     return shrink(recipe, pictures, proposal_file)
+
+
+@pytest.fixture(scope='session')
+def learned(recipe, pictures, proposal_file, tmp_path_factory):
+    """The work folder of a run that learns to tell the boxes of its eight pictures apart, in 80 steps."""
+    options = shrink(recipe, pictures, proposal_file, channels=16) | {
+        'model.predictor.type': 'InfoNCEHead',
+        'model.projector.hid_channels': 32,
+        'model.predictor.hid_channels': 32,
+        'model.projector.out_channels': 16,
+        'model.predictor.in_channels': 16,
+        'model.predictor.out_channels': 16,
+        'total_batch_size': 8,
+        'optim_wrapper.optimizer': dict(_delete_=True, type='AdamW', lr=5e-3),
+        'optim_wrapper.constructor': 'PretrainOptimConstructor',
+        'train_cfg': dict(_delete_=True, type='PretrainLoop', max_steps=80),
+        'custom_hooks.1.warmup_steps': 10,
+        'custom_hooks.1.base_batch_size': 8,
+        'custom_hooks.0.base_momentum': 0.9,
+        'custom_hooks.3.interval': 20,
+        'default_hooks.checkpoint': dict(by_epoch=False, interval=80),
+        # Without changes of colour it is easy enough.
+        **{f'{VIEWS}.{i}.augment': [] for i in range(3)},
+    }
+    work_dir = tmp_path_factory.mktemp('learned')
+    train(recipe, str(work_dir), amp=False, options=options)
+    return work_dir
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
 import json
+import re
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from mmsoco.engine.hooks.health import TrainingDiverged
+from mmsoco.engine.hooks.health import HealthHook, TrainingDiverged
 from mmsoco.engine.launch import train
 
 
@@ -41,3 +43,52 @@ def test_collapse_is_told(recipe, tiny_options, tmp_path):
     options.pop('default_hooks.collapse.type')
     train(recipe, str(tmp_path / 'healthy'), None, False, 1, options)
     assert 'Collapse' not in log_of(tmp_path / 'healthy')
+
+
+def test_a_run_that_predicts_the_mean_is_called_so(recipe, tiny_options, tmp_path):
+    train(recipe, str(tmp_path), None, False, 1, {**tiny_options, 'custom_hooks.3.interval': 1})
+    lines = log_of(tmp_path).splitlines()
+    said = [line for line in lines if 'predicts the mean target: nothing is learned so far' in line]
+    # Not in the two steps of warm-up.
+    assert len(said) == 2 and 'configs/own' in said[0]
+    reports = [line for line in lines if 'Learning, mean of 1 steps: v1-v2 own' in line]
+    assert len(reports) == 4 and '(chance 6.25%)' in reports[0]
+
+
+def test_a_run_that_learns_is_not(learned):
+    log = log_of(learned)
+    (last,) = [line for line in log.splitlines() if 'Learning, mean of 20 steps' in line][-1:]
+    assert float(re.search(r'v1-v2 .* own nearest ([\d.]+)%', last)[1]) > 10 * 3.12
+    last_warning = max((i for i, line in enumerate(log.splitlines()) if 'is learned so far' in line), default=0)
+    assert last_warning < log.splitlines().index(last)
+
+
+@pytest.fixture
+def figures():
+    """What a run of 30 steps with warm-up over 10 says, by a pair's figures; chance is 1 %."""
+    said = []
+    logger = SimpleNamespace(info=said.append, warning=said.append)
+
+    def report(match_cos, match_top1, learned):
+        hook = HealthHook()
+        hook._warmup_steps, hook._steps = 10, 20
+        values = dict(match_cos=match_cos, other_cos=0.4, match_top1=match_top1, chance=0.01, learned=learned)
+        figures = {f'{name}_v1_v2': value for name, value in values.items()}
+        hook._report_learning(SimpleNamespace(logger=logger, iter=29), figures)
+        return said[1:]
+
+    return report
+
+
+def test_clusters_are_called_so(figures):
+    (said,) = figures(0.74, 0.02, 0.3)
+    assert said.startswith('The network tells clusters of boxes apart, not boxes')
+
+
+def test_a_loss_that_looks_as_good_is_not_enough(figures):
+    (said,) = figures(0.6, 0.012, 0.02)
+    assert said.startswith('The network predicts the mean target')
+
+
+def test_few_hits_are_enough_where_each_counts(figures):
+    assert figures(0.3, 0.2, 0.2) == []

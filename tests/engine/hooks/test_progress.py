@@ -1,0 +1,24 @@
+import pytest
+import torch
+
+from mmsoco.engine.hooks.progress import figures_in_words
+from mmsoco.engine.launch import train
+
+
+def test_a_pretraining_shows_what_it_learns(recipe, tiny_options, tmp_path, capsys):
+    options = {**tiny_options, 'custom_hooks.3.interval': 1}
+    train(recipe, str(tmp_path), None, False, 1, options, progress=True)
+    shown = capsys.readouterr().err
+    assert '4/4 [' in shown
+
+
+def test_figures_of_a_pretraining_are_averaged_over_pairs():
+    outputs = dict(loss_v1_v2=-1.0, target_std=0.1)
+    for name, values in dict(match_top1=(0.25, 0.35), chance=(0.01, 0.01), learned=(0.5, 0.7)).items():
+        outputs |= {f'{name}_v1_v2': values[0], f'{name}_v1_v3': values[1]}
+    assert figures_in_words(outputs) == 'own nearest 30.0% (chance 1.0%), learned 0.60'
+
+
+@pytest.mark.parametrize(('outputs', 'words'), [(dict(loss=torch.tensor(1.234), acc=3.0), 'loss 1.23'), ({}, '')])
+def test_others_show_their_loss(outputs, words):
+    assert figures_in_words(outputs) == words

@@ -1,0 +1,84 @@
+"""The probe on a run that has learned its pictures by heart."""
+
+import json
+
+import pytest
+import torch
+from mmengine.config import Config
+from safetensors.torch import save_file
+
+from mmsoco.checkpoints.extract import extract
+from mmsoco.errors import UserError
+from mmsoco.probe.run import probe
+
+
+@pytest.fixture(scope='module')
+def figures(learned, proposal_file, tmp_path_factory):
+    out = tmp_path_factory.mktemp('probe') / 'figures.json'
+    table = probe(learned / 'iter_80.pth', proposals=proposal_file, boxes=60, out=out)
+    return json.loads(out.read_text()), table
+
+
+def test_what_is_learned_ranks_above_random_weights(figures):
+    figures, table = figures
+    weights, random = figures['weights'], figures['random']
+    assert list(weights) == list(random) == ['backbone', 'neck', 'head', 'embedding']
+    for name in ('top1', 'top5', 'own_picture'):
+        assert weights['embedding'][name] > 2 * random['embedding'][name]
+        assert weights['embedding'][name] > 2 * weights['embedding'][f'chance_{name}']
+    assert 'own box nearest of all' in table and 'boxes of 5 held-out pictures, among 66' in table
+
+
+def test_the_same_weights_give_the_same_figures(figures, learned, proposal_file, tmp_path):
+    probe(learned / 'iter_80.pth', proposals=proposal_file, boxes=60, out=tmp_path / 'again.json')
+    assert json.loads((tmp_path / 'again.json').read_text()) == figures[0]
+
+
+@pytest.mark.parametrize('ending', ['.pth', '.safetensors'])
+def test_a_bare_backbone_is_measured_alone(figures, learned, proposal_file, tmp_path, ending):
+    """In torchvision's names, by the config of the pretraining: equal to the backbone there."""
+    extract(learned / 'iter_80.pth', tmp_path / f'bare{ending}', 'backbone')
+    config = next(learned.glob('*.py'))
+    probe(tmp_path / f'bare{ending}', config, proposal_file, boxes=60, out=tmp_path / 'figures.json')
+    found = json.loads((tmp_path / 'figures.json').read_text())
+    assert list(found['weights']) == ['backbone']
+    assert found['weights']['backbone'] == figures[0]['weights']['backbone']
+
+
+def test_a_detector_filled_by_the_pretraining_has_its_features(figures, learned, proposal_file, root, tmp_path):
+    pretraining = Config.fromfile(next(learned.glob('*.py'))).model
+    detector = Config.fromfile(root / 'configs/transfer/coco/mask-rcnn_r50fpn_soco_1x.py')
+    norm = dict(type='BN', requires_grad=True)
+    detector.merge_from_dict(
+        {
+            'model.backbone': {k: pretraining.backbone[k] for k in ('depth', 'base_channels', 'stem_channels')},
+            'model.neck.in_channels': pretraining.neck.in_channels,
+            'model.neck.out_channels': 16,
+            'model.rpn_head.in_channels': 16,
+            'model.rpn_head.feat_channels': 4,
+            'model.roi_head.bbox_roi_extractor.out_channels': 16,
+            'model.roi_head.mask_roi_extractor.out_channels': 16,
+            'model.roi_head.mask_head': dict(in_channels=16, conv_out_channels=4),
+            'model.roi_head.bbox_head': dict(in_channels=16, conv_out_channels=16, fc_out_channels=8, norm_cfg=norm),
+        }
+    )
+    detector.dump(tmp_path / 'detector.py')
+    probe(learned / 'iter_80.pth', tmp_path / 'detector.py', proposal_file, size=64, boxes=60, out=tmp_path / 'f.json')
+    found = json.loads((tmp_path / 'f.json').read_text())['weights']
+    assert list(found) == ['backbone', 'neck', 'head']
+    # Its levels are assigned in proportion to the view, the pretraining's by its config: the backbone has none.
+    assert found['backbone'] == pytest.approx(figures[0]['weights']['backbone'])
+    assert found['head']['top1'] > 2 * found['head']['chance_top1']
+
+
+def test_weights_of_another_backbone_are_refused(learned, proposal_file, tmp_path):
+    save_file({'layer1.0.conv1.weight': torch.zeros(2)}, tmp_path / 'other.safetensors')
+    with pytest.raises(UserError, match=r'does not hold the backbone of the config: backbone.conv1.weight is missing'):
+        probe(tmp_path / 'other.safetensors', next(learned.glob('*.py')), proposal_file)
+
+
+def test_without_pictures_or_config(learned, tmp_path):
+    with pytest.raises(UserError, match='no pictures to measure on; give a proposal file'):
+        probe(learned / 'iter_80.pth')
+    with pytest.raises(UserError, match=r'no config beside .*; name the one of its model: --config FILE'):
+        probe(tmp_path / 'weights.pth')
