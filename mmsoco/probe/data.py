@@ -86,7 +86,7 @@ def matched_views(
     held_out: int | str | None = None,
     size: int = 224,
     boxes: int = 2000,
-    num_proposals: int = 16,
+    num_proposals: int = 20,
     seed: int = 0,
 ) -> MatchedViews:
     """Views of held-out pictures and, until there are enough boxes, of others.

@@ -39,7 +39,7 @@ def draw_figures(folder: str | os.PathLike) -> dict[Path, str]:
     figures = {
         'proposals.png': (draw_proposals, 'selective-search boxes on training tiles'),
         'views.png': (draw_views, 'the three views of four tiles; matched boxes have the same colour'),
-        'loss.png': (draw_loss, "the pretraining's loss and spread of embeddings"),
+        'learning.png': (draw_learning, 'what the pretraining learns: how often a box finds its own in another view'),
         'detections.png': (draw_detections, 'validation tiles: truth white, detections orange'),
     }
     for name, (draw, _) in figures.items():
@@ -74,29 +74,42 @@ def read_scalars(work_dir: Path) -> dict[str, list[tuple[int, float]]]:
     return {name: sorted(values.items()) for name, values in scalars.items()}
 
 
-def draw_loss(folder: Path, out: Path) -> None:
-    """Loss and spread over the pretraining's steps."""
+def draw_learning(folder: Path, out: Path) -> None:
+    """What the training batches and the held-out tiles say over the pretraining's steps, and what chance would."""
     scalars = read_scalars(folder / 'pretrain')
-    figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 3.5), layout='constrained')
-    for name in ('loss_v1_v2', 'loss_v1_v3'):
-        left.plot(*zip(*scalars[name], strict=True), label=name)
-    left.set(xlabel='optimizer step', ylabel='loss of a pair (least: -4)')
-    left.legend()
-    right.plot(*zip(*scalars['target_std'], strict=True))
-    channels = Config.fromfile(PRETRAIN_CONFIG).model.projector.out_channels
-    right.axhline(channels**-0.5, linestyle='--', color='grey', label=f'fully spread: 1 / sqrt({channels})')
-    right.set(xlabel='optimizer step', ylabel='standard deviation of target embeddings', ylim=(0, None))
-    right.legend()
+    probe = json.loads((folder / 'pretrain/probe.json').read_text())
+    figure, (left, middle, right) = pyplot.subplots(1, 3, figsize=(13, 3.5), layout='constrained')
+    for pair in ('v1_v2', 'v1_v3'):
+        steps, shares = zip(*scalars[f'match_top1_{pair}'], strict=True)
+        left.plot(steps, [100 * share for share in shares], label=pair.replace('_', '-'))
+        middle.plot(*zip(*scalars[f'learned_{pair}'], strict=True), label=pair.replace('_', '-'))
+    left.axhline(100 * scalars['chance_v1_v2'][0][1], linestyle=':', color='grey', label='chance')
+    left.set(title='Training batches: own box nearest', ylabel='%', ylim=(0, None))
+    middle.axhline(0, linestyle=':', color='grey', label='always the mean target')
+    middle.set(title='learned: share of the loss gained', ylim=(None, 1))
+    curve = probe['curve']
+    values = [100 * entry['figures']['embedding']['top1'] for entry in curve]
+    right.plot([entry['step'] for entry in curve], values, marker='.', label='SoCo')
+    right.axhline(100 * probe['random']['embedding']['top1'], linestyle='--', color='C0', label='random weights')
+    chance = 100 * curve[0]['figures']['embedding']['chance_top1']
+    right.axhline(chance, linestyle=':', color='grey', label='chance')
+    right.set(title='Held-out tiles: own box nearest', ylabel='%', ylim=(0, None))
+    for axis in (left, middle, right):
+        axis.set(xlabel='optimizer step')
+        axis.legend()
     with atomic_path(out) as temporary:
         figure.savefig(temporary, dpi=100)
     pyplot.close(figure)
 
 
 def draw_detections(folder: Path, out: Path, threshold: float = 0.3) -> None:
-    """Six validation tiles: left by the detector from the pretraining, right by the one from scratch."""
+    """The validation tiles with most trees: left by the detector from the pretraining, right by that from scratch."""
     truth = json.loads((folder / 'data/val.json').read_text())
     cells = []
-    for image in truth['images'][::2]:
+    crowded = sorted(
+        truth['images'], key=lambda image: -sum(a['image_id'] == image['id'] for a in truth['annotations'])
+    )
+    for image in crowded[:6]:
         picture = read_picture(folder / 'data/val' / image['file_name'])
         boxes = [a['bbox'] for a in truth['annotations'] if a['image_id'] == image['id']]
         with_truth = draw_boxes(picture, _xyxy(boxes), [WHITE])

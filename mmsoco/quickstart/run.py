@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import statistics
 import subprocess
 import sys
 import time
@@ -13,11 +14,13 @@ from pathlib import Path
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
 
-#: Trees measure some 40 px on tiles of 300: smaller segments (k), and a filter
-#: that keeps boxes of 6 to 50 % of the tile's side, from 12 px on.
+#: Trees measure some 45 px on tiles of 200: smaller segments (k), and a filter
+#: that keeps boxes of 10 to 50 % of the tile's side, from 16 px on.
 SEARCH = '--k 100'
-FILTER = '--size 0.06 0.5 --min-side 12'
+FILTER = '--size 0.1 0.5 --min-side 16'
 VARIANTS = {'soco': 'from the pretraining', 'scratch': 'from scratch'}
+#: Steps of the pretraining and of a fine-tuning; the configs say the same.
+PRETRAIN_STEPS, FINETUNE_STEPS = 300, 300
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,18 @@ class Step:
     result: Path
 
 
-def plan(folder: Path) -> list[Step]:
-    """All steps up to the fine-tuned detectors, in order."""
+def variant_name(variant: str, seed: int, times: int) -> str:
+    """The folder of a fine-tuning: ``soco``, or ``soco_3x_seed1``."""
+    return variant + (f'_{times}x' if times > 1 else '') + (f'_seed{seed}' if seed else '')
+
+
+def plan(folder: Path, seeds: int = 1, times: int = 1) -> list[Step]:
+    """All steps up to the fine-tuned detectors, in order.
+
+    Args:
+        seeds: Fine-tunings of each variant, with seeds from 0 on.
+        times: How many times the schedule they last.
+    """
     data = folder / 'data'
     configs = Path('configs/quickstart')
     steps = [
@@ -49,34 +62,50 @@ def plan(folder: Path) -> list[Step]:
         ),
         Step(
             'pretrain backbone, FPN and box head without labels',
-            'about 4 minutes',
-            (f'tools/train.py {configs}/soco_r18fpn_tiles.py --work-dir {folder}/pretrain --resume',),
-            folder / 'pretrain/epoch_50.pth',
+            'about 5 minutes',
+            (f'tools/train.py {configs}/soco_r18fpn_tiles.py --work-dir {folder}/pretrain --resume --progress',),
+            folder / f'pretrain/iter_{PRETRAIN_STEPS}.pth',
         ),
     ]
-    for name, words in VARIANTS.items():
-        steps.append(
-            Step(
-                f'fine-tune Faster R-CNN {words}',
-                'about 3 minutes',
-                (
-                    f'tools/train.py {configs}/faster-rcnn_r18fpn_tiles_{name}.py --work-dir {folder}/{name} --resume',
-                    f'tools/test.py {configs}/faster-rcnn_r18fpn_tiles_{name}.py {folder}/{name}/iter_250.pth '
-                    f'--work-dir {folder}/{name} --out {folder}/{name}/metrics.json '
-                    f'--cfg-options test_evaluator.outfile_prefix={folder}/{name}/val',
-                ),
-                folder / name / 'metrics.json',
+    for seed in range(seeds):
+        for variant, words in VARIANTS.items():
+            name = variant_name(variant, seed, times)
+            config = configs / f'faster-rcnn_r18fpn_tiles_{variant}.py'
+            work = folder / name
+            more = f', seed {seed}' if seeds > 1 else ''
+            steps.append(
+                Step(
+                    f'fine-tune Faster R-CNN {words}{more}',
+                    f'about {3 * times} minutes',
+                    (
+                        f'tools/train.py {config} --work-dir {work} --resume --progress{_options(seed, times)}',
+                        f'tools/test.py {config} {work}/iter_{FINETUNE_STEPS * times}.pth --work-dir {work} '
+                        f'--out {work}/metrics.json --cfg-options test_evaluator.outfile_prefix={work}/val',
+                    ),
+                    work / 'metrics.json',
+                )
             )
-        )
     return steps
 
 
-def run(folder: str | os.PathLike, say: Callable[[str], None] = print) -> None:
+def _options(seed: int, times: int) -> str:
+    """What a fine-tuning changes of its config, for ``--cfg-options``."""
+    options = {'randomness.seed': seed} if seed else {}
+    if times > 1:
+        steps = FINETUNE_STEPS * times
+        options |= {'train_cfg.max_iters': steps, 'train_cfg.val_interval': steps}
+        options |= {'param_scheduler.1.end': steps, 'param_scheduler.1.T_max': steps - 20}
+    return ' --cfg-options ' + ' '.join(f'{key}={value}' for key, value in options.items()) if options else ''
+
+
+def run(folder: str | os.PathLike, seeds: int = 1, times: int = 1, say: Callable[[str], None] = print) -> None:
     """Do all steps that are not done yet, then draw the figures and print the results.
 
     Args:
         folder: Where everything goes. The configs name it, so it is relative to
             the checkout.
+        seeds: Fine-tunings of each variant; more than one show the spread.
+        times: How many times the schedule the fine-tunings last.
         say: Prints a line.
 
     Raises:
@@ -86,8 +115,9 @@ def run(folder: str | os.PathLike, say: Callable[[str], None] = print) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     times_file = folder / 'times.json'
     times = json.loads(times_file.read_text()) if times_file.exists() else {}
-    steps = plan(folder)
-    say(f'quickstart: {len(steps) + 1} steps, about 10 minutes on 2 cores; results go to {folder}')
+    steps = plan(folder, seeds, times)
+    minutes = 6 + 6 * seeds * times
+    say(f'quickstart: {len(steps) + 1} steps, about {minutes} minutes on 2 cores; results go to {folder}')
     for number, step in enumerate(steps, 1):
         if step.result.exists():
             say(f'[{number}/{len(steps) + 1}] {step.title}: done already')
@@ -106,7 +136,9 @@ def run(folder: str | os.PathLike, say: Callable[[str], None] = print) -> None:
 
     figures = draw_figures(folder)
     say('')
-    say(results_table(folder))
+    say(learning_table(folder))
+    say('')
+    say(results_table(folder, seeds, times))
     say('')
     say('Time of each step: ' + ', '.join(f'{title} {seconds:.0f} s' for title, seconds in times.items()))
     say('Look at:')
@@ -122,10 +154,34 @@ def _run_logged(command: str, log: Path) -> None:
         raise UserError(f'python {command} failed with status {done.returncode}; see {log}')
 
 
-def results_table(folder: Path) -> str:
-    """Both detectors' AP on the validation tiles, as text."""
-    lines = [f'{"Faster R-CNN, validation tiles":<32}{"AP":>8}{"AP50":>8}']
-    for name, words in VARIANTS.items():
-        metrics = json.loads((folder / name / 'metrics.json').read_text())
-        lines.append(f'{words:<32}{100 * metrics["coco/bbox_mAP"]:>8.1f}{100 * metrics["coco/bbox_mAP_50"]:>8.1f}')
+def learning_table(folder: Path) -> str:
+    """What the pretraining knows of tiles that it was not trained on, as text."""
+    probe = json.loads((folder / 'pretrain/probe.json').read_text())
+    figures, random = probe['curve'][-1]['figures']['embedding'], probe['random']['embedding']
+    rows = {'top1': 'own box nearest of all boxes', 'own_picture': "own box nearest of its tile's"}
+    lines = [f'{"Held-out tiles, other view, in %":<32}{"SoCo":>8}{"random":>8}{"chance":>8}']
+    for name, words in rows.items():
+        cells = figures[name], random[name], figures[f'chance_{name}']
+        lines.append(f'{words:<32}' + ''.join(f'{100 * cell:>8.2f}' for cell in cells))
+    return '\n'.join(lines)
+
+
+def results_table(folder: Path, seeds: int = 1, times: int = 1) -> str:
+    """Both detectors' AP on the validation tiles, as text; of several seeds with the standard deviation."""
+    lines = [f'{"Faster R-CNN, validation tiles":<32}{"AP":>14}{"AP50":>14}']
+    for variant, words in VARIANTS.items():
+        cells = []
+        for metric in ('coco/bbox_mAP', 'coco/bbox_mAP_50'):
+            values = [
+                100 * json.loads((folder / variant_name(variant, seed, times) / 'metrics.json').read_text())[metric]
+                for seed in range(seeds)
+            ]
+            spread = f' +- {statistics.stdev(values):.1f}' if seeds > 1 else ''
+            cells.append(f'{statistics.mean(values):.1f}{spread}')
+        lines.append(f'{words:<32}' + ''.join(f'{cell:>14}' for cell in cells))
+    lines.append(
+        'AP averages the precision over recall and over overlaps (IoU) of 0.5 to 0.95, AP50 at 0.5; 100 is perfect.'
+    )
+    if seeds == 1:
+        lines.append('One seed; docs/recipes.md has the spread of three, and what is left after three times the steps.')
     return '\n'.join(lines)

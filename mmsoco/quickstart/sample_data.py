@@ -2,7 +2,7 @@
 
 The wheel is deepforest's (Weinstein et al., MIT licence). It holds two photos
 of different places, taken by the National Ecological Observatory Network, with
-boxes drawn by hand.
+boxes drawn by hand. The lower third of the larger one is for validation.
 """
 
 import json
@@ -12,7 +12,10 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 from xml.etree import ElementTree
 
 import cv2
@@ -21,12 +24,26 @@ import numpy as np
 from mmsoco.errors import UserError
 
 WHEEL = 'deepforest==2.1.0'
-#: Split -> photo; the two show different places.
+#: Photo -> where it is in the wheel.
 PHOTOS = {
-    'train': 'deepforest/data/2019_YELL_2_528000_4978000_image_crop2',
-    'val': 'deepforest/data/2019_YELL_2_541000_4977000_image_crop',
+    'meadow': 'deepforest/data/2019_YELL_2_528000_4978000_image_crop2',
+    'road': 'deepforest/data/2019_YELL_2_541000_4977000_image_crop',
 }
-TILE = 300
+
+
+class Band(NamedTuple):
+    """Rows of a photo, from one share of its height to another."""
+
+    photo: str
+    first: float
+    last: float
+
+
+SPLITS = {
+    'train': (Band('meadow', 0, 2 / 3), Band('road', 0, 1)),
+    'val': (Band('meadow', 2 / 3, 1),),
+}
+TILE = 200
 #: A box cut by a tile's edge is dropped when less than this part of it is left.
 MIN_VISIBLE = 0.3
 
@@ -68,18 +85,25 @@ def tile_origins(length: int, size: int = TILE) -> list[int]:
     return np.linspace(0, length - size, count).round().astype(int).tolist()
 
 
-def write_tiles(wheel: zipfile.ZipFile, photo: str, folder: Path) -> dict:
-    """Cut a photo of the wheel into tiles; returns their annotations as COCO has them."""
-    encoded = np.frombuffer(wheel.read(f'{photo}.png'), np.uint8)
-    picture = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+def read_photo(wheel: zipfile.ZipFile, photo: str) -> tuple[np.ndarray, np.ndarray]:
+    """A photo of the wheel, (H, W, 3) BGR, and its boxes (N, 4)."""
+    path = PHOTOS[photo]
+    picture = cv2.imdecode(np.frombuffer(wheel.read(f'{path}.png'), np.uint8), cv2.IMREAD_COLOR)
     if picture is None:
-        raise ValueError(f'{photo}.png cannot be decoded')
-    boxes = read_voc_boxes(wheel.read(f'{photo}.xml'))
+        raise ValueError(f'{path}.png cannot be decoded')
+    return picture, read_voc_boxes(wheel.read(f'{path}.xml'))
+
+
+def write_tiles(wheel: zipfile.ZipFile, bands: Sequence[Band], folder: Path) -> dict:
+    """Cut bands of the wheel's photos into tiles; returns their annotations as COCO has them."""
     folder.mkdir(parents=True)
     images, annotations = [], []
-    for y in tile_origins(picture.shape[0]):
-        for x in tile_origins(picture.shape[1]):
-            name = f'{x:04d}_{y:04d}.jpg'
+    for band in bands:
+        picture, boxes = read_photo(wheel, band.photo)
+        top, bottom = (round(share * len(picture)) for share in band[1:])
+        for y, x in product(tile_origins(bottom - top), tile_origins(picture.shape[1])):
+            y += top
+            name = f'{band.photo}_{x:04d}_{y:04d}.jpg'
             tile = picture[y : y + TILE, x : x + TILE]
             cv2.imwrite(str(folder / name), tile, [cv2.IMWRITE_JPEG_QUALITY, 95])
             images.append(dict(id=len(images) + 1, file_name=name, width=TILE, height=TILE))
@@ -118,8 +142,8 @@ def make_sample_data(out: str | os.PathLike, wheel: str | os.PathLike | None = N
     counts = {}
     try:
         with zipfile.ZipFile(wheel or fetch_wheel(work)) as archive:
-            for split, photo in PHOTOS.items():
-                coco = write_tiles(archive, photo, work / 'data' / split)
+            for split, bands in SPLITS.items():
+                coco = write_tiles(archive, bands, work / 'data' / split)
                 (work / 'data' / f'{split}.json').write_text(json.dumps(coco))
                 counts[split] = len(coco['images']), len(coco['annotations'])
         (work / 'data').rename(out)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmsoco.models.momentum import TargetNetwork, momentum_at
+from mmsoco.models.momentum import TargetNetwork, momentum_at, momentum_for
 
 
 def test_momentum_starts_at_base_and_ends_at_one():
@@ -60,3 +60,9 @@ def test_copy_takes_parameters_and_buffers():
 
 def test_target_is_frozen():
     assert not any(p.requires_grad for p in TargetNetwork(network()).parameters())
+
+
+def test_short_trainings_begin_with_a_faster_target():
+    assert momentum_for(300) == pytest.approx(1 - 1 / 30)
+    assert momentum_for(1000) == momentum_for(62_500) == 0.99
+    assert momentum_for(2) == 0

@@ -1,10 +1,11 @@
 import json
+import shlex
 
 import pytest
 
 from mmsoco.errors import UserError
 from mmsoco.quickstart.figures import read_scalars
-from mmsoco.quickstart.run import _run_logged, plan, results_table
+from mmsoco.quickstart.run import _run_logged, learning_table, plan, results_table
 
 
 def test_steps_name_files_that_exist(root, tmp_path):
@@ -21,7 +22,7 @@ def test_a_checkpoint_that_a_step_leaves_is_what_its_config_makes(root, tmp_path
     pretrain, soco = plan(tmp_path)[2:4]
     pretraining = Config.fromfile(root / 'configs/quickstart/soco_r18fpn_tiles.py')
     detector = Config.fromfile(root / 'configs/quickstart/faster-rcnn_r18fpn_tiles_soco.py')
-    assert pretrain.result.name == f'epoch_{pretraining.train_cfg.max_epochs}.pth'
+    assert pretrain.result.name == f'iter_{pretraining.train_cfg.max_steps}.pth'
     assert detector.load_from.endswith(f'pretrain/{pretrain.result.name}')
     assert f'iter_{detector.train_cfg.max_iters}.pth' in soco.commands[1]
     scratch = Config.fromfile(root / 'configs/quickstart/faster-rcnn_r18fpn_tiles_scratch.py')
@@ -47,6 +48,48 @@ def test_table_of_results(tmp_path):
     assert lines[0][-2:] == ['AP', 'AP50']
     assert lines[1] == ['from', 'the', 'pretraining', '12.3', '24.7']
     assert lines[2] == ['from', 'scratch', '0.0', '0.0']
+    assert lines[-1][:2] == ['One', 'seed;']
+
+
+def test_table_of_several_seeds(tmp_path):
+    for name, ap in (('soco_3x', 0.1), ('soco_3x_seed1', 0.3), ('scratch_3x', 0.1), ('scratch_3x_seed1', 0.1)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / 'metrics.json').write_text(json.dumps({'coco/bbox_mAP': ap, 'coco/bbox_mAP_50': 2 * ap}))
+    lines = results_table(tmp_path, seeds=2, times=3).splitlines()
+    assert lines[1].split() == ['from', 'the', 'pretraining', '20.0', '+-', '14.1', '40.0', '+-', '28.3']
+    assert lines[2].split() == ['from', 'scratch', '10.0', '+-', '0.0', '20.0', '+-', '0.0']
+    assert not lines[-1].startswith('One seed')
+
+
+def test_table_of_what_is_learned(tmp_path):
+    (tmp_path / 'pretrain').mkdir()
+    row = dict(top1=0.2, own_picture=0.6, chance_top1=0.001, chance_own_picture=0.05)
+    random = dict(top1=0.01, own_picture=0.1)
+    curve = [
+        {'step': 100, 'figures': {'embedding': dict.fromkeys(row, 0)}},
+        {'step': 200, 'figures': {'embedding': row}},
+    ]
+    (tmp_path / 'pretrain/probe.json').write_text(json.dumps({'random': {'embedding': random}, 'curve': curve}))
+    lines = learning_table(tmp_path).splitlines()
+    assert lines[1].split() == ['own', 'box', 'nearest', 'of', 'all', 'boxes', '20.00', '1.00', '0.10']
+    assert lines[2].split() == ['own', 'box', 'nearest', 'of', 'its', "tile's", '60.00', '10.00', '5.00']
+
+
+def test_more_seeds_and_a_longer_schedule_change_the_fine_tunings_alone(root, tmp_path):
+    from mmengine.config import Config
+
+    few, many = plan(tmp_path), plan(tmp_path, seeds=3, times=2)
+    assert many[:3] == few[:3] and len(many) == 3 + 2 * 3
+    assert [step.result.parent.name for step in many[3:5]] == ['soco_2x', 'scratch_2x']
+    train = shlex.split(many[7].commands[0])
+    assert many[7].result.parent.name == 'soco_2x_seed2'
+    cfg = Config.fromfile(root / train[1])
+    once = cfg.train_cfg.max_iters
+    cfg.merge_from_dict(dict(option.split('=') for option in train[train.index('--cfg-options') + 1 :]))
+    assert int(cfg.train_cfg.max_iters) == int(cfg.train_cfg.val_interval) == 2 * once
+    assert int(cfg.param_scheduler[1].end) == 2 * once
+    assert int(cfg.param_scheduler[1].begin) + int(cfg.param_scheduler[1].T_max) == 2 * once
+    assert cfg.randomness.seed == '2' and f'iter_{2 * once}.pth' in many[7].commands[1]
 
 
 def test_scalars_of_a_resumed_run_are_one_curve(tmp_path):

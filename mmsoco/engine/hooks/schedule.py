@@ -39,8 +39,9 @@ class WarmupCosineLRHook(Hook):
 
     Args:
         warmup_epochs: Epochs of warm-up (paper: 10); or
-        warmup_steps: optimizer steps of it, where a training is counted in steps.
-        base_batch_size: Batch that the configured lr is meant for (paper: 256).
+        warmup_share: the share of all steps that it takes, where a training is counted in steps.
+        base_batch_size: Batch that the configured lr is meant for (paper: 256); None for
+            the batch that there is, so that the lr is the peak.
         start: Rate at the first step, as a fraction of the peak (released code: 0.01).
         end: Rate at the end (released code: 1e-6).
     """
@@ -51,13 +52,13 @@ class WarmupCosineLRHook(Hook):
     def __init__(
         self,
         warmup_epochs: float = 10,
-        base_batch_size: int = 256,
+        base_batch_size: int | None = 256,
         start: float = 0.01,
         end: float = 1e-6,
-        warmup_steps: int | None = None,
+        warmup_share: float | None = None,
     ):
         self.warmup_epochs = warmup_epochs
-        self.warmup_steps = warmup_steps
+        self.warmup_share = warmup_share
         self.base_batch_size = base_batch_size
         self.start = start
         self.end = end
@@ -68,11 +69,14 @@ class WarmupCosineLRHook(Hook):
 
     def before_train(self, runner) -> None:
         loop = runner.train_loop
-        self.peak = self.lr * loop.total_batch_size / self.base_batch_size
-        if self.warmup_steps is None:
+        meant_for = self.base_batch_size or loop.total_batch_size
+        self.peak = self.lr * loop.total_batch_size / meant_for
+        if self.warmup_share is None:
             self.warmup_steps = loop.steps(self.warmup_epochs)
+        else:
+            self.warmup_steps = round(self.warmup_share * loop.max_iters)
         runner.logger.info(
-            f'Learning rate: {self.peak:g} = {self.lr:g} x {loop.total_batch_size} / {self.base_batch_size} after '
+            f'Learning rate: {self.peak:g} = {self.lr:g} x {loop.total_batch_size} / {meant_for} after '
             f'{self.warmup_steps} of {loop.max_iters} steps'
         )
 

@@ -3,7 +3,7 @@
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 
-from mmsoco.models.momentum import momentum_at
+from mmsoco.models.momentum import momentum_at, momentum_for
 from mmsoco.registry import HOOKS
 
 
@@ -18,10 +18,11 @@ class TargetUpdateHook(Hook):
     follows from them and the data at hand.
 
     Args:
-        base_momentum: Momentum at the first step (paper: 0.99).
+        base_momentum: Momentum at the first step (paper: 0.99); None for
+            :func:`~mmsoco.models.momentum.momentum_for`.
     """
 
-    def __init__(self, base_momentum: float = 0.99):
+    def __init__(self, base_momentum: float | None = 0.99):
         self.base_momentum = base_momentum
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
@@ -33,7 +34,8 @@ class TargetUpdateHook(Hook):
             self._model(runner).reset_target()
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
-        momentum = momentum_at(runner.iter, runner.max_iters, self.base_momentum)
+        base = momentum_for(runner.max_iters) if self.base_momentum is None else self.base_momentum
+        momentum = momentum_at(runner.iter, runner.max_iters, base)
         self._model(runner).update_target(momentum)
         runner.message_hub.update_scalar('train/target_momentum', momentum)
 

@@ -1,0 +1,10 @@
+# One GPU of 8 to 24 GB: the paper's ResNet-50 with FPN and views of 224 px, in mixed
+# precision. Not run: nobody has measured these recipes yet.
+_base_ = './contrastive.py'
+
+total_batch_size = 64
+train_dataloader = dict(batch_size=64, num_workers=8)
+optim_wrapper = dict(optimizer=dict(lr=5e-4))
+custom_hooks = _base_.custom_hooks
+custom_hooks[4].interval = 500
+default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=500))
