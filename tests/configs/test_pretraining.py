@@ -17,9 +17,11 @@ from mmsoco.registry import MODELS, TRANSFORMS
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 ABLATIONS = sorted(CONFIGS.glob('ablation/*.py'))
+OWN = sorted(CONFIGS.glob('own/*.py'))
 PRETRAININGS = [
     *sorted(CONFIGS.glob('soco/*.py')),
     *ABLATIONS,
+    *OWN,
     *sorted(CONFIGS.glob('quickstart/soco_*.py')),
     *sorted(CONFIGS.glob('transfer/examples/soco_*.py')),
 ]
@@ -249,6 +251,24 @@ def test_dice_of_each_view_over_two_thousand_draws():
         assert (relative.min(axis=0) < -0.098).all()
 
 
+@pytest.mark.parametrize('path', OWN, ids=lambda path: path.stem)
+def test_recipes_for_own_pictures_learn_by_contrast_and_are_measured(path):
+    cfg = Config.fromfile(path)
+    assert cfg.model.predictor.type == 'InfoNCEHead' and cfg.optim_wrapper.optimizer.type == 'AdamW'
+    assert cfg.train_cfg.max_steps > 0 and cfg.train_cfg.max_epochs is None
+    assert cfg.model.neck.norm_cfg.type == 'BN' and cfg.train_dataloader.drop_last
+    hooks = {hook.type: hook for hook in cfg.custom_hooks}
+    assert hooks['TargetUpdateHook'].base_momentum is None and hooks['WarmupCosineLRHook'].base_batch_size is None
+    assert hooks['ProbeHook'].pictures == 10 and cfg.train_cfg.max_steps >= 3 * hooks['ProbeHook'].interval > 0
+    # The bounds of the levels are the paper's, in proportion to the views.
+    size = cfg.train_dataloader.dataset.pipeline[1].views[0].size
+    bounds = cfg.model.roi_head.bbox_roi_extractor.max_sizes
+    assert bounds == pytest.approx([bound * size / 224 for bound in (48, 96, 192)], abs=0.6)
+    # Enough pictures for a batch, less the tenth that is held out.
+    count = {'100': 100, '1k': 1000, '10k': 10_000, '50k': 50_000}[path.stem.partition('-')[0]]
+    assert cfg.total_batch_size <= 0.9 * count
+
+
 def test_coco_for_530_epochs_takes_as_many_steps_as_imagenet_for_100():
     """Table 9: ImageNet is 5.3 times as large."""
     cfg = Config.fromfile(CONFIGS / 'soco/soco_r50fpn_8xb256_530e_coco.py')
@@ -258,7 +278,7 @@ def test_coco_for_530_epochs_takes_as_many_steps_as_imagenet_for_100():
     assert subset.data_root == 'data/imagenet/train' and 'subset' in subset.proposal_file
 
 
-@pytest.mark.parametrize('folder', ['soco', 'ablation'])
+@pytest.mark.parametrize('folder', ['soco', 'ablation', 'own'])
 def test_metafile_names_every_config(folder):
     models = yaml.safe_load((CONFIGS / folder / 'metafile.yml').read_text())['Models']
     assert {model['Config'] for model in models} == {
@@ -281,5 +301,6 @@ def test_pretraining_config_trains(path, pictures, proposal_file, tmp_path):
     train(path, str(tmp_path), None, False, 1, shrink(path, pictures, proposal_file))
     record = json.loads((tmp_path / 'record_0.json').read_text())
     assert record['iter'] == 4
-    checkpoint = torch.load(tmp_path / 'epoch_2.pth', weights_only=True)
+    (last,) = (path for name in ('epoch_2.pth', 'iter_4.pth') if (path := tmp_path / name).exists())
+    checkpoint = torch.load(last, weights_only=True)
     assert all(torch.isfinite(value).all() for value in checkpoint['state_dict'].values() if value.is_floating_point())

@@ -41,6 +41,12 @@ def shrink(config, pictures, proposal_file, depth=18, channels=CHANNELS):
     options |= {f'model.backbone.{key}': value for key, value in backbone.items()}
     for i, view in enumerate(cfg.train_dataloader.dataset.pipeline[1].views):
         options[f'{VIEWS}.{i}.size'] = view.size * 2 // 7  # 224 to 64
+    length = {'train_cfg.max_epochs': 2}
+    if cfg.train_cfg.get('max_steps'):
+        length = {'train_cfg.max_steps': 4}
+    for i, hook in enumerate(cfg.custom_hooks):
+        if hook.type == 'ProbeHook':  # two of eight pictures
+            options |= {f'custom_hooks.{i}.{key}': value for key, value in dict(pictures=4, boxes=20).items()}
     return options | {
         'model.projector.in_channels': features,
         'model.projector.hid_channels': 16,
@@ -53,7 +59,7 @@ def shrink(config, pictures, proposal_file, depth=18, channels=CHANNELS):
         'train_dataloader.num_workers': 0,
         'train_dataloader.persistent_workers': False,
         'total_batch_size': 4,
-        'train_cfg.max_epochs': 2,
+        **length,
         'custom_imports.imports': ['recording_hooks'],
         'custom_hooks.1.warmup_epochs': 1,
         'custom_hooks.2.interval': 2,
