@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""The quickstart's data: aerial tiles with boxes of trees, in COCO format.
+"""The quickstart's data: sheets with handwritten digits, some with boxes in COCO format.
 
 python data_pipelines/sample_data.py work_dirs/quickstart/data
 """
@@ -12,8 +12,8 @@ from mmsoco.quickstart.sample_data import make_sample_data
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Fetch the deepforest wheel from PyPI (20 MB, MIT licence) and cut its two aerial photos into '
-        'tiles of 300 px, one place for training, the other for validation.'
+        description="Fetch scikit-learn's wheel from PyPI (10 MB), and put its handwritten digits (UCI, CC BY 4.0) "
+        'onto sheets of 128 px: 400 for training, of which 40 have boxes, and 60 for validation.'
     )
     parser.add_argument('out', help='folder to make')
     parser.add_argument('--wheel', help='use this file instead of downloading')
@@ -23,8 +23,8 @@ def parse_args() -> argparse.Namespace:
 @command
 def main() -> None:
     args = parse_args()
-    for split, (tiles, boxes) in make_sample_data(args.out, args.wheel).items():
-        print(f'{args.out}/{split}: {tiles} tiles, {boxes} boxes')
+    for split, (sheets, labelled, boxes) in make_sample_data(args.out, args.wheel).items():
+        print(f'{args.out}/{split}: {sheets} sheets, {labelled} of them labelled with {boxes} boxes')
 
 
 if __name__ == '__main__':

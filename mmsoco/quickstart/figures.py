@@ -22,7 +22,7 @@ from mmsoco.visualization.views import draw_matched_views
 matplotlib.use('Agg')
 from matplotlib import pyplot
 
-PRETRAIN_CONFIG = 'configs/quickstart/soco_r18fpn_tiles.py'
+PRETRAIN_CONFIG = 'configs/quickstart/soco_r18fpn_digits.py'
 WHITE, FOUND = (255, 255, 255), (230, 159, 0)
 
 
@@ -37,10 +37,10 @@ def draw_figures(folder: str | os.PathLike) -> dict[Path, str]:
     """
     folder = Path(folder)
     figures = {
-        'proposals.png': (draw_proposals, 'selective-search boxes on training tiles'),
-        'views.png': (draw_views, 'the three views of four tiles; matched boxes have the same colour'),
+        'proposals.png': (draw_proposals, 'selective-search boxes on training sheets'),
+        'views.png': (draw_views, 'the three views of four sheets; matched boxes have the same colour'),
         'learning.png': (draw_learning, 'what the pretraining learns: how often a box finds its own in another view'),
-        'detections.png': (draw_detections, 'validation tiles: truth white, detections orange'),
+        'detections.png': (draw_detections, 'validation sheets: truth white, detections orange'),
     }
     for name, (draw, _) in figures.items():
         draw(folder, folder / name)
@@ -48,7 +48,7 @@ def draw_figures(folder: str | os.PathLike) -> dict[Path, str]:
 
 
 def draw_proposals(folder: Path, out: Path) -> None:
-    """Six tiles with twelve of their proposals each, drawn at random."""
+    """Six sheets with twelve of their proposals each, drawn at random."""
     source = folder / 'proposals.arrow'
     rows = choose_rows(source, len(ProposalStore.open(source)), 6, seed=0)
     write_picture(out, boxes_on_pictures(rows, folder / 'data/train', columns=3))
@@ -75,7 +75,7 @@ def read_scalars(work_dir: Path) -> dict[str, list[tuple[int, float]]]:
 
 
 def draw_learning(folder: Path, out: Path) -> None:
-    """What the training batches and the held-out tiles say over the pretraining's steps, and what chance would."""
+    """What the training batches and the held-out sheets say over the pretraining's steps, and what chance would."""
     scalars = read_scalars(folder / 'pretrain')
     probe = json.loads((folder / 'pretrain/probe.json').read_text())
     figure, (left, middle, right) = pyplot.subplots(1, 3, figsize=(13, 3.5), layout='constrained')
@@ -93,7 +93,7 @@ def draw_learning(folder: Path, out: Path) -> None:
     right.axhline(100 * probe['random']['embedding']['top1'], linestyle='--', color='C0', label='random weights')
     chance = 100 * curve[0]['figures']['embedding']['chance_top1']
     right.axhline(chance, linestyle=':', color='grey', label='chance')
-    right.set(title='Held-out tiles: own box nearest', ylabel='%', ylim=(0, None))
+    right.set(title='Held-out sheets: own box nearest', ylabel='%', ylim=(0, None))
     for axis in (left, middle, right):
         axis.set(xlabel='optimizer step')
         axis.legend()
@@ -103,7 +103,7 @@ def draw_learning(folder: Path, out: Path) -> None:
 
 
 def draw_detections(folder: Path, out: Path, threshold: float = 0.3) -> None:
-    """The validation tiles with most trees: left by the detector from the pretraining, right by that from scratch."""
+    """The validation sheets with most digits: left by the detector from the pretraining, right by that from scratch."""
     truth = json.loads((folder / 'data/val.json').read_text())
     cells = []
     crowded = sorted(

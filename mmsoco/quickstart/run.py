@@ -14,13 +14,13 @@ from pathlib import Path
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
 
-#: Trees measure some 45 px on tiles of 200: smaller segments (k), and a filter
-#: that keeps boxes of 10 to 50 % of the tile's side, from 16 px on.
-SEARCH = '--k 100'
-FILTER = '--size 0.1 0.5 --min-side 16'
+#: Digits measure some 30 px on sheets of 128: smaller segments than on photos, and a
+#: filter that keeps boxes of 15 to 45 % of the sheet's side, from 12 px on.
+SEARCH = '--k 100 --min-size 20'
+FILTER = '--size 0.15 0.45 --min-side 12'
 VARIANTS = {'soco': 'from the pretraining', 'scratch': 'from scratch'}
 #: Steps of the pretraining and of a fine-tuning; the configs say the same.
-PRETRAIN_STEPS, FINETUNE_STEPS = 300, 300
+PRETRAIN_STEPS, FINETUNE_STEPS = 300, 200
 
 
 @dataclass(frozen=True)
@@ -49,10 +49,13 @@ def plan(folder: Path, seeds: int = 1, times: int = 1) -> list[Step]:
     configs = Path('configs/quickstart')
     steps = [
         Step(
-            'fetch aerial photos and cut tiles', 'about half a minute', (f'data_pipelines/sample_data.py {data}',), data
+            'fetch handwritten digits and draw sheets of them',
+            'some seconds',
+            (f'data_pipelines/sample_data.py {data}',),
+            data,
         ),
         Step(
-            'search for proposals on the training tiles',
+            'search for proposals on the 400 training sheets',
             'some seconds',
             (
                 f'data_pipelines/selective_search.py {data}/train {folder}/raw_proposals {SEARCH}',
@@ -63,20 +66,20 @@ def plan(folder: Path, seeds: int = 1, times: int = 1) -> list[Step]:
         Step(
             'pretrain backbone, FPN and box head without labels',
             'about 5 minutes',
-            (f'tools/train.py {configs}/soco_r18fpn_tiles.py --work-dir {folder}/pretrain --resume --progress',),
+            (f'tools/train.py {configs}/soco_r18fpn_digits.py --work-dir {folder}/pretrain --resume --progress',),
             folder / f'pretrain/iter_{PRETRAIN_STEPS}.pth',
         ),
     ]
     for seed in range(seeds):
         for variant, words in VARIANTS.items():
             name = variant_name(variant, seed, times)
-            config = configs / f'faster-rcnn_r18fpn_tiles_{variant}.py'
+            config = configs / f'faster-rcnn_r18fpn_digits_{variant}.py'
             work = folder / name
             more = f', seed {seed}' if seeds > 1 else ''
             steps.append(
                 Step(
-                    f'fine-tune Faster R-CNN {words}{more}',
-                    f'about {3 * times} minutes',
+                    f'fine-tune Faster R-CNN on the 40 labelled sheets {words}{more}',
+                    'about 1.5 minutes' if times == 1 else f'about {times} minutes',
                     (
                         f'tools/train.py {config} --work-dir {work} --resume --progress{_options(seed, times)}',
                         f'tools/test.py {config} {work}/iter_{FINETUNE_STEPS * times}.pth --work-dir {work} '
@@ -116,7 +119,7 @@ def run(folder: str | os.PathLike, seeds: int = 1, times: int = 1, say: Callable
     times_file = folder / 'times.json'
     times = json.loads(times_file.read_text()) if times_file.exists() else {}
     steps = plan(folder, seeds, times)
-    minutes = 6 + 6 * seeds * times
+    minutes = 6 + 3 * seeds * times
     say(f'quickstart: {len(steps) + 1} steps, about {minutes} minutes on 2 cores; results go to {folder}')
     for number, step in enumerate(steps, 1):
         if step.result.exists():
@@ -155,20 +158,20 @@ def _run_logged(command: str, log: Path) -> None:
 
 
 def learning_table(folder: Path) -> str:
-    """What the pretraining knows of tiles that it was not trained on, as text."""
+    """What the pretraining knows of sheets that it was not trained on, as text."""
     probe = json.loads((folder / 'pretrain/probe.json').read_text())
     figures, random = probe['curve'][-1]['figures']['embedding'], probe['random']['embedding']
-    rows = {'top1': 'own box nearest of all boxes', 'own_picture': "own box nearest of its tile's"}
-    lines = [f'{"Held-out tiles, other view, in %":<32}{"SoCo":>8}{"random":>8}{"chance":>8}']
+    rows = {'top1': 'own box nearest of all boxes', 'own_picture': "own box nearest of its sheet's"}
+    lines = [f'{"Held-out sheets, other view, in %":<34}{"SoCo":>8}{"random":>8}{"chance":>8}']
     for name, words in rows.items():
         cells = figures[name], random[name], figures[f'chance_{name}']
-        lines.append(f'{words:<32}' + ''.join(f'{100 * cell:>8.2f}' for cell in cells))
+        lines.append(f'{words:<34}' + ''.join(f'{100 * cell:>8.2f}' for cell in cells))
     return '\n'.join(lines)
 
 
 def results_table(folder: Path, seeds: int = 1, times: int = 1) -> str:
-    """Both detectors' AP on the validation tiles, as text; of several seeds with the standard deviation."""
-    lines = [f'{"Faster R-CNN, validation tiles":<32}{"AP":>14}{"AP50":>14}']
+    """Both detectors' AP on the validation sheets, as text; of several seeds with the standard deviation."""
+    lines = [f'{"Faster R-CNN, validation sheets":<32}{"AP":>14}{"AP50":>14}']
     for variant, words in VARIANTS.items():
         cells = []
         for metric in ('coco/bbox_mAP', 'coco/bbox_mAP_50'):

@@ -1,10 +1,14 @@
-"""Aerial photos with boxes of trees, from a wheel on PyPI, cut into tiles.
+"""Sheets of paper with handwritten digits, a few of them with boxes.
 
-The wheel is deepforest's (Weinstein et al., MIT licence). It holds two photos
-of different places, taken by the National Ecological Observatory Network, with
-boxes drawn by hand. The lower third of the larger one is for validation.
+The digits are those of scikit-learn's wheel on PyPI (UCI's optical recognition
+of handwritten digits, Alpaydin and Kaynak, CC BY 4.0): 1,797 of 13 people, 8 x 8 px in
+17 shades. They are put onto coloured paper in coloured ink, at random places and sizes, so
+that neither place nor size nor colour tells a digit. A small problem for a CPU, with what
+makes the pretraining's case: many pictures, few labels, several classes.
 """
 
+import csv
+import gzip
 import json
 import os
 import shutil
@@ -12,44 +16,35 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Sequence
-from itertools import product
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
-from xml.etree import ElementTree
 
 import cv2
 import numpy as np
 
 from mmsoco.errors import UserError
 
-WHEEL = 'deepforest==2.1.0'
-#: Photo -> where it is in the wheel.
-PHOTOS = {
-    'meadow': 'deepforest/data/2019_YELL_2_528000_4978000_image_crop2',
-    'road': 'deepforest/data/2019_YELL_2_541000_4977000_image_crop',
-}
+WHEEL = 'scikit-learn==1.7.2'
+DIGITS = 'sklearn/datasets/data/digits.csv.gz'
+#: Side of a sheet, in pixels.
+SHEET = 128
 
 
-class Band(NamedTuple):
-    """Rows of a photo, from one share of its height to another."""
+@dataclass(frozen=True)
+class Split:
+    """How many sheets a split has, how many of them have labels, and which of the digits lie on them."""
 
-    photo: str
-    first: float
-    last: float
+    sheets: int
+    labelled: int
+    digits: slice
 
 
-SPLITS = {
-    'train': (Band('meadow', 0, 2 / 3), Band('road', 0, 1)),
-    'val': (Band('meadow', 2 / 3, 1),),
-}
-TILE = 200
-#: A box cut by a tile's edge is dropped when less than this part of it is left.
-MIN_VISIBLE = 0.3
+#: No digit of the validation sheets is on a training sheet.
+SPLITS = {'train': Split(400, 40, slice(0, 1400)), 'val': Split(60, 60, slice(1400, None))}
 
 
 def fetch_wheel(folder: Path) -> Path:
-    """Download the wheel (20 MB) with pip, without installing it.
+    """Download the wheel (10 MB) with pip, without installing it.
 
     Raises:
         UserError: pip could not.
@@ -57,79 +52,90 @@ def fetch_wheel(folder: Path) -> Path:
     command = [sys.executable, '-m', 'pip', 'download', '-q', '--no-deps', '-d', str(folder), WHEEL]
     if subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
         raise UserError(f'pip could not download {WHEEL}; check the network, or give a downloaded file by --wheel')
-    return next(folder.glob('deepforest-*.whl'))
+    return next(folder.glob('scikit_learn-*.whl'))
 
 
-def read_voc_boxes(xml: bytes) -> np.ndarray:
-    """(N, 4) xyxy boxes of a Pascal VOC annotation.
+def read_digits(wheel: zipfile.ZipFile) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 8, 8) float32 ink from 0 to 1, and (N,) int64, which digit each is.
 
-    VOC's corners are pixels, counted from 1 and both part of the box.
+    Raises:
+        ValueError: The wheel's file is another one.
     """
-    keys = ('xmin', 'ymin', 'xmax', 'ymax')
-    objects = ElementTree.fromstring(xml).iter('object')
-    boxes = np.array([[float(o.findtext(f'bndbox/{key}')) for key in keys] for o in objects]).reshape(-1, 4)
-    return boxes - [1, 1, 0, 0]
+    rows = csv.reader(gzip.decompress(wheel.read(DIGITS)).decode().splitlines())
+    table = np.array([[float(cell) for cell in row] for row in rows])
+    if table.ndim != 2 or table.shape[1] != 65:
+        raise ValueError(f'{DIGITS} has not 64 values and a label a line')
+    return table[:, :64].reshape(-1, 8, 8).astype(np.float32) / 16, table[:, 64].astype(int)
 
 
-def cut_boxes(boxes: np.ndarray, x: int, y: int, size: int = TILE, min_visible: float = MIN_VISIBLE) -> np.ndarray:
-    """The boxes of a photo that a tile at (x, y) shows, in the tile's pixels, clipped."""
-    moved = boxes - [x, y, x, y]
-    clipped = moved.clip(0, size)
-    sides, visible = moved[:, 2:] - moved[:, :2], clipped[:, 2:] - clipped[:, :2]
-    return clipped[visible.prod(axis=1) >= min_visible * sides.prod(axis=1)]
+def draw_sheet(
+    rng: np.random.Generator, digits: np.ndarray, size: int = SHEET
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A sheet with three to seven of the digits, 3 px apart at least.
+
+    Args:
+        digits: (N, 8, 8) ink from 0 to 1.
+
+    Returns:
+        (size, size, 3) uint8 RGB, (K, 4) float64 boxes around the ink, xyxy in pixels, and
+        (K,) which of the digits they are.
+    """
+    stains = cv2.resize(rng.normal(0, 12, (4, 4, 3)), (size, size), interpolation=cv2.INTER_CUBIC)
+    paper = rng.uniform(150, 250, 3) + stains
+    boxes, chosen = np.empty((0, 4)), []
+    for _ in range(rng.integers(3, 8)):
+        for _ in range(30):  # tries to find a place
+            index, side = rng.integers(len(digits)), rng.integers(26, 46)
+            ink = cv2.resize(digits[index], (int(side), int(side)), interpolation=cv2.INTER_CUBIC).clip(0, 1)
+            rows, columns = np.nonzero(ink > 0.25)
+            x, y = rng.integers(0, size - side, 2)
+            box = np.array([x + columns.min(), y + rows.min(), x + columns.max() + 1, y + rows.max() + 1], float)
+            if not ((box[:2] - 3 < boxes[:, 2:]) & (box[2:] + 3 > boxes[:, :2])).all(axis=1).any():
+                break
+        else:
+            continue
+        place = paper[y : y + side, x : x + side]
+        place += ink[..., None] * (rng.uniform(0, 110, 3) - place)
+        boxes = np.concatenate([boxes, box[None]])
+        chosen.append(index)
+    return (paper + rng.normal(0, 4, paper.shape)).clip(0, 255).astype(np.uint8), boxes, np.array(chosen)
 
 
-def tile_origins(length: int, size: int = TILE) -> list[int]:
-    """Evenly spaced starts of tiles along a side, as many as fit best."""
-    count = max(1, round(length / size))
-    return np.linspace(0, length - size, count).round().astype(int).tolist()
-
-
-def read_photo(wheel: zipfile.ZipFile, photo: str) -> tuple[np.ndarray, np.ndarray]:
-    """A photo of the wheel, (H, W, 3) BGR, and its boxes (N, 4)."""
-    path = PHOTOS[photo]
-    picture = cv2.imdecode(np.frombuffer(wheel.read(f'{path}.png'), np.uint8), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise ValueError(f'{path}.png cannot be decoded')
-    return picture, read_voc_boxes(wheel.read(f'{path}.xml'))
-
-
-def write_tiles(wheel: zipfile.ZipFile, bands: Sequence[Band], folder: Path) -> dict:
-    """Cut bands of the wheel's photos into tiles; returns their annotations as COCO has them."""
+def write_sheets(digits: np.ndarray, labels: np.ndarray, split: Split, folder: Path, rng: np.random.Generator) -> dict:
+    """Write a split's sheets; returns the annotations of those that are labelled, as COCO has them."""
     folder.mkdir(parents=True)
     images, annotations = [], []
-    for band in bands:
-        picture, boxes = read_photo(wheel, band.photo)
-        top, bottom = (round(share * len(picture)) for share in band[1:])
-        for y, x in product(tile_origins(bottom - top), tile_origins(picture.shape[1])):
-            y += top
-            name = f'{band.photo}_{x:04d}_{y:04d}.jpg'
-            tile = picture[y : y + TILE, x : x + TILE]
-            cv2.imwrite(str(folder / name), tile, [cv2.IMWRITE_JPEG_QUALITY, 95])
-            images.append(dict(id=len(images) + 1, file_name=name, width=TILE, height=TILE))
-            for x1, y1, x2, y2 in cut_boxes(boxes, x, y).tolist():
-                annotations.append(
-                    dict(
-                        id=len(annotations) + 1,
-                        image_id=images[-1]['id'],
-                        category_id=1,
-                        bbox=[x1, y1, x2 - x1, y2 - y1],
-                        area=(x2 - x1) * (y2 - y1),
-                        iscrowd=0,
-                    )
+    for i in range(split.sheets):
+        sheet, boxes, chosen = draw_sheet(rng, digits[split.digits])
+        name = f'{i:04d}.jpg'
+        cv2.imwrite(str(folder / name), sheet[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 95])
+        if i >= split.labelled:
+            continue
+        images.append(dict(id=i + 1, file_name=name, width=SHEET, height=SHEET))
+        for (x1, y1, x2, y2), digit in zip(boxes.tolist(), labels[split.digits][chosen].tolist(), strict=True):
+            annotations.append(
+                dict(
+                    id=len(annotations) + 1,
+                    image_id=i + 1,
+                    category_id=digit + 1,
+                    bbox=[x1, y1, x2 - x1, y2 - y1],
+                    area=(x2 - x1) * (y2 - y1),
+                    iscrowd=0,
                 )
-    return dict(images=images, annotations=annotations, categories=[dict(id=1, name='tree')])
+            )
+    categories = [dict(id=digit + 1, name=str(digit)) for digit in range(10)]
+    return dict(images=images, annotations=annotations, categories=categories)
 
 
-def make_sample_data(out: str | os.PathLike, wheel: str | os.PathLike | None = None) -> dict[str, tuple[int, int]]:
-    """Write ``train/``, ``val/``, ``train.json`` and ``val.json`` into a folder.
+def make_sample_data(out: str | os.PathLike, wheel: str | os.PathLike | None = None) -> dict[str, tuple[int, int, int]]:
+    """Write ``train/``, ``val/``, ``train.json`` and ``val.json`` into a folder; always the same.
 
     Args:
         out: The folder; it appears when it is complete.
-        wheel: A downloaded deepforest wheel; by default it is fetched.
+        wheel: A downloaded wheel of scikit-learn; by default it is fetched.
 
     Returns:
-        Split -> (tiles, boxes).
+        Split -> (sheets, labelled ones, their boxes).
 
     Raises:
         UserError: ``out`` exists already, or the wheel cannot be had or read.
@@ -142,12 +148,15 @@ def make_sample_data(out: str | os.PathLike, wheel: str | os.PathLike | None = N
     counts = {}
     try:
         with zipfile.ZipFile(wheel or fetch_wheel(work)) as archive:
-            for split, bands in SPLITS.items():
-                coco = write_tiles(archive, bands, work / 'data' / split)
-                (work / 'data' / f'{split}.json').write_text(json.dumps(coco))
-                counts[split] = len(coco['images']), len(coco['annotations'])
+            digits, labels = read_digits(archive)
+        rng = np.random.default_rng(0)
+        order = rng.permutation(len(digits))
+        for name, split in SPLITS.items():
+            coco = write_sheets(digits[order], labels[order], split, work / 'data' / name, rng)
+            (work / 'data' / f'{name}.json').write_text(json.dumps(coco))
+            counts[name] = split.sheets, len(coco['images']), len(coco['annotations'])
         (work / 'data').rename(out)
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile, ElementTree.ParseError) as error:
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f'{wheel or WHEEL} is not the wheel that is expected ({error})') from None
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -24,7 +24,7 @@ CONFIGS = Path(__file__).parents[2] / 'configs'
 PRETRAININGS = {
     'fpn': 'soco/soco_r50fpn_8xb256_100e_in1k.py',
     'c4': 'soco/soco_r50c4_8xb256_100e_in1k.py',
-    'small': 'quickstart/soco_r18fpn_tiles.py',
+    'small': 'own/100-pictures_cpu.py',
 }
 
 

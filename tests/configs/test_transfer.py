@@ -404,7 +404,7 @@ def test_linear_recipe_of_the_paper():
 @pytest.mark.slow
 @pytest.mark.parametrize('start', ['soco', 'scratch'])
 def test_quickstart_detectors_train(start, coco, pictures, proposal_file, tmp_path):
-    config = CONFIGS / f'quickstart/faster-rcnn_r18fpn_tiles_{start}.py'
+    config = CONFIGS / f'quickstart/faster-rcnn_r18fpn_digits_{start}.py'
     options = {
         'train_cfg.max_iters': 2,
         'train_cfg.val_interval': 2,
@@ -423,7 +423,7 @@ def test_quickstart_detectors_train(start, coco, pictures, proposal_file, tmp_pa
         }
     options['val_evaluator.ann_file'] = str(coco / 'coco.json')
     if start == 'soco':
-        path = CONFIGS / 'quickstart/soco_r18fpn_tiles.py'
+        path = CONFIGS / 'quickstart/soco_r18fpn_digits.py'
         with DefaultScope.overwrite_default_scope('mmsoco'):
             soco = MODELS.build(Config.fromfile(path).model)
         torch.save({'state_dict': soco.state_dict(), 'meta': {}}, tmp_path / 'soco.pth')
@@ -436,16 +436,16 @@ def test_no_config_is_left_out():
     """Which tests train which configs; a new folder must join one of them."""
     folders = {path.relative_to(CONFIGS).parent.as_posix() for path in CONFIGS.rglob('*.py')}
     here = {'transfer/coco', 'transfer/imagenet', 'transfer/examples', 'quickstart'}
-    elsewhere = {'soco', 'ablation', 'transfer/voc', 'transfer/lvis', 'transfer/mini_coco'}
+    elsewhere = {'soco', 'ablation', 'own', 'transfer/voc', 'transfer/lvis', 'transfer/mini_coco'}
     assert {folder for folder in folders if not folder.endswith('_base_')} == here | elsewhere
     assert {path.name for path in CONFIGS.glob('transfer/imagenet/*.py')} == {
         'linear_r50_8xb32_100e_in1k.py',
         'linear_r50_8xb32_100e_folder.py',
     }
     assert {path.name for path in CONFIGS.glob('quickstart/*.py')} == {
-        'faster-rcnn_r18fpn_tiles_soco.py',
-        'faster-rcnn_r18fpn_tiles_scratch.py',
-        'soco_r18fpn_tiles.py',
+        'faster-rcnn_r18fpn_digits_soco.py',
+        'faster-rcnn_r18fpn_digits_scratch.py',
+        'soco_r18fpn_digits.py',
     }
 
 

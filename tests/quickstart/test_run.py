@@ -20,12 +20,12 @@ def test_a_checkpoint_that_a_step_leaves_is_what_its_config_makes(root, tmp_path
     from mmengine.config import Config
 
     pretrain, soco = plan(tmp_path)[2:4]
-    pretraining = Config.fromfile(root / 'configs/quickstart/soco_r18fpn_tiles.py')
-    detector = Config.fromfile(root / 'configs/quickstart/faster-rcnn_r18fpn_tiles_soco.py')
+    pretraining = Config.fromfile(root / 'configs/quickstart/soco_r18fpn_digits.py')
+    detector = Config.fromfile(root / 'configs/quickstart/faster-rcnn_r18fpn_digits_soco.py')
     assert pretrain.result.name == f'iter_{pretraining.train_cfg.max_steps}.pth'
     assert detector.load_from.endswith(f'pretrain/{pretrain.result.name}')
     assert f'iter_{detector.train_cfg.max_iters}.pth' in soco.commands[1]
-    scratch = Config.fromfile(root / 'configs/quickstart/faster-rcnn_r18fpn_tiles_scratch.py')
+    scratch = Config.fromfile(root / 'configs/quickstart/faster-rcnn_r18fpn_digits_scratch.py')
     assert scratch.load_from is None
     for key in ('model', 'optim_wrapper', 'param_scheduler', 'train_cfg', 'train_dataloader', 'randomness'):
         assert scratch[key] == detector[key]
@@ -72,7 +72,7 @@ def test_table_of_what_is_learned(tmp_path):
     (tmp_path / 'pretrain/probe.json').write_text(json.dumps({'random': {'embedding': random}, 'curve': curve}))
     lines = learning_table(tmp_path).splitlines()
     assert lines[1].split() == ['own', 'box', 'nearest', 'of', 'all', 'boxes', '20.00', '1.00', '0.10']
-    assert lines[2].split() == ['own', 'box', 'nearest', 'of', 'its', "tile's", '60.00', '10.00', '5.00']
+    assert lines[2].split() == ['own', 'box', 'nearest', 'of', 'its', "sheet's", '60.00', '10.00', '5.00']
 
 
 def test_more_seeds_and_a_longer_schedule_change_the_fine_tunings_alone(root, tmp_path):

@@ -1,3 +1,4 @@
+import gzip
 import json
 import zipfile
 
@@ -6,183 +7,126 @@ import numpy as np
 import pytest
 
 from mmsoco.errors import UserError
-from mmsoco.quickstart.sample_data import (
-    PHOTOS,
-    SPLITS,
-    TILE,
-    cut_boxes,
-    make_sample_data,
-    read_voc_boxes,
-    tile_origins,
-)
-
-SIZES = {'meadow': (1200, 440), 'road': (220, 440)}  # height, width
-#: VOC corners: counted from 1, both inside the box.
-CORNERS = {
-    'meadow': [
-        (101, 51, 150, 80),  # in the first tile alone
-        (181, 101, 220, 140),  # half of it in the left tile, nothing of it in the right one
-        (193, 151, 232, 190),  # a fifth in the left tile: dropped
-        (231, 21, 250, 40),  # half of it in the right tile
-        (101, 791, 120, 810),  # half of it above the line between the splits
-        (411, 1171, 440, 1200),  # up to the photo's last pixels
-    ],
-    'road': [(1, 1, 20, 10)],
-}
+from mmsoco.quickstart import sample_data
+from mmsoco.quickstart.sample_data import DIGITS, SHEET, Split, draw_sheet, make_sample_data, read_digits
 
 
-def photo(name):
-    height, width = SIZES[name]
-    coarse = np.random.default_rng(len(name)).uniform(20, 235, (6, 7, 3)).astype(np.float32)
-    return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
+def table(count=40):
+    """Lines of 64 values from 0 to 16 and a label; digit i is a bar of i + 1 rows."""
+    lines = []
+    for i in range(count):
+        ink = np.zeros((8, 8), int)
+        ink[: 1 + i % 7, 2:6] = 16
+        lines.append(','.join(f'{value}.0' for value in [*ink.flatten(), i % 10]))
+    return '\n'.join(lines).encode()
 
 
-def voc(corners):
-    keys = ('xmin', 'ymin', 'xmax', 'ymax')
-    objects = ''.join(
-        '<object><name>Tree</name><bndbox>'
-        + ''.join(f'<{key}>{value}</{key}>' for key, value in zip(keys, box, strict=True))
-        + '</bndbox></object>'
-        for box in corners
-    )
-    return f'<annotation><filename>a.png</filename>{objects}</annotation>'.encode()
-
-
-def write_wheel(path, replace=()):
-    members = {}
-    for name, path_in_wheel in PHOTOS.items():
-        members[f'{path_in_wheel}.png'] = cv2.imencode('.png', photo(name))[1].tobytes()
-        members[f'{path_in_wheel}.xml'] = voc(CORNERS[name])
-    members.update(replace)
+def write_wheel(path, content=None):
     with zipfile.ZipFile(path, 'w') as archive:
-        for name, content in members.items():
-            if content is not None:
-                archive.writestr(name, content)
+        archive.writestr(DIGITS if content is None else 'other', gzip.compress(content or table()))
     return path
 
 
-@pytest.fixture(scope='module')
-def made(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('sample_data')
-    counts = make_sample_data(folder / 'new' / 'data', write_wheel(folder / 'deepforest.whl'))
-    return folder / 'new' / 'data', counts
+@pytest.fixture
+def few(monkeypatch):
+    """Splits small enough for a test."""
+    splits = {'train': Split(6, 2, slice(0, 30)), 'val': Split(3, 3, slice(30, None))}
+    monkeypatch.setattr(sample_data, 'SPLITS', splits)
 
 
-def boxes_of(coco):
-    """Tile's file name -> its boxes."""
-    names = {image['id']: image['file_name'] for image in coco['images']}
-    boxes = {name: [] for name in names.values()}
-    for annotation in coco['annotations']:
-        boxes[names[annotation['image_id']]].append(annotation['bbox'])
-    return boxes
+@pytest.fixture
+def made(few, tmp_path):
+    counts = make_sample_data(tmp_path / 'new' / 'data', write_wheel(tmp_path / 'digits.whl'))
+    return tmp_path / 'new' / 'data', counts
 
 
-def test_the_folder_holds_the_tiles_and_two_annotation_files(made):
+def test_the_folder_holds_the_sheets_and_two_annotation_files(made):
     out, counts = made
     assert sorted(path.name for path in out.iterdir()) == ['train', 'train.json', 'val', 'val.json']
     assert [path.name for path in out.parent.iterdir()] == ['data']
-    meadow = [f'meadow_{x:04d}_{y:04d}.jpg' for x in (0, 240) for y in (0, 200, 400, 600)]
-    road = ['road_0000_0000.jpg', 'road_0240_0000.jpg']
-    assert sorted(path.name for path in (out / 'train').iterdir()) == meadow + road
-    below = [f'meadow_{x:04d}_{y:04d}.jpg' for x in (0, 240) for y in (800, 1000)]
-    assert sorted(path.name for path in (out / 'val').iterdir()) == below
-    assert counts == {'train': (10, 5), 'val': (4, 2)}
-
-
-def test_tiles_are_the_photos_pixels_and_no_pixel_is_in_both_splits(made):
-    out, _ = made
-    for split, rows in (('train', (0, 800)), ('val', (800, 1200))):
-        for path in (out / split).iterdir():
-            name, x, y = path.stem.split('_')
-            x, y = int(x), int(y)
-            tile = cv2.imread(str(path))
-            assert tile.shape == (TILE, TILE, 3)
-            there = photo(name)[y : y + TILE, x : x + TILE].astype(int)
-            assert np.abs(tile - there).mean() < 2
-            assert np.abs(tile[..., ::-1] - there).mean() > 10
-            assert name == 'road' or rows[0] <= y <= rows[1] - TILE
-
-
-def test_boxes_are_clipped_to_the_tile_and_dropped_where_little_is_left(made):
-    out, _ = made
-    train, val = (
-        {name: boxes for name, boxes in boxes_of(json.loads((out / f'{split}.json').read_text())).items() if boxes}
-        for split in ('train', 'val')
-    )
-    assert train == {
-        'meadow_0000_0000.jpg': [[100, 50, 50, 30], [180, 100, 20, 40]],
-        'meadow_0240_0000.jpg': [[0, 20, 10, 20]],
-        'meadow_0000_0600.jpg': [[100, 190, 20, 10]],
-        'road_0000_0000.jpg': [[0, 0, 20, 10]],
-    }
-    assert val == {
-        'meadow_0000_0800.jpg': [[100, 0, 20, 10]],
-        'meadow_0240_1000.jpg': [[410 - 240, 1170 - 1000, 30, 30]],
-    }
-
-
-def test_annotations_are_valid_coco(made):
-    out, _ = made
-    for split in SPLITS:
+    assert len(list((out / 'train').iterdir())) == 6 and len(list((out / 'val').iterdir())) == 3
+    assert counts['train'][:2] == (6, 2) and counts['val'][:2] == (3, 3)
+    for split in ('train', 'val'):
         coco = json.loads((out / f'{split}.json').read_text())
-        for kind in ('images', 'annotations'):
-            ids = [entry['id'] for entry in coco[kind]]
-            assert len(set(ids)) == len(ids) > 0
-        assert coco['categories'] == [{'id': 1, 'name': 'tree'}]
-        assert all((image['width'], image['height']) == (TILE, TILE) for image in coco['images'])
-        for annotation in coco['annotations']:
-            assert annotation['category_id'] == 1 and annotation['iscrowd'] == 0
-            assert annotation['area'] == annotation['bbox'][2] * annotation['bbox'][3]
+        assert len(coco['annotations']) == counts[split][2] > 0
+        assert [image['file_name'] for image in coco['images']] == [f'{i:04d}.jpg' for i in range(counts[split][1])]
+        assert len({entry['id'] for entry in coco['annotations']}) == len(coco['annotations'])
+        assert [kind['name'] for kind in coco['categories']] == list('0123456789')
 
 
-def test_voc_corners_are_counted_from_1_and_inclusive():
-    assert read_voc_boxes(voc([(1, 1, 1, 1), (11, 21, 30, 60)])).tolist() == [[0, 0, 1, 1], [10, 20, 30, 60]]
-    assert read_voc_boxes(voc([])).shape == (0, 4)
+def test_it_is_always_the_same(made, tmp_path):
+    out, _ = made
+    make_sample_data(tmp_path / 'again', write_wheel(tmp_path / 'digits.whl'))
+    for path in out.rglob('*.*'):
+        assert path.read_bytes() == (tmp_path / 'again' / path.relative_to(out)).read_bytes()
 
 
-@pytest.mark.parametrize(('x1', 'left'), [(170, True), (188, True), (189, False), (210, False)])
-def test_a_box_stays_while_three_tenths_of_it_are_visible(x1, left):
-    """40 px wide: 12 of them reach the bound exactly."""
-    boxes = np.array([[x1, 10.0, x1 + 40, 30]])
-    assert cut_boxes(boxes, 0, 0).tolist() == ([[x1, 10, 200, 30]] if left else [])
+def test_boxes_hold_the_ink(made):
+    """A box is dark inside and light around, on the sheets as they are decoded."""
+    out, _ = made
+    coco = json.loads((out / 'val.json').read_text())
+    for annotation in coco['annotations']:
+        x, y, w, h = map(int, annotation['bbox'])
+        sheet = cv2.imread(str(out / 'val' / f'{annotation["image_id"] - 1:04d}.jpg')).astype(int).mean(axis=2)
+        assert sheet.shape == (SHEET, SHEET)
+        inside, around = sheet[y : y + h, x : x + w], sheet[max(y - 2, 0) : y + h + 2, max(x - 2, 0) : x + w + 2]
+        assert inside.mean() + 10 < np.median([*around[0], *around[-1]])
+        assert annotation['area'] == annotation['bbox'][2] * annotation['bbox'][3]
 
 
-@pytest.mark.parametrize(('length', 'origins'), [(200, [0]), (220, [0]), (440, [0, 240]), (600, [0, 200, 400])])
-def test_tiles_reach_both_ends_of_a_side_evenly(length, origins):
-    assert tile_origins(length) == origins
+def test_digits_lie_apart_and_inside():
+    digits, _ = digits_and_labels()
+    rng = np.random.default_rng(0)
+    counts = set()
+    for _ in range(20):
+        sheet, boxes, chosen = draw_sheet(rng, digits)
+        counts.add(len(boxes))
+        assert sheet.shape == (SHEET, SHEET, 3) and sheet.dtype == np.uint8 and len(chosen) == len(boxes)
+        assert boxes.min() >= 0 and boxes.max() <= SHEET
+        for i, a in enumerate(boxes):
+            for b in boxes[:i]:
+                assert (np.maximum(a[:2], b[:2]) - np.minimum(a[2:], b[2:]) >= 3).any()
+    assert counts <= {1, 2, 3, 4, 5, 6, 7} and len(counts) > 2
+
+
+def digits_and_labels():
+    import io
+
+    with zipfile.ZipFile(write_wheel(io.BytesIO())) as archive:
+        return read_digits(archive)
+
+
+def test_digits_are_read_as_ink_and_labels():
+    digits, labels = digits_and_labels()
+    assert digits.shape == (40, 8, 8) and digits.min() == 0 and digits.max() == 1
+    assert labels.tolist() == [i % 10 for i in range(40)]
+    assert (digits[3] > 0).sum() == 4 * 4
+
+
+def test_no_digit_is_in_both_splits():
+    train, val = sample_data.SPLITS['train'].digits, sample_data.SPLITS['val'].digits
+    assert not set(range(1797)[train]) & set(range(1797)[val])
 
 
 def test_an_existing_folder_is_refused_and_left_alone(tmp_path):
-    wheel = write_wheel(tmp_path / 'deepforest.whl')
     (tmp_path / 'data').mkdir()
     (tmp_path / 'data' / 'mine.txt').write_text('precious')
     with pytest.raises(UserError, match='data exists already; delete it or name another folder'):
-        make_sample_data(tmp_path / 'data', wheel)
+        make_sample_data(tmp_path / 'data', write_wheel(tmp_path / 'digits.whl'))
     assert [path.name for path in (tmp_path / 'data').iterdir()] == ['mine.txt']
 
 
-def assert_refused_without_trace(folder, wheel):
-    (folder / 'out').mkdir()
-    with pytest.raises(UserError, match=f'{wheel.name} is not the wheel that is expected'):
-        make_sample_data(folder / 'out' / 'data', wheel)
-    assert list((folder / 'out').iterdir()) == []
-
-
-@pytest.mark.parametrize('content', [None, b'', b'no zip at all'])
-def test_a_file_that_is_no_wheel_is_refused_and_nothing_is_left(tmp_path, content):
+@pytest.mark.parametrize('kind', ['missing', 'empty', 'no zip', 'another wheel', 'other columns', 'no gzip'])
+def test_what_is_no_such_wheel_is_refused_and_nothing_is_left(few, tmp_path, kind):
     wheel = tmp_path / 'other.whl'
-    if content is not None:
-        wheel.write_bytes(content)
-    assert_refused_without_trace(tmp_path, wheel)
-
-
-@pytest.mark.parametrize('missing', PHOTOS)
-def test_another_wheel_is_refused_and_nothing_is_left(tmp_path, missing):
-    wheel = write_wheel(tmp_path / 'other.whl', {f'{PHOTOS[missing]}.xml': None})
-    assert_refused_without_trace(tmp_path, wheel)
-
-
-@pytest.mark.parametrize('ending', ['png', 'xml'])
-def test_a_wheel_with_a_broken_member_is_refused_and_nothing_is_left(tmp_path, ending):
-    wheel = write_wheel(tmp_path / 'other.whl', {f'{PHOTOS["road"]}.{ending}': b'broken'})
-    assert_refused_without_trace(tmp_path, wheel)
+    if kind == 'another wheel':
+        write_wheel(wheel, b'1,2,3')
+    elif kind in ('other columns', 'no gzip'):
+        with zipfile.ZipFile(wheel, 'w') as archive:
+            archive.writestr(DIGITS, gzip.compress(b'1,2,3\n4,5,6') if kind == 'other columns' else b'1,2,3')
+    elif kind != 'missing':
+        wheel.write_bytes(b'' if kind == 'empty' else b'no zip at all')
+    (tmp_path / 'out').mkdir()
+    with pytest.raises(UserError, match='is not the wheel that is expected'):
+        make_sample_data(tmp_path / 'out' / 'data', wheel)
+    assert list((tmp_path / 'out').iterdir()) == []

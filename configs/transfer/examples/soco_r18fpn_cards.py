@@ -1,8 +1,7 @@
 # SoCo on the training pictures of cards, without their labels. CARDS says where they
 # are; their proposals are made by the commands in docs/transfer.md.
-_base_ = '../../quickstart/soco_r18fpn_tiles.py'
+_base_ = '../../own/100-pictures_cpu.py'
 
 train_dataloader = dict(
     dataset=dict(data_root='{{$CARDS:data/cards}}/train', proposal_file='work_dirs/cards/proposals.arrow')
 )
-train_cfg = dict(max_epochs=20)

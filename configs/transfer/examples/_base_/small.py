@@ -2,7 +2,7 @@
 # are new, so that this stands beside any of mmdet's configs in a _base_ list.
 _base_ = '../../_base_/finetuning.py'
 
-# The widths of ../../quickstart/soco_r18fpn_tiles.py.
+# The widths of ../../../own/_base_/cpu.py.
 small_backbone = dict(**_base_.whole_backbone, depth=18, base_channels=32, stem_channels=32)
 small_neck = dict(in_channels=[32, 64, 128, 256], out_channels=64, norm_cfg=_base_.norm)
 small_roi_extractor = dict(out_channels=64)

@@ -1,5 +1,5 @@
 # The same recipe and seed, from random weights.
-_base_ = './faster-rcnn_r18fpn_tiles_soco.py'
+_base_ = './faster-rcnn_r18fpn_digits_soco.py'
 
 load_from = None
 custom_hooks = []
