@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import runpy
 import shutil
 import subprocess
@@ -254,6 +255,14 @@ def test_slurm_arrays_share_a_search(root, tmp_path):
     del environment['SLURM_ARRAY_TASK_ID']
     done = shell(root, script, 'pictures', 'raw', **environment)
     assert done.returncode != 0 and 'send it with sbatch --array=0-N' in done.stderr
+
+
+def test_probe_prints_a_table_and_nothing_else(tool, learned, proposal_file, tmp_path):
+    status, out, err = tool('tools/probe.py', learned / 'iter_80.pth', '--proposals', proposal_file, '--boxes', 60)
+    assert status == 0 and re.match(r'\d+ boxes of \d+ held-out pictures, among \d+; in per cent\n', out) and err == ''
+    assert [line.split()[-4] for line in out.splitlines() if 'own box nearest of all' in line] == ['backbone']
+    status, out, err = tool('tools/probe.py', learned / 'iter_80.pth')
+    assert status == 2 and err.startswith('error: no pictures to measure on') and err.count('\n') == 1
 
 
 def launch(root, processes, recipe, work_dir, options, port):

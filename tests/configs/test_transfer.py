@@ -446,6 +446,8 @@ def test_no_config_is_left_out():
         'faster-rcnn_r18fpn_digits_soco.py',
         'faster-rcnn_r18fpn_digits_scratch.py',
         'soco_r18fpn_digits.py',
+        'soco_r18fpn_digits_byol-adamw.py',
+        'soco_r18fpn_digits_byol-lars.py',
     }
 
 

@@ -26,7 +26,7 @@ def test_what_is_learned_ranks_above_random_weights(figures):
     for name in ('top1', 'top5', 'own_picture'):
         assert weights['embedding'][name] > 2 * random['embedding'][name]
         assert weights['embedding'][name] > 2 * weights['embedding'][f'chance_{name}']
-    assert 'own box nearest of all' in table and 'boxes of 5 held-out pictures, among 66' in table
+    assert 'own box nearest of all' in table and 'held-out pictures, among' in table
 
 
 def test_the_same_weights_give_the_same_figures(figures, learned, proposal_file, tmp_path):
