@@ -23,9 +23,9 @@ def momentum_for(max_steps: int) -> float:
     """Momentum to begin with in a training of so many steps.
 
     The paper's 0.99 averages over some 100 steps, which is a third of a training
-    of 300. Ours: over a tenth of all steps, at most 100.
+    of 300. Ours: over a twelfth of all steps, at most 100.
     """
-    return 1 - max(10 / max(max_steps, 10), 0.01)
+    return 1 - max(12 / max(max_steps, 12), 0.01)
 
 
 class TargetNetwork(nn.Module):

@@ -63,6 +63,6 @@ def test_target_is_frozen():
 
 
 def test_short_trainings_begin_with_a_faster_target():
-    assert momentum_for(300) == pytest.approx(1 - 1 / 30)
-    assert momentum_for(1000) == momentum_for(62_500) == 0.99
+    assert momentum_for(300) == pytest.approx(1 - 1 / 25)
+    assert momentum_for(1200) == momentum_for(62_500) == 0.99
     assert momentum_for(2) == 0

@@ -15,7 +15,7 @@ cards_train = dict(
         pipeline=[
             dict(type='LoadImageFromFile'),
             dict(type='LoadAnnotations', with_bbox=True),
-            dict(type='Resize', scale=(384, 384), keep_ratio=True),
+            dict(type='Resize', scale=(256, 256), keep_ratio=True),
             dict(type='RandomFlip', prob=0.5),
             dict(type='PackDetInputs'),
         ],
@@ -29,7 +29,7 @@ cards_test = dict(
         data_prefix=dict(img='test/'),
         pipeline=[
             dict(type='LoadImageFromFile'),
-            dict(type='Resize', scale=(384, 384), keep_ratio=True),
+            dict(type='Resize', scale=(256, 256), keep_ratio=True),
             dict(type='LoadAnnotations', with_bbox=True),
             dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
         ],
