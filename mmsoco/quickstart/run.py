@@ -117,7 +117,7 @@ def run(folder: str | os.PathLike, seeds: int = 1, times: int = 1, say: Callable
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     times_file = folder / 'times.json'
-    times = json.loads(times_file.read_text()) if times_file.exists() else {}
+    durations = json.loads(times_file.read_text()) if times_file.exists() else {}
     steps = plan(folder, seeds, times)
     minutes = 6 + 3 * seeds * times
     say(f'quickstart: {len(steps) + 1} steps, about {minutes} minutes on 2 cores; results go to {folder}')
@@ -130,9 +130,9 @@ def run(folder: str | os.PathLike, seeds: int = 1, times: int = 1, say: Callable
         for command in step.commands:
             say(f'    python {command}')
             _run_logged(command, folder / f'step_{number}.log')
-        times[step.title] = time.monotonic() - start
+        durations[step.title] = time.monotonic() - start
         with atomic_path(times_file) as temporary:
-            temporary.write_text(json.dumps(times, indent=2) + '\n')
+            temporary.write_text(json.dumps(durations, indent=2) + '\n')
     say(f'[{len(steps) + 1}/{len(steps) + 1}] draw figures (about half a minute)')
     # Imported late: it needs torch and mmdet, which take seconds to import.
     from mmsoco.quickstart.figures import draw_figures
@@ -143,7 +143,7 @@ def run(folder: str | os.PathLike, seeds: int = 1, times: int = 1, say: Callable
     say('')
     say(results_table(folder, seeds, times))
     say('')
-    say('Time of each step: ' + ', '.join(f'{title} {seconds:.0f} s' for title, seconds in times.items()))
+    say('Time of each step: ' + ', '.join(f'{title} {seconds:.0f} s' for title, seconds in durations.items()))
     say('Look at:')
     for path, words in figures.items():
         say(f'    {path}  {words}')

@@ -3,9 +3,19 @@ import shlex
 
 import pytest
 
+import mmsoco.quickstart.run as quickstart
 from mmsoco.errors import UserError
 from mmsoco.quickstart.figures import read_scalars
-from mmsoco.quickstart.run import _run_logged, learning_table, plan, results_table
+from mmsoco.quickstart.run import (
+    VARIANTS,
+    Step,
+    _run_logged,
+    learning_table,
+    plan,
+    results_table,
+    run,
+    variant_name,
+)
 
 
 def test_steps_name_files_that_exist(root, tmp_path):
@@ -99,3 +109,28 @@ def test_scalars_of_a_resumed_run_are_one_curve(tmp_path):
         lines = [json.dumps(dict(loss=step + (0.5 if run.endswith('10000') else 0), step=step)) for step in steps]
         (folder / 'scalars.json').write_text('\n'.join(lines))
     assert read_scalars(tmp_path)['loss'] == [(1, 1), (2, 2), (3, 3.5), (4, 4.5)]
+
+
+def test_steps_are_done_once_and_the_figures_are_shown(tmp_path, monkeypatch):
+    """The real loop, with steps that take no time."""
+    folder = tmp_path / 'work'
+    script = tmp_path / 'step.py'
+    script.write_text('import pathlib, sys; pathlib.Path(sys.argv[1]).mkdir(); print("done")')
+    names = [variant_name(variant, seed, 2) for seed in range(2) for variant in VARIANTS]
+
+    def plan(where, seeds, times):
+        assert (where, seeds, times) == (folder, 2, 2)
+        return [Step(name, 'no time', (f'{script} {folder / name}',), folder / name) for name in names]
+
+    monkeypatch.setattr(quickstart, 'plan', plan)
+    monkeypatch.setattr(quickstart, 'learning_table', lambda where: 'learned')
+    monkeypatch.setattr(quickstart, 'results_table', lambda where, seeds, times: f'{seeds} seeds, {times} times')
+    monkeypatch.setattr('mmsoco.quickstart.figures.draw_figures', lambda where: {where / 'a.png': 'a picture'})
+    said = []
+    run(folder, 2, 2, said.append)
+    assert sum(line.startswith('    python') for line in said) == 4
+    assert 'learned' in said and '2 seeds, 2 times' in said and said[-1].endswith('a.png  a picture')
+    again = []
+    run(folder, 2, 2, again.append)
+    assert sum(line.endswith('done already') for line in again) == 4
+    assert [line for line in again if line.startswith('Time of each step: ')][0].count(' s') >= 4
