@@ -13,7 +13,6 @@ from mmsoco.quickstart.run import (
     learning_table,
     plan,
     results_table,
-    run,
     variant_name,
 )
 
@@ -127,10 +126,10 @@ def test_steps_are_done_once_and_the_figures_are_shown(tmp_path, monkeypatch):
     monkeypatch.setattr(quickstart, 'results_table', lambda where, seeds, times: f'{seeds} seeds, {times} times')
     monkeypatch.setattr('mmsoco.quickstart.figures.draw_figures', lambda where: {where / 'a.png': 'a picture'})
     said = []
-    run(folder, 2, 2, said.append)
+    quickstart.run(folder, 2, 2, said.append)
     assert sum(line.startswith('    python') for line in said) == 4
     assert 'learned' in said and '2 seeds, 2 times' in said and said[-1].endswith('a.png  a picture')
     again = []
-    run(folder, 2, 2, again.append)
+    quickstart.run(folder, 2, 2, again.append)
     assert sum(line.endswith('done already') for line in again) == 4
-    assert [line for line in again if line.startswith('Time of each step: ')][0].count(' s') >= 4
+    assert next(line for line in again if line.startswith('Time of each step: ')).count(' s') >= 4
