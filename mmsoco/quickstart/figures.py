@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from pathlib import Path
 
 import cv2
@@ -40,7 +40,10 @@ def draw_figures(folder: str | os.PathLike) -> dict[Path, str]:
         'proposals.png': (draw_proposals, 'selective-search boxes on training sheets'),
         'views.png': (draw_views, 'the three views of four sheets; matched boxes have the same colour'),
         'learning.png': (draw_learning, 'what the pretraining learns: how often a box finds its own in another view'),
-        'detections.png': (draw_detections, 'validation sheets: truth white, detections orange'),
+        'detections.png': (
+            draw_detections,
+            'validation sheets: truth white, detections orange, with the digit that is read',
+        ),
     }
     for name, (draw, _) in figures.items():
         draw(folder, folder / name)
@@ -60,7 +63,7 @@ def draw_views(folder: Path, out: Path) -> None:
     config.pop('type')
     dataset = ProposalDataset(**config)
     samples = [dataset[0, int(i)] for i in np.linspace(5, len(dataset) - 5, 4)]
-    write_picture(out, contact_sheet([draw_matched_views(s['inputs'], s['boxes']) for s in samples], 2))
+    write_picture(out, contact_sheet([draw_matched_views(s['inputs'], s['boxes'], zoom=2) for s in samples], 2))
 
 
 def read_scalars(work_dir: Path) -> dict[str, list[tuple[int, float]]]:
@@ -102,21 +105,23 @@ def draw_learning(folder: Path, out: Path) -> None:
     pyplot.close(figure)
 
 
-def draw_detections(folder: Path, out: Path, threshold: float = 0.3) -> None:
+def draw_detections(folder: Path, out: Path, threshold: float = 0.3, zoom: int = 2) -> None:
     """The validation sheets with most digits: left by the detector from the pretraining, right by that from scratch."""
     truth = json.loads((folder / 'data/val.json').read_text())
+    names = {kind['id']: kind['name'] for kind in truth['categories']}
+    digits = Counter(annotation['image_id'] for annotation in truth['annotations'])
     cells = []
-    crowded = sorted(
-        truth['images'], key=lambda image: -sum(a['image_id'] == image['id'] for a in truth['annotations'])
-    )
-    for image in crowded[:6]:
+    for image in sorted(truth['images'], key=lambda image: -digits[image['id']])[:6]:
         picture = read_picture(folder / 'data/val' / image['file_name'])
         boxes = [a['bbox'] for a in truth['annotations'] if a['image_id'] == image['id']]
-        with_truth = draw_boxes(picture, _xyxy(boxes), [WHITE])
+        with_truth = draw_boxes(picture, _xyxy(boxes), [WHITE], zoom=zoom)
         for variant, words in (('soco', 'SoCo'), ('scratch', 'scratch')):
             found = json.loads((folder / variant / 'val.bbox.json').read_text())
-            found = [d['bbox'] for d in found if d['image_id'] == image['id'] and d['score'] >= threshold]
-            cell = draw_boxes(with_truth, _xyxy(found), [FOUND], thickness=2)
+            found = [d for d in found if d['image_id'] == image['id'] and d['score'] >= threshold]
+            rows = zoom * _xyxy([d['bbox'] for d in found])
+            cell = draw_boxes(with_truth, rows, [FOUND], thickness=2)
+            for detection, (_, y1, x2, _) in zip(found, rows, strict=True):
+                _label(cell, names[detection['category_id']], x2 - 18, y1)
             cells.append(_label(cell, words))
     write_picture(out, contact_sheet(cells, 4))
 
@@ -126,8 +131,10 @@ def _xyxy(boxes: list[list[float]]) -> np.ndarray:
     return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
 
 
-def _label(picture: np.ndarray, words: str) -> np.ndarray:
+def _label(picture: np.ndarray, words: str, x: float = 0, y: float = 0) -> np.ndarray:
+    """Write white words on black at a place, as far as possible inside the picture."""
     font = cv2.FONT_HERSHEY_SIMPLEX
     (width, height), _ = cv2.getTextSize(words, font, 0.5, 1)
-    cv2.rectangle(picture, (0, 0), (width + 8, height + 10), (0, 0, 0), -1)
-    return cv2.putText(picture, words, (4, height + 5), font, 0.5, WHITE, 1, cv2.LINE_AA)
+    x, y = int(max(x, 0)), int(max(y, 0))
+    cv2.rectangle(picture, (x, y), (x + width + 8, y + height + 10), (0, 0, 0), -1)
+    return cv2.putText(picture, words, (x + 4, y + height + 5), font, 0.5, WHITE, 1, cv2.LINE_AA)

@@ -141,7 +141,7 @@ def stopped_rising(values: list[float], asked: int, patience: int) -> bool:
 def draw_curve(curve: list[dict], random: dict[str, dict[str, float]], out: Path) -> None:
     """Draw how often boxes are found again, at each stage, over the steps; dashed, random weights."""
     names = {'top1': 'of all boxes', 'own_picture': 'of the boxes of its picture'}
-    figure, axes = pyplot.subplots(1, 2, figsize=(10, 3.5), layout='constrained')
+    figure, axes = pyplot.subplots(1, 2, figsize=(11, 3.5), layout='constrained')
     steps = [entry['step'] for entry in curve]
     for axis, (name, words) in zip(axes, names.items(), strict=True):
         for number, stage in enumerate(curve[-1]['figures']):
@@ -156,7 +156,8 @@ def draw_curve(curve: list[dict], random: dict[str, dict[str, float]], out: Path
             label='chance',
         )
         axis.set(xlabel='optimizer step', ylabel='%', title=f'Own box nearest {words}', ylim=(0, None))
-    axes[0].legend(title='dashed: random weights', fontsize='small')
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, title='dashed: random weights', loc='outside right upper')
     with atomic_path(out) as temporary:
         figure.savefig(temporary, dpi=100)
     pyplot.close(figure)
