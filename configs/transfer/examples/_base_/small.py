@@ -12,7 +12,7 @@ small_box_head.update(in_channels=64, conv_out_channels=64, fc_out_channels=256)
 few_boxes = dict(rpn_proposal=dict(nms_pre=500, max_per_img=100), rcnn=dict(sampler=dict(num=64)))
 few_proposals = dict(rpn=dict(nms_pre=500, max_per_img=200))
 
-train_steps = 600
+train_steps = 400
 train_loop = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=train_steps, val_interval=train_steps)
 # AdamW learns faster than SGD where there is only time for some hundred steps.
 adamw = dict(_delete_=True, type='AdamW', lr=1e-3, weight_decay=0.05)
