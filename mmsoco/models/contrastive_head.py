@@ -1,6 +1,6 @@
 """The predictor with a contrastive loss."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor
@@ -58,6 +58,22 @@ class InfoNCEHead(BYOLHead):
             self.register_buffer('past', torch.zeros(queue, self.fc1.out_features))
             self.register_buffer('past_pictures', torch.full((queue,), -1))
 
+    def criterion(self, target: Tensor, candidates: Candidates, boxes: Tensor) -> Callable[[Tensor], Tensor]:
+        """As :meth:`BYOLHead.criterion`; what predictions are compared with is found once, for all calls."""
+        pool = candidates if self.gather else candidates.local()
+        embeddings, comparable = pool.embeddings, self._comparable(pool, boxes)
+        if self.queue:
+            known = (self.past_pictures >= 0) & ~torch.isin(self.past_pictures, candidates.pictures)
+            embeddings = torch.cat([embeddings, self.past])
+            comparable = torch.cat([comparable, known.expand(len(comparable), -1)], dim=1)
+
+        def loss(prediction: Tensor) -> Tensor:
+            with torch.autocast(prediction.device.type, enabled=False):
+                logits = normalize(prediction.float(), dim=-1) @ embeddings.T / self.temperature
+                return cross_entropy(logits.masked_fill(~comparable, -torch.inf), pool.own)
+
+        return loss
+
     def loss(self, prediction: Tensor, target: Tensor, candidates: Candidates, boxes: Tensor) -> Tensor:
         """Cross-entropy of naming the own target, averaged over the rows.
 
@@ -71,15 +87,7 @@ class InfoNCEHead(BYOLHead):
             A scalar in float32: 0 for a sure and right choice, the logarithm of the
             number of candidates for none.
         """
-        pool = candidates if self.gather else candidates.local()
-        with torch.autocast(prediction.device.type, enabled=False):
-            prediction = normalize(prediction.float(), dim=-1)
-            logits = (prediction @ pool.embeddings.T).masked_fill(~self._comparable(pool, boxes), -torch.inf)
-            if self.queue:
-                known = (self.past_pictures >= 0) & ~torch.isin(self.past_pictures, candidates.pictures)
-                past = (prediction @ self.past.T).masked_fill(~known, -torch.inf)
-                logits = torch.cat([logits, past], dim=1)
-            return cross_entropy(logits / self.temperature, pool.own)
+        return self.criterion(target, candidates, boxes)(prediction)
 
     @torch.no_grad()
     def remember(self, candidates: Iterable[Candidates]) -> None:

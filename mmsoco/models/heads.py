@@ -1,6 +1,7 @@
 """The predictor and the loss."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,13 +16,18 @@ from mmsoco.registry import MODELS
 class BYOLHead(BYOLNeck):
     """The predictor, an MLP like the projector, and the loss on what it predicts."""
 
-    def loss(
-        self,
-        prediction: Tensor,
-        target: Tensor,
-        candidates: Candidates | None = None,
-        boxes: Tensor | None = None,
-    ) -> Tensor:
+    def criterion(self, target: Tensor, candidates: Candidates, boxes: Tensor) -> Callable[[Tensor], Tensor]:
+        """The loss of a direction of a pair as a function of its predictions.
+
+        Args:
+            target: (N, C), of the target network.
+            candidates: What there is to choose from, the target among it; for losses
+                that compare with other boxes, as this one does not.
+            boxes: (B, K, 4) xyxy in pixels of the target's view; likewise.
+        """
+        return partial(self.loss, target=target)
+
+    def loss(self, prediction: Tensor, target: Tensor) -> Tensor:
         """-2 cos(prediction, target), averaged over the rows (paper, equations 5 and 6).
 
         With K boxes an image this is the mean over each image's boxes and then
@@ -30,7 +36,6 @@ class BYOLHead(BYOLNeck):
         Args:
             prediction: (B * K, C), of the online network.
             target: (B * K, C), of the target network; gets no gradient.
-            candidates, boxes: For losses that compare with other boxes; not used here.
 
         Returns:
             A scalar in [-2, 2], in float32.

@@ -1,7 +1,6 @@
 """SoCo: Selective Object COntrastive learning."""
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 from mmengine.dist import get_rank
@@ -145,9 +144,7 @@ class SoCoAlgorithm(BaseModel):
             directions = []
             for mine, other in ((a, b), (b, a)):
                 key = draw, other
-                loss = partial(
-                    self.predictor.loss, target=target[key], candidates=candidates[key], boxes=boxes[draw][other]
-                )
+                loss = self.predictor.criterion(target[key], candidates[key], boxes[draw][other])
                 directions.append((online[draw, mine], candidates[key], loss))
             losses[f'loss_{a}_{b}'] = sum(loss(prediction) for prediction, _, loss in directions)
             compared[f'{a}_{b}'] = directions

@@ -34,8 +34,7 @@ def candidates(targets, num_distinct=None):
 
 def figures(prediction, targets, boxes, head, num_distinct=None):
     pool = candidates(targets, num_distinct)
-    loss = partial(head.loss, target=targets, candidates=pool, boxes=boxes)
-    named = match_figures({'a_b': [(prediction, pool, loss)]})
+    named = match_figures({'a_b': [(prediction, pool, head.criterion(targets, pool, boxes))]})
     return {name.removesuffix('_a_b'): value.item() for name, value in named.items()}
 
 
