@@ -122,7 +122,8 @@ def _sums(prediction: Tensor, candidates: Candidates, loss: Callable[[Tensor], T
 
     Then, of the loss, what is gained and what could be.
     """
-    similarity = normalize(prediction.float(), dim=-1) @ candidates.embeddings.T
+    with torch.autocast(prediction.device.type, enabled=False):  # half the precision would make ties
+        similarity = normalize(prediction.float(), dim=-1) @ candidates.embeddings.T
     own = similarity.gather(1, candidates.own[:, None])
     asks = candidates.distinct[candidates.own].float()
     answers = candidates.distinct[None]

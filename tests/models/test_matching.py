@@ -113,6 +113,13 @@ def test_both_directions_of_a_pair_count(targets, boxes):
     assert named['match_top1_a_b'] == pytest.approx(0.5)
 
 
+def test_mixed_precision_changes_nothing(targets, boxes):
+    prediction = targets + torch.randn(ROWS, CHANNELS, generator=torch.Generator().manual_seed(1))
+    plain = figures(prediction, targets, boxes, HEADS[1])
+    with torch.autocast('cpu', torch.bfloat16):
+        assert figures(prediction, targets, boxes, HEADS[1]) == plain
+
+
 def test_one_picture_has_no_others(targets, boxes):
     pool = gather_candidates({('d', 'v2'): targets[:BOXES]}, torch.tensor([3]), BOXES)['d', 'v2']
     named = match_figures({'a_b': [(targets[:BOXES], pool, partial(HEADS[0].loss, target=targets[:BOXES]))]})
