@@ -100,7 +100,10 @@ def match_figures(
     Returns:
         Name -> a scalar. Cosines are NaN where there is nothing to compare.
     """
-    sums = torch.stack([_sums(*direction) for directions in pairs.values() for direction in directions])
+    everything = [direction for directions in pairs.values() for direction in directions]
+    # Half the precision would make ties.
+    with torch.autocast(everything[0][0].device.type, enabled=False):
+        sums = torch.stack([_sums(*direction) for direction in everything])
     all_reduce(sums)
     figures, first = {}, 0
     for pair, directions in pairs.items():
@@ -122,8 +125,7 @@ def _sums(prediction: Tensor, candidates: Candidates, loss: Callable[[Tensor], T
 
     Then, of the loss, what is gained and what could be.
     """
-    with torch.autocast(prediction.device.type, enabled=False):  # half the precision would make ties
-        similarity = normalize(prediction.float(), dim=-1) @ candidates.embeddings.T
+    similarity = normalize(prediction.float(), dim=-1) @ candidates.embeddings.T
     own = similarity.gather(1, candidates.own[:, None])
     asks = candidates.distinct[candidates.own].float()
     answers = candidates.distinct[None]
