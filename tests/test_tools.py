@@ -313,7 +313,7 @@ def test_two_processes(root, recipe, tiny_options, tmp_path, norms, free_port):
             for name in ('one', 'two')
         )
         figures = [name for name in one[0] if name.startswith(FIGURES)]
-        assert len(figures) == 10
+        assert len(figures) == 14
         for name in figures:
             assert [entry[name] for entry in two] == pytest.approx([entry[name] for entry in one], abs=1e-3), name
         assert two[0]['chance_v1_v2'] == pytest.approx(1 / 16)

@@ -63,7 +63,9 @@ class InfoNCEHead(BYOLHead):
         pool = candidates if self.gather else candidates.local()
         embeddings, comparable = pool.embeddings, self._comparable(pool, boxes)
         if self.queue:
-            known = (self.past_pictures >= 0) & ~torch.isin(self.past_pictures, candidates.pictures)
+            # Not torch.isin, which waits for a GPU.
+            present = (self.past_pictures[:, None] == candidates.pictures).any(dim=1)
+            known = (self.past_pictures >= 0) & ~present
             embeddings = torch.cat([embeddings, self.past])
             comparable = torch.cat([comparable, known.expand(len(comparable), -1)], dim=1)
 

@@ -77,9 +77,7 @@ def gather_candidates(
 
 
 @torch.no_grad()
-def match_figures(
-    pairs: Mapping[str, list[tuple[Tensor, Candidates, Callable[[Tensor], Tensor]]]],
-) -> dict[str, Tensor]:
+def match_figures(pairs: Mapping[str, list[Direction]]) -> dict[str, Tensor]:
     """How well predictions match, for each pair of views; the same on all processes.
 
     Copies of a box count once. For the pair ``A_B``, both directions together:
@@ -89,10 +87,13 @@ def match_figures(
     - ``match_top1_A_B``: how often its own is the nearest of all the batch's targets;
       among equals by chance.
     - ``chance_A_B``: what ``match_top1`` is without knowledge, 1 / targets.
+    - ``match_picture_A_B``, ``chance_picture_A_B``: the same among the targets of its own
+      picture, where knowing the picture does not help.
     - ``learned_A_B``: how far the loss is below the loss of always predicting the mean of
       all targets, as a share of how far it is for predicting each target exactly.
       0 is knowing nothing of the single box; less, not even the mean. With BYOL's
-      loss it is (match_cos - |m|) / (1 - |m|), m the mean of the normalised targets.
+      loss it is (match_cos - |m|) / (1 - |m|), m the mean of the normalised targets,
+      and 1 at most; a contrastive loss can be lower than for the targets themselves.
 
     Args:
         pairs: A pair's name -> its directions.
@@ -107,13 +108,16 @@ def match_figures(
     all_reduce(sums)
     figures, first = {}, 0
     for pair, directions in pairs.items():
-        rows, own, hits, others, count, gained, gainable = sums[first : first + len(directions)].sum(dim=0)
+        row = sums[first : first + len(directions)].sum(dim=0)
         first += len(directions)
+        asked, own, others, pairs_of_others, top1, picture, chance, chance_picture, gained, gainable = row
         figures |= {
-            f'match_cos_{pair}': own / rows,
-            f'other_cos_{pair}': others / count,
-            f'match_top1_{pair}': hits / rows,
-            f'chance_{pair}': torch.stack([1 / candidates.distinct.sum() for _, candidates, _ in directions]).mean(),
+            f'match_cos_{pair}': own / asked,
+            f'other_cos_{pair}': others / pairs_of_others,
+            f'match_top1_{pair}': top1 / asked,
+            f'chance_{pair}': chance / asked,
+            f'match_picture_{pair}': picture / asked,
+            f'chance_picture_{pair}': chance_picture / asked,
             # Targets all alike leave nothing to learn.
             f'learned_{pair}': torch.where(gainable > 1e-3, gained / gainable, 0.0),
         }
@@ -121,23 +125,37 @@ def match_figures(
 
 
 def _sums(prediction: Tensor, candidates: Candidates, loss: Callable[[Tensor], Tensor]) -> Tensor:
-    """Of this process' rows, summed: how many, own cosines, hits, cosines with other pictures and how many of these.
-
-    Then, of the loss, what is gained and what could be.
-    """
+    """What :func:`match_figures` divides, summed over this process' rows; copies weigh nothing."""
     similarity = normalize(prediction.float(), dim=-1) @ candidates.embeddings.T
     own = similarity.gather(1, candidates.own[:, None])
     asks = candidates.distinct[candidates.own].float()
-    answers = candidates.distinct[None]
-    nearer = ((similarity > own) & answers).sum(dim=1)
-    ties = ((similarity == own) & answers).sum(dim=1).clamp(min=1)
-    hits = (nearer == 0) / ties
-    foreign = (candidates.pictures[candidates.own][:, None] != candidates.pictures) & answers & (asks[:, None] > 0)
+    here = candidates.pictures[candidates.own][:, None] == candidates.pictures
+    everywhere = candidates.distinct.expand_as(here)
+    foreign = ~here & everywhere & (asks[:, None] > 0)
     others = torch.where(foreign, similarity, 0.0).sum()
 
     weights = candidates.distinct[:, None].float()
     mean = (candidates.embeddings * weights).sum(dim=0, keepdim=True) / weights.sum()
     targets = candidates.embeddings[candidates.own]
     nothing, exactly = loss(mean.expand_as(targets)), loss(targets)
-    gained, gainable = nothing - loss(prediction), nothing - exactly
-    return torch.stack([asks.sum(), own[:, 0] @ asks, hits @ asks, others, foreign.sum(), gained, gainable]).float()
+    values = [
+        asks.sum(),
+        own[:, 0] @ asks,
+        others,
+        foreign.sum(),
+        *(_nearest(similarity, own, among) @ asks for among in (everywhere, here & everywhere)),
+        *((1 / among.sum(dim=1).clamp(min=1)) @ asks for among in (everywhere, here & everywhere)),
+        nothing - loss(prediction),
+        nothing - exactly,
+    ]
+    return torch.stack([value.float() for value in values])
+
+
+def _nearest(similarity: Tensor, own: Tensor, among: Tensor) -> Tensor:
+    """(N,): whether the own one is the nearest of some, shared with its equals.
+
+    What is not a number is near to nothing: it must not pass for a hit.
+    """
+    nearer = (~(similarity <= own) & among).sum(dim=1)
+    ties = ((similarity == own) & among).sum(dim=1).clamp(min=1)
+    return (nearer == 0) / ties

@@ -25,7 +25,8 @@ def find_again(queries: Tensor, gallery: Tensor, own: Tensor, pictures: Tensor) 
     """
     similarity = centred(queries) @ centred(gallery).T
     mine = similarity.gather(1, own[:, None])
-    nearer, ties = similarity > mine, similarity == mine
+    # What is not a number is near to nothing: it must not pass for a hit.
+    nearer, ties = ~(similarity <= mine), similarity == mine
     here = pictures[own][:, None] == pictures
     size = len(gallery)
     figures = {

@@ -3,6 +3,7 @@
 import json
 import os
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
@@ -26,28 +27,28 @@ PRETRAIN_CONFIG = 'configs/quickstart/soco_r18fpn_digits.py'
 WHITE, FOUND = (255, 255, 255), (230, 159, 0)
 
 
-def draw_figures(folder: str | os.PathLike) -> dict[Path, str]:
+def draw_figures(folder: str | os.PathLike, detectors: Mapping[str, str]) -> dict[Path, str]:
     """Draw what the quickstart made.
 
     Args:
         folder: Where :func:`~mmsoco.quickstart.run.run` put it.
+        detectors: Variant -> the subfolder of the detector to show.
 
     Returns:
         Path -> what it shows.
     """
     folder = Path(folder)
     figures = {
-        'proposals.png': (draw_proposals, 'selective-search boxes on training sheets'),
-        'views.png': (draw_views, 'the three views of four sheets; matched boxes have the same colour'),
-        'learning.png': (draw_learning, 'what the pretraining learns: how often a box finds its own in another view'),
-        'detections.png': (
-            draw_detections,
-            'validation sheets: truth white, detections orange, with the digit that is read',
-        ),
+        'proposals.png': 'selective-search boxes on training sheets',
+        'views.png': 'the three views of four sheets; matched boxes have the same colour',
+        'learning.png': 'what the pretraining learns: how often a box finds its own in another view',
+        'detections.png': 'validation sheets: truth white, detections orange, with the digit that is read',
     }
-    for name, (draw, _) in figures.items():
-        draw(folder, folder / name)
-    return {folder / name: words for name, (_, words) in figures.items()}
+    draw_proposals(folder, folder / 'proposals.png')
+    draw_views(folder, folder / 'views.png')
+    draw_learning(folder, folder / 'learning.png')
+    draw_detections(folder, folder / 'detections.png', detectors)
+    return {folder / name: words for name, words in figures.items()}
 
 
 def draw_proposals(folder: Path, out: Path) -> None:
@@ -89,7 +90,7 @@ def draw_learning(folder: Path, out: Path) -> None:
     left.axhline(100 * scalars['chance_v1_v2'][0][1], linestyle=':', color='grey', label='chance')
     left.set(title='Training batches: own box nearest', ylabel='%', ylim=(0, None))
     middle.axhline(0, linestyle=':', color='grey', label='always the mean target')
-    middle.set(title='learned: share of the loss gained', ylim=(None, 1))
+    middle.set(title='learned: share of the loss gained')
     curve = probe['curve']
     values = [100 * entry['figures']['embedding']['top1'] for entry in curve]
     right.plot([entry['step'] for entry in curve], values, marker='.', label='SoCo')
@@ -105,7 +106,9 @@ def draw_learning(folder: Path, out: Path) -> None:
     pyplot.close(figure)
 
 
-def draw_detections(folder: Path, out: Path, threshold: float = 0.3, zoom: int = 2) -> None:
+def draw_detections(
+    folder: Path, out: Path, detectors: Mapping[str, str], threshold: float = 0.3, zoom: int = 2
+) -> None:
     """The validation sheets with most digits: left by the detector from the pretraining, right by that from scratch."""
     truth = json.loads((folder / 'data/val.json').read_text())
     names = {kind['id']: kind['name'] for kind in truth['categories']}
@@ -116,7 +119,7 @@ def draw_detections(folder: Path, out: Path, threshold: float = 0.3, zoom: int =
         boxes = [a['bbox'] for a in truth['annotations'] if a['image_id'] == image['id']]
         with_truth = draw_boxes(picture, _xyxy(boxes), [WHITE], zoom=zoom)
         for variant, words in (('soco', 'SoCo'), ('scratch', 'scratch')):
-            found = json.loads((folder / variant / 'val.bbox.json').read_text())
+            found = json.loads((folder / detectors[variant] / 'val.bbox.json').read_text())
             found = [d for d in found if d['image_id'] == image['id'] and d['score'] >= threshold]
             rows = zoom * _xyxy([d['bbox'] for d in found])
             cell = draw_boxes(with_truth, rows, [FOUND], thickness=2)

@@ -137,7 +137,7 @@ def run(folder: str | os.PathLike, seeds: int = 1, times: int = 1, say: Callable
     # Imported late: it needs torch and mmdet, which take seconds to import.
     from mmsoco.quickstart.figures import draw_figures
 
-    figures = draw_figures(folder)
+    figures = draw_figures(folder, {variant: variant_name(variant, 0, times) for variant in VARIANTS})
     say('')
     say(learning_table(folder))
     say('')

@@ -78,6 +78,22 @@ def test_telling_pictures_apart_is_not_finding_boxes(targets, boxes):
     found = figures(means, targets, boxes, HEADS[0])
     assert found['match_cos'] > 0.95 and found['other_cos'] < 0.2 and found['learned'] > 0.9
     assert found['match_top1'] == pytest.approx(1 / BOXES)
+    assert found['match_picture'] == found['chance_picture'] == pytest.approx(1 / BOXES)
+
+
+def test_telling_boxes_of_a_picture_apart_is_seen(targets, boxes):
+    """The same boxes in every picture: each is found in its own picture, and nobody knows which picture it is."""
+    same = targets[:BOXES].repeat(PICTURES, 1)
+    found = figures(same, same, boxes, HEADS[0])
+    assert found['match_picture'] == 1 and found['match_top1'] == pytest.approx(1 / PICTURES)
+
+
+@pytest.mark.parametrize('broken', ['prediction', 'targets'])
+def test_what_is_no_number_is_no_hit(targets, boxes, broken):
+    values = {'prediction': targets, 'targets': targets}
+    values[broken] = torch.full_like(targets, float('nan'))
+    found = figures(**values, boxes=boxes, head=HEADS[0])
+    assert found['match_top1'] == found['match_picture'] == 0 and math.isnan(found['match_cos'])
 
 
 def test_copies_of_a_box_count_once(targets, boxes):
@@ -90,6 +106,8 @@ def test_copies_of_a_box_count_once(targets, boxes):
     distinct = candidates(copied, known).distinct
     assert distinct.sum() == sum(max(n, 1) for n in known)
     assert found['chance'] == pytest.approx(1 / distinct.sum().item())
+    # A picture's n boxes ask n times with a chance of 1 / n each.
+    assert found['chance_picture'] == pytest.approx(PICTURES / distinct.sum().item())
     similarity = normalize(prediction[distinct], dim=1) @ normalize(copied[distinct], dim=1).T
     hits = (similarity.argmax(dim=1) == torch.arange(len(similarity))).float().mean().item()
     assert found['match_top1'] == pytest.approx(hits) and 0 < hits < 1

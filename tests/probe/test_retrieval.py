@@ -50,3 +50,8 @@ def test_what_all_have_in_common_does_not_count(features):
     noisy = features + 0.5 * torch.randn(12, 32, generator=torch.Generator().manual_seed(1))
     plain = find_again(features, noisy, OWN, PICTURES)
     assert find_again(features + 1000, noisy - 500, OWN, PICTURES) == pytest.approx(plain)
+
+
+def test_what_is_no_number_is_not_found(features):
+    broken = find_again(torch.full_like(features, float('nan')), features, OWN, PICTURES)
+    assert broken['top1'] == broken['top5'] == broken['own_picture'] == 0

@@ -124,11 +124,14 @@ def test_steps_are_done_once_and_the_figures_are_shown(tmp_path, monkeypatch):
     monkeypatch.setattr(quickstart, 'plan', plan)
     monkeypatch.setattr(quickstart, 'learning_table', lambda where: 'learned')
     monkeypatch.setattr(quickstart, 'results_table', lambda where, seeds, times: f'{seeds} seeds, {times} times')
-    monkeypatch.setattr('mmsoco.quickstart.figures.draw_figures', lambda where: {where / 'a.png': 'a picture'})
+    monkeypatch.setattr(
+        'mmsoco.quickstart.figures.draw_figures',
+        lambda where, detectors: {where / f'{detectors["soco"]}.png': 'a picture'},
+    )
     said = []
     quickstart.run(folder, 2, 2, said.append)
     assert sum(line.startswith('    python') for line in said) == 4
-    assert 'learned' in said and '2 seeds, 2 times' in said and said[-1].endswith('a.png  a picture')
+    assert 'learned' in said and '2 seeds, 2 times' in said and said[-1].endswith('soco_2x.png  a picture')
     again = []
     quickstart.run(folder, 2, 2, again.append)
     assert sum(line.endswith('done already') for line in again) == 4

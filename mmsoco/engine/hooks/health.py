@@ -12,7 +12,7 @@ from mmsoco.models.roi_extractors import ScaleAwareRoIExtractor
 from mmsoco.registry import HOOKS
 
 #: What :func:`~mmsoco.models.matching.match_figures` names.
-FIGURES = ('match_cos_', 'other_cos_', 'match_top1_', 'chance_', 'learned_')
+FIGURES = ('match_', 'other_cos_', 'chance_', 'learned_')
 
 
 class TrainingDiverged(UserError):
@@ -25,10 +25,11 @@ class HealthHook(Hook):
 
     The figures of :func:`~mmsoco.models.matching.match_figures`, averaged over the
     steps since the last report, are logged in words. After the warm-up of the
-    learning rate the report says so where they show nothing learned: a
-    prediction finds its own target less than ``few_hits`` times as often as by
-    chance, and the loss is no better than always predicting the mean target, or
-    better only as far as telling some clusters of boxes apart makes it.
+    learning rate the report says so where they show little learned. A prediction
+    that finds its own target less than ``few_hits`` times as often as by chance
+    is of the mean target, or tells no more than some clusters of boxes apart; one
+    that finds it among its picture's boxes hardly more often than by chance tells
+    pictures apart, not boxes.
 
     A gradient that is not finite skips its step (see
     :class:`~mmsoco.engine.optim_wrappers.FiniteOptimWrapper`), so the weights
@@ -41,10 +42,11 @@ class HealthHook(Hook):
         max_skips: Skipped steps in a row that end the run.
         collapse_steps: Steps in a row with embeddings alike after which to warn.
             Alike means a spread, ``target_std``, under a tenth of 1 / sqrt(C).
-        few_hits: See above; ours: predictors of clusters reached 2.4 times chance at most,
-            a run that learned 40 times (docs/method.md).
-        little: ``learned`` up to which a run counts as predicting the mean; ours, from
-            the same runs.
+        few_hits: See above; ours, between what runs reached that learned clusters and one
+            that learned (docs/method.md).
+        little: ``learned`` up to which a run counts as predicting the mean, and the share
+            of a picture's boxes, beyond chance, up to which it counts as not
+            telling them apart; ours.
 
     Raises:
         TrainingDiverged: After ``max_skips`` skipped steps in a row.
@@ -102,26 +104,37 @@ class HealthHook(Hook):
         words = (
             f'{pair.replace("_", "-")} own {figures[f"match_cos_{pair}"]:.2f}, other pictures '
             f'{figures[f"other_cos_{pair}"]:.2f}, own nearest {figures[f"match_top1_{pair}"]:.1%} '
-            f'(chance {figures[f"chance_{pair}"]:.2%}), learned {figures[f"learned_{pair}"]:.2f}'
+            f'(chance {figures[f"chance_{pair}"]:.2%}), of its picture {figures[f"match_picture_{pair}"]:.0%} '
+            f'(chance {figures[f"chance_picture_{pair}"]:.0%}), learned {figures[f"learned_{pair}"]:.2f}'
             for pair in pairs
         )
         runner.logger.info(f'Learning, mean of {self._steps} steps: {"; ".join(words)}')
-        if runner.iter + 1 <= self._warmup_steps or self._alike:
-            return
-        hits = sum(figures[f'match_top1_{pair}'] / figures[f'chance_{pair}'] for pair in pairs) / len(pairs)
-        if hits >= self.few_hits:
-            return
-        learned = sum(figures[f'learned_{pair}'] for pair in pairs) / len(pairs)
-        what = (
-            'The network predicts the mean target: nothing is learned so far'
-            if learned <= self.little
-            else 'The network tells clusters of boxes apart, not boxes: little is learned so far'
-        )
-        runner.logger.warning(
-            f'{what} (own nearest {hits:.1f} times as often as by chance, learned {learned:.2f}). In a run of tens of '
-            'thousands of steps wait; in a shorter one take a recipe of configs/own (InfoNCEHead, AdamW), more '
-            'steps, or a higher learning rate, and look at matched_boxes'
-        )
+        mean = {
+            name: sum(figures[f'{name}_{pair}'] for pair in pairs) / len(pairs)
+            for name in ('match_top1', 'chance', 'match_picture', 'chance_picture', 'learned')
+        }
+        verdict = self._verdict(**mean)
+        if verdict and runner.iter + 1 > self._warmup_steps and not self._alike:
+            runner.logger.warning(
+                f'{verdict} (own nearest {mean["match_top1"] / mean["chance"]:.1f} times as often as by chance, of its '
+                f'picture {mean["match_picture"] / mean["chance_picture"]:.1f} times, learned {mean["learned"]:.2f}). '
+                'In a run of tens of thousands of steps wait; in a shorter one take a recipe of configs/own '
+                '(InfoNCEHead, AdamW), more steps, or a higher learning rate, and look at matched_boxes'
+            )
+
+    def _verdict(
+        self, match_top1: float, chance: float, match_picture: float, chance_picture: float, learned: float
+    ) -> str | None:
+        """What is wrong with what is learned, if anything."""
+        # All of a share that chance does not give; with a box a picture there is none.
+        known = (match_picture - chance_picture) / max(1 - chance_picture, 1e-3)
+        if match_top1 < self.few_hits * chance:
+            if learned <= self.little:
+                return 'The network predicts the mean target: nothing is learned so far'
+            return 'The network tells clusters of boxes apart, not boxes: little is learned so far'
+        if chance_picture < 0.9 and known < self.little:
+            return 'The network tells pictures apart, not the boxes of a picture: little is learned so far'
+        return None
 
     def _watch_spread(self, runner, spread: float, channels: int) -> None:
         self._alike = self._alike + 1 if spread < 0.1 * channels**-0.5 else 0
