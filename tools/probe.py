@@ -9,6 +9,7 @@ import argparse
 
 from mmsoco.errors import command
 from mmsoco.probe.run import probe
+from mmsoco.proposals.cli import positive
 
 
 def parse_args() -> argparse.Namespace:
@@ -27,8 +28,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--labels', metavar='JSON', help='COCO annotations, for accuracies of labelled boxes')
     parser.add_argument('--labelled-pictures', metavar='DIR', help="the annotations' pictures")
     parser.add_argument('--classes', metavar='DIR', help='pictures with a subfolder for each class')
-    parser.add_argument('--size', type=int, help="side of the views in pixels (default: the pretraining's, or 224)")
-    parser.add_argument('--boxes', type=int, default=2000, metavar='N', help='boxes to tell apart (default 2000)')
+    parser.add_argument(
+        '--size', type=positive, help="side of the views in pixels (default: the pretraining's, or 224)"
+    )
+    parser.add_argument('--boxes', type=positive, default=2000, metavar='N', help='boxes to tell apart (default 2000)')
     parser.add_argument('--device', default='cpu', help='where to compute (default cpu)')
     parser.add_argument('--json', metavar='FILE', help='write the figures there, too')
     return parser.parse_args()

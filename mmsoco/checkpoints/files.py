@@ -52,6 +52,11 @@ def read_checkpoint(path: str | os.PathLike, allow: Sequence[type] = ()) -> dict
             checkpoint = torch.load(path, map_location='cpu', weights_only=True)
     except Exception as error:  # bytes that are no pickle can make its reader raise anything
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if reason.startswith('Weights only'):
+            raise UserError(
+                f'{path} is no checkpoint of tensors and plain values: reading it could run code, as with the log that '
+                "mmengine's own CheckpointHook adds; if you trust it, write its state_dict to a file of its own"
+            ) from None
         raise UserError(f'{path} is no checkpoint of tensors and plain values ({reason})') from None
     if not isinstance(checkpoint, dict):
         raise UserError(f'{path} holds a {type(checkpoint).__name__} instead of a checkpoint')

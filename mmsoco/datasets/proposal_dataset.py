@@ -39,7 +39,11 @@ def select_rows(store: ProposalStore, held_out: int | str | os.PathLike | None, 
         names = set(read_list(held_out).names)
         chosen = {i for i, row in enumerate(store) if row.file_name in names}
         if len(chosen) < len(names):
-            raise UserError(f'{store.path} has {len(chosen)} of the {len(names)} pictures that {held_out} holds out')
+            lacking = names - {store[i].file_name for i in chosen}
+            raise UserError(
+                f'{store.path} lacks {len(lacking)} of the {len(names)} pictures that {held_out} holds out, first '
+                f'{min(lacking)}; take it off the list, or filter proposals that have it'
+            )
     if not chosen and not wanted:
         return range(len(store))
     rows = np.array([i for i in range(len(store)) if (i in chosen) == wanted], np.int64)

@@ -11,6 +11,7 @@ from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
 from mmsoco.checkpoints.files import check_whole
+from mmsoco.datasets.proposal_dataset import select_rows
 from mmsoco.engine.batch import divide_batch
 from mmsoco.engine.columns import format_columns, paper_columns
 from mmsoco.errors import UserError
@@ -98,10 +99,21 @@ def build_runner(cfg: Config, notes: list[str]) -> Runner:
 
 
 def hold_out(cfg: Config) -> None:
-    """Leave the pictures that a ProbeHook measures on out of the training data."""
+    """Leave the pictures that a ProbeHook measures on out of the training data.
+
+    Raises:
+        UserError: The config holds out others.
+    """
+    dataset = cfg.get('train_dataloader', {}).get('dataset', {})
     for hook in cfg.get('custom_hooks') or ():
         if str(hook.get('type')).rpartition('.')[2] == 'ProbeHook':
-            cfg.train_dataloader.dataset.held_out = hook['pictures']
+            held_out = dataset.get('held_out') or hook['pictures']
+            if held_out != hook['pictures']:
+                raise UserError(
+                    f'the data set holds out {held_out!r}, ProbeHook {hook["pictures"]!r}; hold out the same, or leave '
+                    'held_out of the data set away'
+                )
+            dataset.held_out = held_out
 
 
 def check_data(dataset: dict) -> None:
@@ -112,6 +124,7 @@ def check_data(dataset: dict) -> None:
     """
     store = ProposalStore.open(dataset.proposal_file)
     store.check_pictures(dataset.get('data_root') or store.header['root'])
+    select_rows(store, dataset.get('held_out'), wanted=False)
 
 
 def newest_checkpoint(work_dir: str | os.PathLike) -> str | None:

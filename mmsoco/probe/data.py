@@ -176,18 +176,22 @@ def labelled_boxes(
         pictures: At most so many are taken.
 
     Raises:
-        UserError: The file is no such JSON, or its pictures are not there.
+        UserError: The file is no such JSON, has not two pictures with boxes, or its
+            pictures are not there.
     """
     content = read_json(Path(labels))
     entries = {entry.name: entry for entry in read_coco(Path(labels), content) if len(entry.boxes)}
-    if not isinstance(content, dict) or not entries:
-        raise UserError(f'{labels} holds no labelled boxes; give COCO annotations')
-    numbers = {kind['id']: i + 1 for i, kind in enumerate(content.get('categories', []))}
+    if not isinstance(content, dict) or len(entries) < 2:
+        raise UserError(f'{labels} has not two pictures with labelled boxes; give COCO annotations of more')
+    numbers = {kind.get('id'): i + 1 for i, kind in enumerate(content.get('categories', []))}
     # In read_coco's order: by picture, crowds left out.
     of_picture: dict[str, list[int]] = {}
     names = {image['id']: image['file_name'] for image in content['images']}
     for annotation in content['annotations']:
         if not annotation.get('iscrowd'):
+            if annotation.get('category_id') not in numbers:
+                kind = annotation.get('category_id')
+                raise UserError(f'{labels} has a box of category {kind}, which its categories lack; add it there')
             of_picture.setdefault(names[annotation['image_id']], []).append(numbers[annotation['category_id']])
     rng = np.random.default_rng(seed)
     views, boxes, targets = [], [], []

@@ -12,7 +12,7 @@ from mmsoco.probe.data import BATCH, LabelledBoxes, LabelledPictures, MatchedVie
 from mmsoco.probe.features import STAGES, BoxFeatures
 from mmsoco.probe.retrieval import find_again
 
-#: Figure -> in words, and what it is for who knows nothing where that is not in the figures.
+#: Figure -> in words.
 WORDS = {
     'top1': 'own box nearest of all, in another view',
     'top5': 'own box among the nearest five',
@@ -54,7 +54,7 @@ def random_features(model_cfg: dict, data: ProbeData, device: str | torch.device
     Its BN layers get the statistics of the probe's views; without any its maps
     would be of another size at each layer, and a weak thing to compare with.
     """
-    with torch.random.fork_rng():
+    with torch.random.fork_rng([torch.cuda.current_device()] if torch.cuda.is_available() else []):
         torch.manual_seed(seed)
         features = BoxFeatures(build(model_cfg), device=device)
     views = [view for i in (0, 1) for view, _ in data.matched.batches(i)]

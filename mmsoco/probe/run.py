@@ -2,11 +2,13 @@
 
 import json
 import os
+from pathlib import Path
 
+import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmsoco.engine.launch import read_config
+from mmsoco.engine.launch import hold_out, read_config
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
 from mmsoco.probe.data import first_view_size, labelled_boxes, labelled_pictures, matched_views
@@ -36,20 +38,47 @@ def probe(
     Raises:
         UserError: Something that was given is wrong or missing.
     """
+    size, labelled = _check(size, device, labels, labelled_pictures_root, out)
     cfg = read_config(config or find_config(checkpoint))
+    hold_out(cfg)
     init_default_scope(cfg.get('default_scope', 'mmsoco'))
-    model, stages = load_network(cfg, checkpoint)
-    data = _data(cfg, proposals, pictures, size, boxes, labels, labelled_pictures_root, classes)
+    model, stages, misfit = load_network(cfg, checkpoint)
+    data = _data(cfg, proposals, pictures, size, boxes, labelled, classes)
     figures = measure(BoxFeatures(model, stages, device), data)
     random = measure(random_features(cfg.model, data, device), data)
     if out is not None:
         with atomic_path(out) as temporary:
             temporary.write_text(json.dumps({'weights': figures, 'random': random}, indent=1) + '\n')
     matched = data.matched
-    return (
+    lines = [
         f'{int(matched.distinct[matched.asks].sum())} boxes of {int(matched.asks.sum())} held-out pictures, '
-        f'among {int(matched.distinct.sum())}; in per cent\n{format_figures(figures, random)}'
-    )
+        f'among {int(matched.distinct.sum())}; in per cent',
+        format_figures(figures, random),
+    ]
+    if misfit:
+        lines.append(f'up to the {stages[-1]}: of what follows, {misfit} in the checkpoint')
+    return '\n'.join(lines)
+
+
+def _check(
+    size: int | None,
+    device: str,
+    labels: str | os.PathLike | None,
+    labelled_root: str | os.PathLike | None,
+    out: str | os.PathLike | None,
+) -> tuple[int | None, tuple | None]:
+    """Refuse what cannot work before anything is computed; returns size, and labels with their pictures."""
+    if size is not None and size % 32:
+        raise UserError(f'--size {size} does not fit the strides of a network; give a multiple of 32')
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f'--device {device} cannot be used ({str(error).splitlines()[0]}); give cpu or cuda') from None
+    if (labels is None) != (labelled_root is None):
+        raise UserError('--labels and --labelled-pictures go together: annotations, and the folder of their pictures')
+    if out is not None and Path(out).is_dir():
+        raise UserError(f'{out} is a folder; name a file for the figures')
+    return size, None if labels is None else (labels, labelled_root)
 
 
 def _data(
@@ -58,8 +87,7 @@ def _data(
     pictures: str | os.PathLike | None,
     size: int | None,
     boxes: int,
-    labels: str | os.PathLike | None,
-    labelled_root: str | os.PathLike | None,
+    labelled: tuple | None,
     classes: str | os.PathLike | None,
 ) -> ProbeData:
     dataset = cfg.train_dataloader.dataset if 'total_batch_size' in cfg else {}
@@ -72,11 +100,8 @@ def _data(
             )
         proposals, pictures = dataset.proposal_file, pictures or dataset.get('data_root')
     size = size or (first_view_size(dataset) if dataset else 224)
-    matched = matched_views(proposals, pictures, held_out, size, boxes)
-    if labels is not None and labelled_root is None:
-        raise UserError('--labels needs the folder of its pictures: --labelled-pictures DIR')
     return ProbeData(
-        matched,
-        None if labels is None else labelled_boxes(labels, labelled_root, size),
+        matched_views(proposals, pictures, held_out, size, boxes),
+        None if labelled is None else labelled_boxes(*labelled, size),
         None if classes is None else labelled_pictures(classes, size),
     )

@@ -375,7 +375,9 @@ def test_the_pictures_of_a_list_are_held_out(parts, tmp_path, proposal_file):
 
 def test_a_list_of_other_pictures(parts, tmp_path):
     (tmp_path / 'list.txt').write_text('elsewhere.jpg\n')
-    with pytest.raises(UserError, match=r'has 0 of the 1 pictures that .* holds out'):
+    with pytest.raises(
+        UserError, match=r'lacks 1 of the 1 pictures that .* holds out, first elsewhere.jpg; take it off the list'
+    ):
         parts(tmp_path / 'list.txt')
 
 

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.logging import HistoryBuffer
 from safetensors.torch import save_file
 
 from mmsoco.checkpoints.extract import extract
@@ -73,7 +74,7 @@ def test_a_detector_filled_by_the_pretraining_has_its_features(figures, learned,
 
 def test_weights_of_another_backbone_are_refused(learned, proposal_file, tmp_path):
     save_file({'layer1.0.conv1.weight': torch.zeros(2)}, tmp_path / 'other.safetensors')
-    with pytest.raises(UserError, match=r'does not hold the backbone of the config: backbone.conv1.weight is missing'):
+    with pytest.raises(UserError, match=r'the backbone of the config: backbone\.conv1\.weight is missing in it'):
         probe(tmp_path / 'other.safetensors', next(learned.glob('*.py')), proposal_file)
 
 
@@ -82,3 +83,41 @@ def test_without_pictures_or_config(learned, tmp_path):
         probe(learned / 'iter_80.pth')
     with pytest.raises(UserError, match=r'no config beside .*; name the one of its model: --config FILE'):
         probe(tmp_path / 'weights.pth')
+
+
+def test_a_head_is_not_measured_through_a_neck_that_is_not_the_checkpoints(learned, proposal_file, tmp_path):
+    state = torch.load(learned / 'iter_80.pth', weights_only=True)['state_dict']
+    torch.save({k: v for k, v in state.items() if not k.startswith('neck.fpn_convs.3')}, tmp_path / 'part.pth')
+    table = probe(tmp_path / 'part.pth', next(learned.glob('*.py')), proposal_file, boxes=60, out=tmp_path / 'f.json')
+    assert list(json.loads((tmp_path / 'f.json').read_text())['weights']) == ['backbone']
+    assert table.splitlines()[-1].startswith('up to the backbone: of what follows, neck.fpn_convs.3')
+
+
+def test_a_checkpoint_with_mmengines_log_says_what_to_do(learned, proposal_file, tmp_path):
+    """Its history can only be read by calling what the file names."""
+    torch.save({'state_dict': {}, 'message_hub': {'loss': HistoryBuffer([1.0], [1])}}, tmp_path / 'mmengine.pth')
+    with pytest.raises(UserError, match=r'could run code, .* write its state_dict to a file of its own') as error:
+        probe(tmp_path / 'mmengine.pth', next(learned.glob('*.py')), proposal_file)
+    assert '\n' not in str(error.value) and '\x1b' not in str(error.value)
+
+
+def test_pictures_that_the_config_holds_out_are_the_default(learned, tmp_path):
+    """The hook of a config says which, also where the data set does not."""
+    cfg = Config.fromfile(next(learned.glob('*.py')))
+    cfg.custom_hooks.append(dict(type='ProbeHook', interval=10, pictures=4))
+    cfg.dump(tmp_path / 'config.py')
+    assert 'boxes of 2 held-out pictures' in probe(learned / 'iter_80.pth', tmp_path / 'config.py', boxes=60)
+
+
+@pytest.mark.parametrize(
+    ('options', 'words'),
+    [
+        (dict(size=100), '--size 100 does not fit the strides of a network; give a multiple of 32'),
+        (dict(device='nonsense'), '--device nonsense cannot be used'),
+        (dict(labels='labels.json'), '--labels and --labelled-pictures go together'),
+        (dict(out='.'), 'is a folder; name a file for the figures'),
+    ],
+)
+def test_what_cannot_work_is_refused_at_once(options, words):
+    with pytest.raises(UserError, match=words):
+        probe('never/looked/at.pth', **options)

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-import matplotlib
+from matplotlib.figure import Figure
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -14,9 +14,6 @@ from mmsoco.probe.data import first_view_size, labelled_boxes, labelled_pictures
 from mmsoco.probe.features import BoxFeatures
 from mmsoco.probe.measure import ProbeData, main_stage, measure, random_features
 from mmsoco.registry import HOOKS
-
-matplotlib.use('Agg')
-from matplotlib import pyplot
 
 
 @HOOKS.register_module()
@@ -116,13 +113,27 @@ class ProbeHook(Hook):
             f'{random["own_picture"]:.0%}, chance {own["chance_own_picture"]:.0%})'
         )
         asked = int(self.data.matched.distinct[self.data.matched.asks].sum())
-        values = [entry['figures'][stage]['top1'] for entry in self.curve]
-        if stopped_rising(values, asked, self.patience):
-            best = max(range(len(values)), key=values.__getitem__)
-            runner.logger.info(
-                f'The probe has stopped rising: since step {self.curve[best]["step"]} ({values[best]:.1%}) more steps '
-                'have not helped; before a decay of the learning rate it may rise again'
+        self._judge(runner, [entry['figures'][stage]['top1'] for entry in self.curve], random['top1'], asked)
+
+    def _judge(self, runner, values: list[float], random: float, asked: int) -> None:
+        if not stopped_rising(values, asked, self.patience):
+            return
+        before = values[: -self.patience]
+        best = max(range(len(before)), key=before.__getitem__)
+        if before[best] <= random + standard_error(random, asked):
+            words = 'The probe has not risen above random weights; see whether the run learns anything at all'
+        else:
+            words = (
+                f'The probe has stopped rising: since step {self.curve[best]["step"]} ({before[best]:.1%}) more steps '
+                'have not helped; with a decay of the learning rate it may rise again'
             )
+        runner.logger.info(words)
+
+
+def standard_error(share: float, asked: int) -> float:
+    """Of a share of so many boxes; of no box, as if it were one."""
+    share = min(max(share, 1 / max(asked, 1)), 1.0)
+    return (share * (1 - share) / max(asked, 1)) ** 0.5
 
 
 def stopped_rising(values: list[float], asked: int, patience: int) -> bool:
@@ -135,13 +146,15 @@ def stopped_rising(values: list[float], asked: int, patience: int) -> bool:
     if len(values) <= patience:
         return False
     best = max(values[:-patience])
-    return max(values[-patience:]) <= best + (best * (1 - best) / max(asked, 1)) ** 0.5
+    return max(values[-patience:]) <= best + standard_error(best, asked)
 
 
 def draw_curve(curve: list[dict], random: dict[str, dict[str, float]], out: Path) -> None:
     """Draw how often boxes are found again, at each stage, over the steps; dashed, random weights."""
     names = {'top1': 'of all boxes', 'own_picture': 'of the boxes of its picture'}
-    figure, axes = pyplot.subplots(1, 2, figsize=(11, 3.5), layout='constrained')
+    # Not by pyplot, which would choose the whole process' way of drawing.
+    figure = Figure(figsize=(11, 3.5), layout='constrained')
+    axes = figure.subplots(1, 2)
     steps = [entry['step'] for entry in curve]
     for axis, (name, words) in zip(axes, names.items(), strict=True):
         for number, stage in enumerate(curve[-1]['figures']):
@@ -160,4 +173,3 @@ def draw_curve(curve: list[dict], random: dict[str, dict[str, float]], out: Path
     figure.legend(handles, labels, title='dashed: random weights', loc='outside right upper')
     with atomic_path(out) as temporary:
         figure.savefig(temporary, dpi=100)
-    pyplot.close(figure)

@@ -1,8 +1,10 @@
 import json
+import re
+from types import SimpleNamespace
 
 import pytest
 
-from mmsoco.engine.hooks.probe import stopped_rising
+from mmsoco.engine.hooks.probe import ProbeHook, stopped_rising
 from mmsoco.engine.launch import train
 from mmsoco.errors import UserError
 
@@ -65,6 +67,28 @@ def test_pictures_that_are_trained_on_are_refused(recipe, options, tmp_path, mon
     monkeypatch.setattr('mmsoco.engine.launch.hold_out', lambda cfg: None)
     with pytest.raises(UserError, match=r'ProbeHook holds out 4, the data set None; start by tools/train.py'):
         train(recipe, str(tmp_path), amp=False, options=options)
+
+
+def test_two_answers_to_which_pictures_are_held_out(recipe, options, tmp_path):
+    options['train_dataloader.dataset.held_out'] = 3
+    with pytest.raises(UserError, match='the data set holds out 3, ProbeHook 4; hold out the same'):
+        train(recipe, str(tmp_path), amp=False, options=options)
+
+
+@pytest.mark.parametrize(
+    ('values', 'words'),
+    [
+        ([0.01, 0.3, 0.301, 0.302, 0.303], r'stopped rising: since step 2 \(30\.0%\)'),
+        ([0.01, 0.01, 0.012, 0.011, 0.01], 'has not risen above random weights'),
+        ([0.01, 0.1, 0.2, 0.3, 0.4], None),
+    ],
+)
+def test_a_word_at_the_end_of_a_rise(values, words):
+    said = []
+    hook = ProbeHook(interval=1, pictures=4)
+    hook.curve = [{'step': i + 1} for i in range(len(values))]
+    hook._judge(SimpleNamespace(logger=SimpleNamespace(info=said.append)), values, random=0.01, asked=1000)
+    assert not said if words is None else re.search(words, said[0])
 
 
 @pytest.mark.parametrize(
