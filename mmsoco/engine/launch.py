@@ -176,6 +176,8 @@ def train(
     notes = prepare_processes(cfg, launcher)
     if 'total_batch_size' in cfg:
         notes.append('batch: ' + divide_batch(cfg, get_world_size(), accumulate))
+        if accumulate > 1:
+            notes.append('accumulated batches: boxes are compared with those of their own batch, each a part of a step')
         hold_out(cfg)
         check_data(cfg.train_dataloader.dataset)
         # One seed for the order of pictures and what is done to them.

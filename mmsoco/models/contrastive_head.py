@@ -24,7 +24,8 @@ class InfoNCEHead(BYOLHead):
     its factor of 2 temperature. The algorithm takes both directions of a pair.
 
     Negatives are the boxes of other pictures, and those boxes of the same
-    picture that hardly overlap.
+    picture that hardly overlap; under accumulation, of the micro-batch alone. So
+    unlike BYOL's this loss is another one where a batch is accumulated.
 
     Args:
         temperature: Divides cosines (MoCo v3: 0.2).

@@ -119,7 +119,7 @@ def run(folder: str | os.PathLike, seeds: int = 1, times: int = 1, say: Callable
     times_file = folder / 'times.json'
     durations = json.loads(times_file.read_text()) if times_file.exists() else {}
     steps = plan(folder, seeds, times)
-    minutes = 6 + 3 * seeds * times
+    minutes = 5 + 3 * seeds * times
     say(f'quickstart: {len(steps) + 1} steps, about {minutes} minutes on 2 cores; results go to {folder}')
     for number, step in enumerate(steps, 1):
         if step.result.exists():
