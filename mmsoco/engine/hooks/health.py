@@ -42,8 +42,8 @@ class HealthHook(Hook):
         max_skips: Skipped steps in a row that end the run.
         collapse_steps: Steps in a row with embeddings alike after which to warn.
             Alike means a spread, ``target_std``, under a tenth of 1 / sqrt(C).
-        few_hits: See above; ours, between what runs reached that learned clusters and one
-            that learned (docs/method.md).
+        few_hits: See above; ours: a run that learned clusters reached 3.5, one that learned
+            boxes 55 (docs/method.md).
         little: ``learned`` up to which a run counts as predicting the mean, and the share
             of a picture's boxes, beyond chance, up to which it counts as not
             telling them apart; ours.
