@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from mmsoco.datasets.transforms import Thin
 from mmsoco.errors import UserError
 from mmsoco.probe.data import background_boxes, labelled_boxes, labelled_pictures, matched_views
 from mmsoco.proposals.recall import iou
@@ -35,16 +34,6 @@ def test_boxes_to_find_lie_apart(matched):
         rows = rows[distinct].numpy()
         overlaps = iou(rows, rows) - np.eye(len(rows))
         assert overlaps.max(initial=0) <= 0.5 + 1e-6
-
-
-def test_thinning_keeps_what_it_can():
-    proposals = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [30, 30, 40, 40], [0, 5, 10, 15]], np.float32)
-    kept = Thin(0.5)(dict(proposals=proposals, rng=np.random.default_rng(0)))['proposals']
-    overlaps = iou(kept, kept) - np.eye(len(kept))
-    assert overlaps.max() <= 0.5
-    # Each that is left out lies on one that is kept.
-    assert (iou(proposals, kept).max(axis=1) > 0.5).all()
-    assert [30, 30, 40, 40] in kept.tolist() and len(kept) == 3
 
 
 def test_no_picture_held_out(proposal_file, pictures):

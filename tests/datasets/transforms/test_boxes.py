@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from mmsoco.datasets.transforms import BoxCutout, BoxJitter, HorizontalFlip
+from mmsoco.datasets.transforms import BoxCutout, BoxJitter, HorizontalFlip, Thin
 from mmsoco.datasets.transforms.boxes import clip_boxes
+from mmsoco.proposals.recall import iou
 from mmsoco.registry import TRANSFORMS
 
 COUNT = 20_000
@@ -218,3 +219,13 @@ AREAS = ((slice(0, 100), slice(0, 100)), (slice(100, 200), slice(200, 300)))
 
 def test_cutout_with_probability_0_changes_nothing():
     assert not cutout(0, [[0, 0, 40, 40]], prob=0.0)[0].any()
+
+
+def test_thinning_keeps_what_it_can():
+    proposals = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [30, 30, 40, 40], [0, 5, 10, 15]], np.float32)
+    kept = Thin(0.5)(dict(proposals=proposals, rng=np.random.default_rng(0)))['proposals']
+    overlaps = iou(kept, kept) - np.eye(len(kept))
+    assert overlaps.max() <= 0.5
+    # Each that is left out lies on one that is kept.
+    assert (iou(proposals, kept).max(axis=1) > 0.5).all()
+    assert [30, 30, 40, 40] in kept.tolist() and len(kept) == 3
