@@ -316,4 +316,4 @@ def test_two_processes(root, recipe, tiny_options, tmp_path, norms, free_port):
         assert len(figures) == 14
         for name in figures:
             assert [entry[name] for entry in two] == pytest.approx([entry[name] for entry in one], abs=1e-3), name
-        assert two[0]['chance_v1_v2'] == pytest.approx(1 / 16)
+        assert two[0]['chance_top1_v1_v2'] == pytest.approx(1 / 16)

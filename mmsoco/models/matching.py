@@ -86,7 +86,7 @@ def match_figures(pairs: Mapping[str, list[Direction]]) -> dict[str, Tensor]:
     - ``other_cos_A_B``: cosine of a prediction and targets of other pictures.
     - ``match_top1_A_B``: how often its own is the nearest of all the batch's targets;
       among equals by chance.
-    - ``chance_A_B``: what ``match_top1`` is without knowledge, 1 / targets.
+    - ``chance_top1_A_B``: what ``match_top1`` is without knowledge, 1 / targets.
     - ``match_picture_A_B``, ``chance_picture_A_B``: the same among the targets of its own
       picture, where knowing the picture does not help.
     - ``learned_A_B``: how far the loss is below the loss of always predicting the mean of
@@ -115,7 +115,7 @@ def match_figures(pairs: Mapping[str, list[Direction]]) -> dict[str, Tensor]:
             f'match_cos_{pair}': own / asked,
             f'other_cos_{pair}': others / pairs_of_others,
             f'match_top1_{pair}': top1 / asked,
-            f'chance_{pair}': chance / asked,
+            f'chance_top1_{pair}': chance / asked,
             f'match_picture_{pair}': picture / asked,
             f'chance_picture_{pair}': chance_picture / asked,
             # Targets all alike leave nothing to learn.

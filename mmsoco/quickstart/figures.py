@@ -87,7 +87,7 @@ def draw_learning(folder: Path, out: Path) -> None:
         steps, shares = zip(*scalars[f'match_top1_{pair}'], strict=True)
         left.plot(steps, [100 * share for share in shares], label=pair.replace('_', '-'))
         middle.plot(*zip(*scalars[f'learned_{pair}'], strict=True), label=pair.replace('_', '-'))
-    left.axhline(100 * scalars['chance_v1_v2'][0][1], linestyle=':', color='grey', label='chance')
+    left.axhline(100 * scalars['chance_top1_v1_v2'][0][1], linestyle=':', color='grey', label='chance')
     left.set(title='Training batches: own box nearest', ylabel='%', ylim=(0, None))
     middle.axhline(0, linestyle=':', color='grey', label='always the mean target')
     middle.set(title='learned: share of the loss gained')

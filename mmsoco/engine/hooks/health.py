@@ -104,31 +104,32 @@ class HealthHook(Hook):
         words = (
             f'{pair.replace("_", "-")} own {figures[f"match_cos_{pair}"]:.2f}, other pictures '
             f'{figures[f"other_cos_{pair}"]:.2f}, own nearest {figures[f"match_top1_{pair}"]:.1%} '
-            f'(chance {figures[f"chance_{pair}"]:.2%}), of its picture {figures[f"match_picture_{pair}"]:.0%} '
+            f'(chance {figures[f"chance_top1_{pair}"]:.2%}), of its picture {figures[f"match_picture_{pair}"]:.0%} '
             f'(chance {figures[f"chance_picture_{pair}"]:.0%}), learned {figures[f"learned_{pair}"]:.2f}'
             for pair in pairs
         )
         runner.logger.info(f'Learning, mean of {self._steps} steps: {"; ".join(words)}')
         mean = {
             name: sum(figures[f'{name}_{pair}'] for pair in pairs) / len(pairs)
-            for name in ('match_top1', 'chance', 'match_picture', 'chance_picture', 'learned')
+            for name in ('match_top1', 'chance_top1', 'match_picture', 'chance_picture', 'learned')
         }
         verdict = self._verdict(**mean)
         if verdict and runner.iter + 1 > self._warmup_steps and not self._alike:
+            hits, hits_in_picture = (mean[f'match_{where}'] / mean[f'chance_{where}'] for where in ('top1', 'picture'))
             runner.logger.warning(
-                f'{verdict} (own nearest {mean["match_top1"] / mean["chance"]:.1f} times as often as by chance, of its '
-                f'picture {mean["match_picture"] / mean["chance_picture"]:.1f} times, learned {mean["learned"]:.2f}). '
+                f'{verdict} (own nearest {hits:.1f} times as often as by chance, {hits_in_picture:.1f} times of its '
+                f'picture, learned {mean["learned"]:.2f}). '
                 'In a run of tens of thousands of steps wait; in a shorter one take a recipe of configs/own '
                 '(InfoNCEHead, AdamW), more steps, or a higher learning rate, and look at matched_boxes'
             )
 
     def _verdict(
-        self, match_top1: float, chance: float, match_picture: float, chance_picture: float, learned: float
+        self, match_top1: float, chance_top1: float, match_picture: float, chance_picture: float, learned: float
     ) -> str | None:
         """What is wrong with what is learned, if anything."""
         # All of a share that chance does not give; with a box a picture there is none.
         known = (match_picture - chance_picture) / max(1 - chance_picture, 1e-3)
-        if match_top1 < self.few_hits * chance:
+        if match_top1 < self.few_hits * chance_top1:
             if learned <= self.little:
                 return 'The network predicts the mean target: nothing is learned so far'
             return 'The network tells clusters of boxes apart, not boxes: little is learned so far'

@@ -53,5 +53,5 @@ def figures_in_words(outputs: Mapping) -> str:
 
     hits, learned = mean('match_top1_'), mean('learned_')
     if hits is not None:
-        return f'own nearest {hits:.1%} (chance {mean("chance_"):.1%}), learned {learned:.2f}'
+        return f'own nearest {hits:.1%} (chance {mean("chance_top1_"):.1%}), learned {learned:.2f}'
     return f'loss {float(outputs["loss"]):.2f}' if 'loss' in outputs else ''

@@ -72,7 +72,7 @@ def figures():
     def report(match_cos, match_top1, learned, match_picture=0.7):
         hook = HealthHook()
         hook._warmup_steps, hook._steps = 10, 20
-        values = dict(match_cos=match_cos, other_cos=0.4, match_top1=match_top1, chance=0.01, learned=learned)
+        values = dict(match_cos=match_cos, other_cos=0.4, match_top1=match_top1, chance_top1=0.01, learned=learned)
         values |= dict(match_picture=match_picture, chance_picture=0.25)
         figures = {f'{name}_v1_v2': value for name, value in values.items()}
         hook._report_learning(SimpleNamespace(logger=logger, iter=29), figures)
@@ -96,7 +96,7 @@ def test_telling_pictures_apart_is_not_enough(figures):
     assert said.startswith('The network tells pictures apart, not the boxes of a picture')
     # With a box a picture there is nothing to tell apart in it.
     hook = HealthHook()
-    assert hook._verdict(match_top1=0.25, chance=0.01, match_picture=1.0, chance_picture=1.0, learned=0.9) is None
+    assert hook._verdict(match_top1=0.25, chance_top1=0.01, match_picture=1.0, chance_picture=1.0, learned=0.9) is None
 
 
 def test_few_hits_are_enough_where_each_counts(figures):
