@@ -25,6 +25,7 @@ PRETRAININGS = {
     'fpn': 'soco/soco_r50fpn_8xb256_100e_in1k.py',
     'c4': 'soco/soco_r50c4_8xb256_100e_in1k.py',
     'small': 'own/100-pictures_cpu.py',
+    'quickstart': 'quickstart/soco_r18fpn_digits.py',
 }
 
 
@@ -78,6 +79,8 @@ def from_config(path):
 
 
 def kind_of(path):
+    if 'digits' in path.stem:
+        return 'quickstart'
     return 'small' if 'r18' in path.stem else 'c4' if 'r50c4' in path.stem else 'fpn'
 
 
