@@ -419,7 +419,7 @@ def test_quickstart_detectors_train(start, coco, pictures, proposal_file, tmp_pa
             f'{loader}_dataloader.dataset.data_root': f'{coco}/',
             f'{loader}_dataloader.dataset.ann_file': 'coco.json',
             f'{loader}_dataloader.dataset.data_prefix.img': 'coco/',
-            f'{loader}_dataloader.dataset.metainfo.classes': ('person',),
+            f'{loader}_dataloader.dataset.metainfo.classes': CocoDataset.METAINFO['classes'][:10],
         }
     options['val_evaluator.ann_file'] = str(coco / 'coco.json')
     if start == 'soco':
