@@ -258,10 +258,10 @@ def test_slurm_arrays_share_a_search(root, tmp_path):
 
 
 def test_probe_prints_a_table_and_nothing_else(tool, learned, proposal_file, tmp_path):
-    status, out, err = tool('tools/probe.py', learned / 'iter_80.pth', '--proposals', proposal_file, '--boxes', 60)
+    status, out, err = tool('tools/probe.py', learned / 'iter_160.pth', '--proposals', proposal_file, '--boxes', 60)
     assert status == 0 and re.match(r'\d+ boxes of \d+ held-out pictures, among \d+; in per cent\n', out) and err == ''
     assert [line.split()[-4] for line in out.splitlines() if 'own box nearest of all' in line] == ['backbone']
-    status, out, err = tool('tools/probe.py', learned / 'iter_80.pth')
+    status, out, err = tool('tools/probe.py', learned / 'iter_160.pth')
     assert status == 2 and err.startswith('error: no pictures to measure on') and err.count('\n') == 1
 
 

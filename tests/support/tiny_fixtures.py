@@ -32,7 +32,7 @@ def tiny_options(recipe, pictures, proposal_file):
 
 @pytest.fixture(scope='session')
 def learned(recipe, pictures, proposal_file, tmp_path_factory):
-    """The work folder of a run that learns to tell the boxes of its eight pictures apart, in 80 steps."""
+    """The work folder of a run that learns to tell the boxes of its eight pictures apart, in 160 steps."""
     options = shrink(recipe, pictures, proposal_file, channels=16) | {
         'model.predictor.type': 'InfoNCEHead',
         'model.projector.hid_channels': 32,
@@ -43,12 +43,12 @@ def learned(recipe, pictures, proposal_file, tmp_path_factory):
         'total_batch_size': 8,
         'optim_wrapper.optimizer': dict(_delete_=True, type='AdamW', lr=5e-3),
         'optim_wrapper.constructor': 'PretrainOptimConstructor',
-        'train_cfg': dict(_delete_=True, type='PretrainLoop', max_steps=80),
+        'train_cfg': dict(_delete_=True, type='PretrainLoop', max_steps=160),
         'custom_hooks.1.warmup_share': 0.125,
         'custom_hooks.1.base_batch_size': None,
         'custom_hooks.0.base_momentum': 0.9,
         'custom_hooks.3.interval': 20,
-        'default_hooks.checkpoint': dict(by_epoch=False, interval=80),
+        'default_hooks.checkpoint': dict(by_epoch=False, interval=160),
         # Without changes of colour it is easy enough.
         **{f'{VIEWS}.{i}.augment': [] for i in range(3)},
     }
