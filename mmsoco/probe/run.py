@@ -38,7 +38,8 @@ def probe(
     Raises:
         UserError: Something that was given is wrong or missing.
     """
-    size, labelled = _check(size, device, labels, labelled_pictures_root, out)
+    _check(size, device, labels, labelled_pictures_root, out)
+    labelled = None if labels is None else (labels, labelled_pictures_root)
     cfg = read_config(config or find_config(checkpoint))
     hold_out(cfg)
     init_default_scope(cfg.get('default_scope', 'mmsoco'))
@@ -66,8 +67,8 @@ def _check(
     labels: str | os.PathLike | None,
     labelled_root: str | os.PathLike | None,
     out: str | os.PathLike | None,
-) -> tuple[int | None, tuple | None]:
-    """Refuse what cannot work before anything is computed; returns size, and labels with their pictures."""
+) -> None:
+    """Refuse what cannot work before anything is computed."""
     if size is not None and size % 32:
         raise UserError(f'--size {size} does not fit the strides of a network; give a multiple of 32')
     try:
@@ -78,7 +79,6 @@ def _check(
         raise UserError('--labels and --labelled-pictures go together: annotations, and the folder of their pictures')
     if out is not None and Path(out).is_dir():
         raise UserError(f'{out} is a folder; name a file for the figures')
-    return size, None if labels is None else (labels, labelled_root)
 
 
 def _data(
