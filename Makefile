@@ -11,7 +11,7 @@ help:  ## show this list
 setup:  ## build .venv: torch, the OpenMMLab packages, mmsoco
 	@tools/setup.sh $(LINE)
 
-quickstart: setup  ## pretrain on real pictures, fine-tune, look at it (about 8 minutes on 2 cores)
+quickstart: setup  ## pretrain on real images, fine-tune, look at it (about 8 minutes on 2 cores)
 	@$(PYTHON) -W ignore tools/quickstart.py
 
 test: setup  ## the core tests (some minutes)

@@ -12,19 +12,19 @@ from mmsoco.proposals.lists import COCO, COCO_FOLDERS, list_folders, write_list
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=f'List the pictures of {" and ".join(COCO_FOLDERS)} ({COCO:,} when complete).'
+        description=f'List the images of {" and ".join(COCO_FOLDERS)} ({COCO:,} when complete).'
     )
     parser.add_argument('images', help=f'the folder that holds {" and ".join(COCO_FOLDERS)}')
-    parser.add_argument('out', help='list to write, one picture a line')
+    parser.add_argument('out', help='list to write, one image a line')
     return parser.parse_args()
 
 
 @command
 def main() -> None:
     args = parse_args()
-    pictures = list_folders(args.images, f'COCO {" + ".join(COCO_FOLDERS)}', COCO, COCO_FOLDERS)
-    write_list(args.out, pictures)
-    print(f'{args.out}: {pictures.title}')
+    images = list_folders(args.images, f'COCO {" + ".join(COCO_FOLDERS)}', COCO, COCO_FOLDERS)
+    write_list(args.out, images)
+    print(f'{args.out}: {images.title}')
 
 
 if __name__ == '__main__':

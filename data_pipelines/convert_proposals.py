@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Boxes of other tools into a proposal file, or out of one; the ending .arrow tells which side is ours.
 
-python data_pipelines/convert_proposals.py boxes.json data/proposals.arrow --images PICTURES
+python data_pipelines/convert_proposals.py boxes.json data/proposals.arrow --images IMAGES
 python data_pipelines/convert_proposals.py data/proposals.arrow boxes.csv
 """
 
@@ -23,15 +23,15 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('source', help='file of boxes, or a proposal file (.arrow)')
     parser.add_argument('out', help='proposal file (.arrow), or the file for another tool')
-    parser.add_argument('--images', metavar='FOLDER', help='folder of the pictures; needed to make a proposal file')
+    parser.add_argument('--images', metavar='FOLDER', help='folder of the images; needed to make a proposal file')
     parser.add_argument(
         '--format', choices=FORMATS, help="the other side's format (default: as its name and content say)"
     )
     parser.add_argument('--annotations', metavar='JSON', help='COCO file with the images that results refer to')
-    parser.add_argument('--list', metavar='FILE', help='take only these pictures')
+    parser.add_argument('--list', metavar='FILE', help='take only these images')
     parser.add_argument('--min-score', type=float, metavar='S', help='take only boxes with at least this score')
-    parser.add_argument('--top', type=positive, metavar='N', help='take only the best N boxes of a picture')
-    parser.add_argument('--clip', action='store_true', help='cut boxes that leave their picture instead of refusing')
+    parser.add_argument('--top', type=positive, metavar='N', help='take only the best N boxes of an image')
+    parser.add_argument('--clip', action='store_true', help='cut boxes that leave their image instead of refusing')
     parser.add_argument('--jobs', type=positive, default=joblib.cpu_count(), help='processes (default: one a core)')
     return parser.parse_args()
 
@@ -44,12 +44,12 @@ def main() -> None:
         if args.list or args.min_score is not None or args.top or args.clip or args.images:
             raise UserError('--images, --list, --min-score, --top and --clip are for making a proposal file')
         count = export_boxes(args.source, args.out, args.format, args.annotations)
-        print(f'{args.out}: boxes of {count} pictures')
+        print(f'{args.out}: boxes of {count} images')
         return
     if ours != [False, True]:
         raise UserError('name one proposal file (.arrow) and one of another format; raw proposals are filtered first')
     if args.images is None:
-        raise UserError('name the folder of the pictures by --images')
+        raise UserError('name the folder of the images by --images')
     done = import_boxes(
         args.source,
         args.out,
@@ -60,11 +60,11 @@ def main() -> None:
         Choice(args.min_score, args.top, args.clip),
         args.jobs,
     )
-    print(f'{args.out}: {done.boxes} boxes of {done.pictures} pictures')
+    print(f'{args.out}: {done.boxes} boxes of {done.images} images')
     if done.empty:
-        print(f'  {done.empty} of them without a box: training takes the whole picture')
+        print(f'  {done.empty} of them without a box: training takes the whole image')
     if done.without:
-        print(f'  {done.without} pictures of the folder are not named, and left out')
+        print(f'  {done.without} images of the folder are not named, and left out')
     for name, reason in done.failures.items():
         print(f'  left out, as it cannot be read: {name}: {reason}')
 

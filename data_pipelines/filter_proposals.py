@@ -14,7 +14,7 @@ from mmsoco.proposals.lists import read_list
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Keep the boxes that the paper's rules keep. Where no box passes, the rules are loosened step by "
-        'step, down to the whole picture, so that every picture has a box.'
+        'step, down to the whole image, so that every image has a box.'
     )
     parser.add_argument('raw', help='folder that data_pipelines/selective_search.py or random_proposals.py wrote')
     parser.add_argument('out', help='proposal file, for instance data/proposals.arrow')
@@ -25,10 +25,10 @@ def parse_args() -> argparse.Namespace:
         nargs=2,
         default=(0.3, 0.8),
         metavar=('LOW', 'HIGH'),
-        help='range of sqrt(box area / picture area) (default 0.3 0.8); lower it where objects are small',
+        help='range of sqrt(box area / image area) (default 0.3 0.8); lower it where objects are small',
     )
     parser.add_argument('--min-side', type=float, default=32.0, help='smallest side in pixels (default 32)')
-    parser.add_argument('--list', metavar='FILE', help='take only these pictures of those that were searched')
+    parser.add_argument('--list', metavar='FILE', help='take only these images of those that were searched')
     return parser.parse_args()
 
 
@@ -37,7 +37,7 @@ def main() -> None:
     args = parse_args()
     rules = ProposalFilter(args.aspect, tuple(args.size), args.min_side)
     served = filter_folder(args.raw, args.out, rules, None if args.list is None else read_list(args.list))
-    print(f'{args.out}: {sum(served.values())} pictures')
+    print(f'{args.out}: {sum(served.values())} images')
     for stage, count in served.items():
         print(f'  kept by {stage}: {count}')
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""List ImageNet-1k's training pictures.
+"""List ImageNet-1k's training images.
 
 python data_pipelines/imagenet_list.py data/imagenet/train data/imagenet/train.txt
 """
@@ -12,19 +12,19 @@ from mmsoco.proposals.lists import IMAGENET, list_folders, write_list
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=f'List the pictures of ImageNet-1k ({IMAGENET:,} when complete), in their class folders.'
+        description=f'List the images of ImageNet-1k ({IMAGENET:,} when complete), in their class folders.'
     )
     parser.add_argument('images', help='the folder with the 1,000 class folders')
-    parser.add_argument('out', help='list to write, one picture a line')
+    parser.add_argument('out', help='list to write, one image a line')
     return parser.parse_args()
 
 
 @command
 def main() -> None:
     args = parse_args()
-    pictures = list_folders(args.images, 'ImageNet-1k', IMAGENET)
-    write_list(args.out, pictures)
-    print(f'{args.out}: {pictures.title}')
+    images = list_folders(args.images, 'ImageNet-1k', IMAGENET)
+    write_list(args.out, images)
+    print(f'{args.out}: {images.title}')
 
 
 if __name__ == '__main__':

@@ -7,28 +7,28 @@ python data_pipelines/imagenet_subset_list.py data/imagenet/train data/imagenet/
 import argparse
 
 from mmsoco.errors import command
-from mmsoco.proposals.lists import COCO, PictureList, draw, write_list
-from mmsoco.proposals.pictures import list_pictures
+from mmsoco.proposals.images import list_images
+from mmsoco.proposals.lists import COCO, ImageList, draw, write_list
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=f'Draw pictures of ImageNet-1k at random, as many as COCO has in train2017 and unlabeled2017 '
+        description=f'Draw images of ImageNet-1k at random, as many as COCO has in train2017 and unlabeled2017 '
         f'together ({COCO:,}).'
     )
     parser.add_argument('images', help='the folder with the 1,000 class folders')
-    parser.add_argument('out', help='list to write, one picture a line')
-    parser.add_argument('--count', type=int, default=COCO, help=f'pictures to draw (default {COCO})')
-    parser.add_argument('--seed', type=int, default=0, help='other seed, other pictures (default 0)')
+    parser.add_argument('out', help='list to write, one image a line')
+    parser.add_argument('--count', type=int, default=COCO, help=f'images to draw (default {COCO})')
+    parser.add_argument('--seed', type=int, default=0, help='other seed, other images (default 0)')
     return parser.parse_args()
 
 
 @command
 def main() -> None:
     args = parse_args()
-    names = list_pictures(args.images)
-    title = f'ImageNet subset: {args.count} of {len(names)} pictures, seed {args.seed}'
-    write_list(args.out, PictureList(title, draw(names, args.count, args.seed)))
+    names = list_images(args.images)
+    title = f'ImageNet subset: {args.count} of {len(names)} images, seed {args.seed}'
+    write_list(args.out, ImageList(title, draw(names, args.count, args.seed)))
     print(f'{args.out}: {title}')
 
 

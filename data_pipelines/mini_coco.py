@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Draw a part of COCO's training pictures (paper, table 8 and appendix C).
+"""Draw a part of COCO's training images (paper, table 8 and appendix C).
 
 python data_pipelines/mini_coco.py data/coco/annotations/instances_train2017.json --percent 5
 """
@@ -12,15 +12,15 @@ from mmsoco.mini_coco import draw_file
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Draw pictures at random from a COCO annotation file, and write their annotations. The configs '
+        description='Draw images at random from a COCO annotation file, and write their annotations. The configs '
         'of configs/transfer/mini_coco read what is written for 5, 10 and 50 percent by default.'
     )
     parser.add_argument('annotations', help='COCO JSON, such as instances_train2017.json')
     parser.add_argument(
         'out', nargs='?', help='file to write (default: beside it, such as instances_train2017_5percent_seed0.json)'
     )
-    parser.add_argument('--percent', type=float, required=True, help='how much of the pictures, above 0 and up to 100')
-    parser.add_argument('--seed', type=int, default=0, help='other seed, other pictures (default 0)')
+    parser.add_argument('--percent', type=float, required=True, help='how much of the images, above 0 and up to 100')
+    parser.add_argument('--seed', type=int, default=0, help='other seed, other images (default 0)')
     return parser.parse_args()
 
 
@@ -29,7 +29,7 @@ def main() -> None:
     args = parse_args()
     out, part = draw_file(args.annotations, args.out, args.percent, args.seed)
     drawn = part['info']['drawn']
-    print(f'{out}: {drawn["images"]} of {drawn["of"]} pictures, {len(part["annotations"])} annotations')
+    print(f'{out}: {drawn["images"]} of {drawn["of"]} images, {len(part["annotations"])} annotations')
 
 
 if __name__ == '__main__':

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Selective search over a folder of pictures: raw proposals, every box it finds.
+"""Selective search over a folder of images: raw proposals, every box it finds.
 
 python data_pipelines/selective_search.py IMAGES OUT
 """
@@ -10,7 +10,7 @@ from mmsoco.proposals.cli import parser, propose
 
 @command
 def main() -> int:
-    return propose(parser('Propose boxes for all pictures below a folder.', 'selective_search').parse_args())
+    return propose(parser('Propose boxes for all images below a folder.', 'selective_search').parse_args())
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""A part of the pictures of a COCO annotation file, drawn at random (paper, table 8 and appendix C)."""
+"""A part of the images of a COCO annotation file, drawn at random (paper, table 8 and appendix C)."""
 
 import json
 import os
@@ -24,12 +24,12 @@ def default_out(annotations: str | os.PathLike, percent: float, seed: int) -> Pa
 def draw_file(
     annotations: str | os.PathLike, out: str | os.PathLike | None, percent: float, seed: int = 0
 ) -> tuple[Path, dict]:
-    """Draw pictures of an annotation file and write those with what belongs to them.
+    """Draw images of an annotation file and write those with what belongs to them.
 
     Args:
         annotations: COCO JSON.
         out: File to write; None for :func:`default_out`.
-        percent: Of the pictures, in (0, 100].
+        percent: Of the images, in (0, 100].
         seed: See :func:`draw`.
 
     Returns:
@@ -54,17 +54,17 @@ def draw_file(
 
 
 def draw(whole: dict, percent: float, seed: int = 0) -> dict:
-    """Draw pictures at random, the same ones in whatever order they are listed.
+    """Draw images at random, the same ones in whatever order they are listed.
 
     With one seed, a smaller part is contained in a larger one.
 
     Args:
         whole: COCO annotations, see :func:`read_annotations`.
-        percent: Of the pictures, in (0, 100]; at least one is drawn.
-        seed: Other seed, other pictures.
+        percent: Of the images, in (0, 100]; at least one is drawn.
+        seed: Other seed, other images.
 
     Returns:
-        The same with the drawn pictures and their annotations alone, in the
+        The same with the drawn images and their annotations alone, in the
         order of ``whole``; ``info.drawn`` says how it was made.
 
     Raises:
@@ -100,7 +100,7 @@ def read_annotations(path: str | os.PathLike) -> dict:
 
     Raises:
         UserError: There is no such file, or it is not COCO JSON, or holds no
-            picture, or one twice.
+            image, or one twice.
     """
     try:
         whole = json.loads(Path(path).read_bytes())
@@ -117,9 +117,9 @@ def read_annotations(path: str | os.PathLike) -> dict:
             raise UserError(f'{path} is not COCO JSON: an entry of its {name} has no {key}')
     ids = [image['id'] for image in whole['images']]
     if not ids:
-        raise UserError(f'{path} has no pictures to draw from')
+        raise UserError(f'{path} has no images to draw from')
     if len({type(id_) for id_ in ids}) > 1 or len(set(ids)) < len(ids):
-        raise UserError(f'{path} is not COCO JSON: two of its pictures have the same id, or ids of different kinds')
+        raise UserError(f'{path} is not COCO JSON: two of its images have the same id, or ids of different kinds')
     return whole
 
 

@@ -10,34 +10,34 @@ from mmsoco.proposals.raw import search_folder
 from mmsoco.proposals.selective_search import SearchParameters
 
 
-def textured_picture(rng, height, width):
+def textured_image(rng, height, width):
     """Rectangles of several colours on a smooth background, with some noise; (H, W, 3) uint8."""
     coarse = rng.uniform(60, 190, (4, 4, 3)).astype(np.float32)
-    picture = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
+    image = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
     for _ in range(5):
         x, y = rng.integers(0, width - 30), rng.integers(0, height - 30)
         w, h = rng.integers(15, 40, 2)
-        picture[y : y + h, x : x + w] = rng.uniform(0, 255, 3)
-    return np.clip(picture + rng.normal(0, 4, picture.shape), 0, 255).astype(np.uint8)
+        image[y : y + h, x : x + w] = rng.uniform(0, 255, 3)
+    return np.clip(image + rng.normal(0, 4, image.shape), 0, 255).astype(np.uint8)
 
 
 @pytest.fixture(scope='session')
-def pictures(tmp_path_factory):
-    """A folder of 8 small pictures, JPEG and PNG, in two subfolders."""
-    root = tmp_path_factory.mktemp('pictures')
+def images(tmp_path_factory):
+    """A folder of 8 small images, JPEG and PNG, in two subfolders."""
+    root = tmp_path_factory.mktemp('images')
     rng = np.random.default_rng(0)
     for i in range(8):
         path = root / ('first' if i < 5 else 'second') / f'{i}{".jpg" if i % 2 else ".png"}'
         path.parent.mkdir(exist_ok=True)
         height, width = rng.integers(60, 101, 2)
-        assert cv2.imwrite(str(path), textured_picture(rng, height, width))
+        assert cv2.imwrite(str(path), textured_image(rng, height, width))
     return root
 
 
 @pytest.fixture(scope='session')
-def proposal_file(pictures, tmp_path_factory):
-    """The filtered proposals of ``pictures``."""
+def proposal_file(images, tmp_path_factory):
+    """The filtered proposals of ``images``."""
     folder = tmp_path_factory.mktemp('proposals')
-    search_folder(pictures, folder / 'raw', SearchParameters(min_size=20))
+    search_folder(images, folder / 'raw', SearchParameters(min_size=20))
     filter_folder(folder / 'raw', folder / 'proposals.arrow', ProposalFilter(size=(0.1, 0.9), min_side=8))
     return folder / 'proposals.arrow'

@@ -47,7 +47,7 @@ def test_the_mode_honours_the_umask(tmp_path, umask, mode):
 
 
 def test_the_temporary_file_has_the_suffix_and_the_folder_of_the_target(tmp_path):
-    path = tmp_path / 'new' / 'folder' / 'picture.png'
+    path = tmp_path / 'new' / 'folder' / 'image.png'
     with atomic_path(str(path)) as temporary:
         assert temporary.suffix == '.png'
         assert temporary.parent == path.parent

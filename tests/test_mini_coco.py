@@ -12,7 +12,7 @@ from mmsoco.mini_coco import default_out, draw, draw_file
 
 
 def coco(count=200):
-    """Annotations of some pictures: picture i has i % 3 boxes; ids far apart."""
+    """Annotations of some images: image i has i % 3 boxes; ids far apart."""
     images = [dict(id=1000 + 7 * i, file_name=f'{i}.jpg', width=64, height=48) for i in range(count)]
     owners = [image['id'] for i, image in enumerate(images) for _ in range(i % 3)]
     return dict(
@@ -35,7 +35,7 @@ def annotations(tmp_path):
     return path
 
 
-def test_a_part_holds_its_pictures_with_all_that_is_theirs():
+def test_a_part_holds_its_images_with_all_that_is_theirs():
     whole = coco()
     part = draw(whole, 10)
     assert len(part['images']) == 20 and all(image in whole['images'] for image in part['images'])
@@ -66,7 +66,7 @@ def test_the_draw_is_the_same_for_ever():
     assert sorted(ids(draw(coco(20), 20))) == [1000 + 7 * i for i in (3, 7, 12, 15)]
 
 
-def test_numbers_of_pictures():
+def test_numbers_of_images():
     assert len(draw(coco(118), 5)['images']) == 6
     assert len(draw(coco(3), 1)['images']) == 1
     assert len(draw(coco(7), 100)['images']) == 7
@@ -74,7 +74,7 @@ def test_numbers_of_pictures():
 
 
 def test_draws_are_even_over_the_file():
-    """Each picture comes up in a fifth of the draws, wherever it stands."""
+    """Each image comes up in a fifth of the draws, wherever it stands."""
     counts = dict.fromkeys(ids(coco(20)), 0)
     for seed in range(1000):
         for id_ in ids(draw(coco(20), 20, seed)):
@@ -123,7 +123,7 @@ def broken(**changes):
         (broken(annotations=[1]), 'should hold the lists'),
         (broken(images=[dict(file_name='a.jpg')]), 'an entry of its images has no id'),
         (broken(annotations=[dict(id=1)]), 'an entry of its annotations has no image_id'),
-        (broken(images=[]), 'has no pictures'),
+        (broken(images=[]), 'has no images'),
         (broken(images=[dict(id=1), dict(id=1)]), 'the same id'),
         (broken(images=[dict(id=1), dict(id='2')]), 'ids of different kinds'),
     ],
@@ -159,7 +159,7 @@ def call(root, monkeypatch, capsys, *args):
 
 def test_the_tool(root, annotations, tmp_path, monkeypatch, capsys):
     status, out, _ = call(root, monkeypatch, capsys, annotations, '--percent', 5)
-    assert status == 0 and out.endswith('5percent_seed0.json: 10 of 200 pictures, 8 annotations\n')
+    assert status == 0 and out.endswith('5percent_seed0.json: 10 of 200 images, 8 annotations\n')
     mine = tmp_path / 'new/mine.json'
     status, out, _ = call(root, monkeypatch, capsys, annotations, mine, '--percent', 5, '--seed', 1)
     assert status == 0 and len(json.loads(mine.read_text())['images']) == 10

@@ -50,11 +50,11 @@ def main(folder):
     from mmsoco.proposals.raw import search_folder
     from mmsoco.proposals.store import ProposalStore
 
-    picture = np.full((60, 80, 3), 200, np.uint8)
-    picture[15:45, 20:60] = (20, 90, 160)
-    (folder / 'pictures').mkdir()
-    assert cv2.imwrite(str(folder / 'pictures' / 'a.png'), picture)
-    search_folder(folder / 'pictures', folder / 'raw')
+    image = np.full((60, 80, 3), 200, np.uint8)
+    image[15:45, 20:60] = (20, 90, 160)
+    (folder / 'images').mkdir()
+    assert cv2.imwrite(str(folder / 'images' / 'a.png'), image)
+    search_folder(folder / 'images', folder / 'raw')
     filter_folder(folder / 'raw', folder / 'proposals.arrow', ProposalFilter(min_side=8))
     row = ProposalStore.open(folder / 'proposals.arrow')[0]
     print('row', row.file_name, row.width, row.height, len(row.boxes) > 0)

@@ -42,57 +42,57 @@ def assert_one_line(result, *words):
         assert word in lines[0]
 
 
-def test_search_and_filter(tool, pictures, tmp_path):
-    status, out, _ = tool('data_pipelines/selective_search.py', pictures, tmp_path / 'raw', '--jobs', 1)
-    assert status == 0 and 'proposals of 8 pictures; 0 failed' in out
+def test_search_and_filter(tool, images, tmp_path):
+    status, out, _ = tool('data_pipelines/selective_search.py', images, tmp_path / 'raw', '--jobs', 1)
+    assert status == 0 and 'proposals of 8 images; 0 failed' in out
     status, out, _ = tool('data_pipelines/filter_proposals.py', tmp_path / 'raw', tmp_path / 'p.arrow', '--min-side', 8)
-    assert status == 0 and 'p.arrow: 8 pictures' in out and 'kept by all rules' in out
+    assert status == 0 and 'p.arrow: 8 images' in out and 'kept by all rules' in out
     visualize = ('tools/visualize/proposals.py', tmp_path / 'figures', tmp_path / 'raw', tmp_path / 'p.arrow')
     status, out, _ = tool(*visualize)
-    assert status == 0 and 'boxes a picture: mean' in out
+    assert status == 0 and 'boxes an image: mean' in out
     figures = {path.name for path in (tmp_path / 'figures').iterdir()}
     assert figures == {'raw.png', 'p.png', 'distributions.png', 'distributions.json'}
     assert_one_line(tool(*visualize, tmp_path / 'other' / 'p.arrow'), 'two sources are called p')
 
 
-def test_failures_decide_the_exit_status(tool, pictures, tmp_path):
-    root = shutil.copytree(pictures, tmp_path / 'pictures')
+def test_failures_decide_the_exit_status(tool, images, tmp_path):
+    root = shutil.copytree(images, tmp_path / 'images')
     (root / 'first' / '0.png').write_text('broken')
     search = ('data_pipelines/selective_search.py', root, tmp_path / 'raw', '--method', 'grid', '--jobs', 1)
     status, out, _ = tool(*search)
-    assert status == 0 and 'proposals of 7 pictures; 1 failed' in out
-    assert 'first/0.png: not a picture that OpenCV can decode' in out
+    assert status == 0 and 'proposals of 7 images; 1 failed' in out
+    assert 'first/0.png: not an image that OpenCV can decode' in out
     status, out, _ = tool(*search, '--max-failures', 0)
     assert status == 1 and 'more than the 0 allowed' in out and '--retry' in out
 
 
-def test_parts_and_methods_of_a_search(tool, pictures, tmp_path):
-    search = ('data_pipelines/selective_search.py', pictures, tmp_path / 'raw', '--jobs', 1)
+def test_parts_and_methods_of_a_search(tool, images, tmp_path):
+    search = ('data_pipelines/selective_search.py', images, tmp_path / 'raw', '--jobs', 1)
     status, out, _ = tool(*search, '--max-side', 64, '--shard', '1/4')
-    assert status == 0 and 'proposals of 2 pictures' in out
+    assert status == 0 and 'proposals of 2 images' in out
     assert len(list((tmp_path / 'raw').glob('*.arrow'))) == 2
     assert_one_line(tool(*search, '--shard', '4/4'), 'no shard 4/4; shards count from 0/4 to 3/4')
     assert_one_line(tool(*search, '--method', 'grid', '--k', 100), '--k is not an option of --method grid')
     assert_one_line(tool(*search, '--max-side', 64, '--address', 'tcp://a:1'), 'takes no address')
-    status, out, _ = tool('data_pipelines/random_proposals.py', pictures, tmp_path / 'random', '--seed', 3, '--jobs', 1)
+    status, out, _ = tool('data_pipelines/random_proposals.py', images, tmp_path / 'random', '--seed', 3, '--jobs', 1)
     assert status == 0
     from mmsoco.proposals.raw import read_raw
 
     assert read_raw(tmp_path / 'random')[0]['generator'] == {'name': 'random_boxes', 'count': 200, 'seed': 3}
 
 
-def test_converting_boxes_and_measuring_them(tool, pictures, proposal_file, tmp_path):
+def test_converting_boxes_and_measuring_them(tool, images, proposal_file, tmp_path):
     convert = 'data_pipelines/convert_proposals.py'
     status, out, _ = tool(convert, proposal_file, tmp_path / 'b.json', '--format', 'coco')
-    assert status == 0 and 'boxes of 8 pictures' in out
-    assert_one_line(tool(convert, tmp_path / 'b.json', tmp_path / 'p.arrow'), 'name the folder of the pictures')
+    assert status == 0 and 'boxes of 8 images' in out
+    assert_one_line(tool(convert, tmp_path / 'b.json', tmp_path / 'p.arrow'), 'name the folder of the images')
     assert_one_line(tool(convert, tmp_path / 'b.json', tmp_path / 'c.csv'), 'name one proposal file (.arrow)')
     assert_one_line(tool(convert, proposal_file, tmp_path / 'c.csv', '--top', 3), 'are for making a proposal file')
-    status, out, _ = tool(convert, tmp_path / 'b.json', tmp_path / 'p.arrow', '--images', pictures, '--jobs', 1)
-    assert status == 0 and 'of 8 pictures' in out
+    status, out, _ = tool(convert, tmp_path / 'b.json', tmp_path / 'p.arrow', '--images', images, '--jobs', 1)
+    assert status == 0 and 'of 8 images' in out
     recall = 'tools/proposal_recall.py'
     status, out, _ = tool(recall, tmp_path / 'p.arrow', tmp_path / 'b.json', '--json', tmp_path / 'r.json')
-    assert status == 0 and '8 pictures' in out
+    assert status == 0 and '8 images' in out
     assert json.loads((tmp_path / 'r.json').read_text())[0]['ABO'] == 1
     assert_one_line(tool(recall, tmp_path / 'p.arrow', tmp_path / 'gone.json'), 'gone.json does not exist')
 
@@ -101,37 +101,35 @@ def test_search_in_a_missing_or_an_empty_folder(tool, tmp_path):
     search = 'data_pipelines/selective_search.py'
     assert_one_line(tool(search, tmp_path / 'gone', tmp_path / 'out'), 'gone is not a folder')
     (tmp_path / 'empty').mkdir()
-    assert_one_line(tool(search, tmp_path / 'empty', tmp_path / 'out'), 'holds no pictures')
+    assert_one_line(tool(search, tmp_path / 'empty', tmp_path / 'out'), 'holds no images')
     assert not (tmp_path / 'out').exists()
 
 
-def test_lists(tool, pictures, tmp_path):
+def test_lists(tool, images, tmp_path):
     listed = tmp_path / 'list.txt'
-    status, out, _ = tool('data_pipelines/imagenet_list.py', pictures, listed)
-    assert status == 0 and 'ImageNet-1k: 8 pictures instead of 1281167' in out
-    status, out, _ = tool('data_pipelines/imagenet_subset_list.py', pictures, listed, '--count', 3, '--seed', 1)
-    assert status == 0 and '3 of 8 pictures, seed 1' in out and len(listed.read_text().splitlines()) == 4
-    assert_one_line(tool('data_pipelines/imagenet_subset_list.py', pictures, tmp_path / 'x.txt'), 'there are only 8')
-    assert_one_line(tool('data_pipelines/coco_list.py', pictures, tmp_path / 'x.txt'), 'train2017 is not a folder')
+    status, out, _ = tool('data_pipelines/imagenet_list.py', images, listed)
+    assert status == 0 and 'ImageNet-1k: 8 images instead of 1281167' in out
+    status, out, _ = tool('data_pipelines/imagenet_subset_list.py', images, listed, '--count', 3, '--seed', 1)
+    assert status == 0 and '3 of 8 images, seed 1' in out and len(listed.read_text().splitlines()) == 4
+    assert_one_line(tool('data_pipelines/imagenet_subset_list.py', images, tmp_path / 'x.txt'), 'there are only 8')
+    assert_one_line(tool('data_pipelines/coco_list.py', images, tmp_path / 'x.txt'), 'train2017 is not a folder')
     assert not (tmp_path / 'x.txt').exists()
 
-    status, out, _ = tool(
-        'data_pipelines/random_proposals.py', pictures, tmp_path / 'raw', '--list', listed, '--jobs', 1
-    )
-    assert status == 0 and 'proposals of 3 pictures' in out
+    status, out, _ = tool('data_pipelines/random_proposals.py', images, tmp_path / 'raw', '--list', listed, '--jobs', 1)
+    assert status == 0 and 'proposals of 3 images' in out
     status, out, _ = tool('data_pipelines/filter_proposals.py', tmp_path / 'raw', tmp_path / 'p.arrow')
-    assert status == 0 and 'p.arrow: 3 pictures' in out
+    assert status == 0 and 'p.arrow: 3 images' in out
     (tmp_path / 'empty.txt').write_text('')
-    search = ('data_pipelines/selective_search.py', pictures, tmp_path / 'other', '--list', tmp_path / 'empty.txt')
-    assert_one_line(tool(*search), 'empty.txt lists no pictures')
+    search = ('data_pipelines/selective_search.py', images, tmp_path / 'other', '--list', tmp_path / 'empty.txt')
+    assert_one_line(tool(*search), 'empty.txt lists no images')
 
 
-def test_coco_lists_both_folders(tool, pictures, tmp_path):
+def test_coco_lists_both_folders(tool, images, tmp_path):
     for source, name in (('first', 'train2017'), ('second', 'unlabeled2017')):
         (tmp_path / 'coco').mkdir(exist_ok=True)
-        (tmp_path / 'coco' / name).symlink_to(pictures / source)
+        (tmp_path / 'coco' / name).symlink_to(images / source)
     status, out, _ = tool('data_pipelines/coco_list.py', tmp_path / 'coco', tmp_path / 'list.txt')
-    assert status == 0 and 'COCO train2017 + unlabeled2017: 8 pictures instead of 241690' in out
+    assert status == 0 and 'COCO train2017 + unlabeled2017: 8 images instead of 241690' in out
     names = (tmp_path / 'list.txt').read_text().splitlines()[1:]
     assert len(names) == 8 and {name.split('/')[0] for name in names} == {'train2017', 'unlabeled2017'}
 
@@ -146,13 +144,13 @@ def test_training_on_what_is_no_proposal_file(tool, recipe, tiny_options, tmp_pa
     assert not (tmp_path / 'out').exists()
 
 
-def test_training_on_pictures_that_the_proposals_are_not_for(tool, recipe, tiny_options, pictures, tmp_path):
+def test_training_on_images_that_the_proposals_are_not_for(tool, recipe, tiny_options, images, tmp_path):
     (tmp_path / 'other').mkdir()
     tiny_options['train_dataloader.dataset.data_root'] = tmp_path / 'other'
     result = tool(
         'tools/train.py', recipe, '--work-dir', tmp_path / 'out', '--cfg-options', *as_arguments(tiny_options)
     )
-    assert_one_line(result, str(pictures), str(tmp_path / 'other'))
+    assert_one_line(result, str(images), str(tmp_path / 'other'))
     assert not (tmp_path / 'out').exists()
 
 
@@ -249,20 +247,20 @@ def test_slurm_arrays_share_a_search(root, tmp_path):
     environment = dict(PYTHON=program, SLURM_SUBMIT_DIR=str(root), **array)
     # Slurm runs a copy from elsewhere.
     script = shutil.copy(root / 'tools/slurm_proposals.sh', tmp_path / 'slurm_script')
-    lines = shell(root, script, 'pictures', 'raw', '--max-side', '224', **environment).stdout.split()
-    expected = 'data_pipelines/selective_search.py pictures raw --jobs 8 --shard 3/64 --max-side 224'
+    lines = shell(root, script, 'images', 'raw', '--max-side', '224', **environment).stdout.split()
+    expected = 'data_pipelines/selective_search.py images raw --jobs 8 --shard 3/64 --max-side 224'
     assert lines == expected.split()
     del environment['SLURM_ARRAY_TASK_ID']
-    done = shell(root, script, 'pictures', 'raw', **environment)
+    done = shell(root, script, 'images', 'raw', **environment)
     assert done.returncode != 0 and 'send it with sbatch --array=0-N' in done.stderr
 
 
 def test_probe_prints_a_table_and_nothing_else(tool, learned, proposal_file, tmp_path):
     status, out, err = tool('tools/probe.py', learned / 'iter_160.pth', '--proposals', proposal_file, '--boxes', 60)
-    assert status == 0 and re.match(r'\d+ boxes of \d+ held-out pictures, among \d+; in per cent\n', out) and err == ''
+    assert status == 0 and re.match(r'\d+ boxes of \d+ held-out images, among \d+; in per cent\n', out) and err == ''
     assert [line.split()[-4] for line in out.splitlines() if 'own box nearest of all' in line] == ['backbone']
     status, out, err = tool('tools/probe.py', learned / 'iter_160.pth')
-    assert status == 2 and err.startswith('error: no pictures to measure on') and err.count('\n') == 1
+    assert status == 2 and err.startswith('error: no images to measure on') and err.count('\n') == 1
 
 
 def launch(root, processes, recipe, work_dir, options, port):

@@ -14,7 +14,7 @@ from mmsoco.proposals.cli import positive
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Finds the boxes of held-out pictures again in another view of them, through each stage of the '
+        description='Finds the boxes of held-out images again in another view of them, through each stage of the '
         'network; where labels are given, reads them from the features. docs/probe.md says what the figures mean.'
     )
     parser.add_argument('checkpoint', help='of a pretraining, a detector of mmdet, or a backbone')
@@ -22,12 +22,20 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--proposals',
         metavar='FILE',
-        help='proposal file of pictures that were not trained on (default: those that the config holds out)',
+        help='proposal file of images that were not trained on (default: those that the config holds out)',
     )
-    parser.add_argument('--pictures', metavar='DIR', help='their folder (default: as the proposal file says)')
+    parser.add_argument(
+        '--images', '--pictures', dest='images', metavar='DIR', help='their folder (default: as the proposal file says)'
+    )
     parser.add_argument('--labels', metavar='JSON', help='COCO annotations, for accuracies of labelled boxes')
-    parser.add_argument('--labelled-pictures', metavar='DIR', help="the annotations' pictures")
-    parser.add_argument('--classes', metavar='DIR', help='pictures with a subfolder for each class')
+    parser.add_argument(
+        '--labelled-images',
+        '--labelled-pictures',
+        dest='labelled_images',
+        metavar='DIR',
+        help="the annotations' images",
+    )
+    parser.add_argument('--classes', metavar='DIR', help='images with a subfolder for each class')
     parser.add_argument(
         '--size', type=positive, help="side of the views in pixels (default: the pretraining's, or 224)"
     )
@@ -45,9 +53,9 @@ def main() -> None:
             args.checkpoint,
             config=args.config,
             proposals=args.proposals,
-            pictures=args.pictures,
+            images=args.images,
             labels=args.labels,
-            labelled_pictures_root=args.labelled_pictures,
+            labelled_images_root=args.labelled_images,
             classes=args.classes,
             size=args.size,
             boxes=args.boxes,

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""How well proposals cover the objects of labelled pictures.
+"""How well proposals cover the objects of labelled images.
 
 python tools/proposal_recall.py data/proposals.arrow labels.json
 """
@@ -18,7 +18,7 @@ def parse_args() -> argparse.Namespace:
         "best overlap (ABO), for all objects and by COCO's sizes (areas of boxes below 32^2, 96^2, above)."
     )
     parser.add_argument('proposals', help='proposal file, or folder of raw proposals')
-    parser.add_argument('labels', help='COCO JSON of the same pictures; their file names are compared')
+    parser.add_argument('labels', help='COCO JSON of the same images; their file names are compared')
     parser.add_argument('--json', metavar='FILE', help='write the table there, too')
     return parser.parse_args()
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""The whole chain on two CPU cores: pictures, proposals, pretraining, fine-tuning, figures.
+"""The whole chain on two CPU cores: images, proposals, pretraining, fine-tuning, figures.
 
 Each step is a command that can be run by hand; finished steps are skipped, an
 interrupted one goes on.

@@ -48,7 +48,7 @@ train_dataloader = dict(
         data_root='data/imagenet/train',
         proposal_file='data/imagenet/proposals.arrow',
         pipeline=[
-            dict(type='LoadPicture'),
+            dict(type='LoadImage'),
             dict(type='MultiViewProposalPipeline', views=views, pairs=pairs, num_proposals=4),
             dict(type='PackViews'),
         ],

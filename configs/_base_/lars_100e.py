@@ -1,4 +1,4 @@
-# LARS with base learning rate 1.0 for 256 pictures, weight decay 1e-5, batch
+# LARS with base learning rate 1.0 for 256 images, weight decay 1e-5, batch
 # 2048 (paper, section 4.1). tools/train.py divides the batch over the processes.
 total_batch_size = 2048
 

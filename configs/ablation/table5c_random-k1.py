@@ -1,4 +1,4 @@
-# Table 5c: 1 random box a picture (41.4 box AP, 36.9 mask AP). The boxes come from
+# Table 5c: 1 random box an image (41.4 box AP, 36.9 mask AP). The boxes come from
 # data_pipelines/random_proposals.py and pass the same filter.
 _base_ = './table5c_selective-search-k1.py'
 

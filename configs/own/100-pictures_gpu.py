@@ -1,4 +1,4 @@
-# Some hundred pictures, one GPU.
+# Some hundred images, one GPU.
 _base_ = './_base_/gpu.py'
 
 train_cfg = dict(max_steps=1000)

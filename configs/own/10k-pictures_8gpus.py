@@ -1,4 +1,4 @@
-# Some ten thousand pictures, eight GPUs.
+# Some ten thousand images, eight GPUs.
 _base_ = './_base_/8gpus.py'
 
 train_cfg = dict(max_steps=5000)

@@ -1,4 +1,4 @@
-# Some ten thousand pictures, two CPU cores.
+# Some ten thousand images, two CPU cores.
 _base_ = './_base_/cpu.py'
 
 train_cfg = dict(max_steps=3000)

@@ -1,4 +1,4 @@
-# Some thousand pictures, one GPU.
+# Some thousand images, one GPU.
 _base_ = './_base_/gpu.py'
 
 train_cfg = dict(max_steps=5000)

@@ -1,4 +1,4 @@
-# Fifty thousand pictures, eight GPUs.
+# Fifty thousand images, eight GPUs.
 _base_ = './_base_/8gpus.py'
 
 train_cfg = dict(max_steps=20000)

@@ -1,4 +1,4 @@
-# Fifty thousand pictures, one GPU.
+# Fifty thousand images, one GPU.
 _base_ = './_base_/gpu.py'
 
 train_cfg = dict(max_steps=50000)

@@ -1,4 +1,4 @@
-# SoCo on the quickstart's sheets: the recipe for some hundred pictures, narrower still.
+# SoCo on the quickstart's sheets: the recipe for some hundred images, narrower still.
 _base_ = '../own/100-pictures_cpu.py'
 
 work_folder = 'work_dirs/quickstart'

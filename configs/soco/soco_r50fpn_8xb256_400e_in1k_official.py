@@ -3,7 +3,7 @@ _base_ = './soco_r50fpn_8xb256_400e_in1k.py'
 
 pipeline = _base_.train_dataloader.dataset.pipeline
 v1, v2, v3 = pipeline[1].views
-# Both crops are of the picture itself, area and ratio measured there; V3 is a
+# Both crops are of the image itself, area and ratio measured there; V3 is a
 # crop of its own, with its own boxes.
 v2.source = v3.source = 'image'
 v3.crop = v2.crop

@@ -189,7 +189,7 @@ def detectron2(names: Collection[str]) -> Renaming:
     A backbone without FPN gets the names that it has in FPN detectors, which
     the paper's ablations fine-tune.
 
-    Shapes do not tell everything: detectron2's defaults are BGR pictures, other
+    Shapes do not tell everything: detectron2's defaults are BGR images, other
     means, strides in the 1x1 convolutions and two frozen stages. Set
     ``INPUT.FORMAT RGB``, ``MODEL.PIXEL_MEAN`` and ``PIXEL_STD`` to the
     pretraining's, ``MODEL.RESNETS.STRIDE_IN_1X1 False``,

@@ -1,4 +1,4 @@
-"""Pictures and their proposals, without labels."""
+"""Images and their proposals, without labels."""
 
 import logging
 import math
@@ -13,21 +13,21 @@ from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
 from mmsoco.errors import UserError
+from mmsoco.proposals.images import UnreadableImage
 from mmsoco.proposals.lists import read_list
-from mmsoco.proposals.pictures import UnreadablePicture
 from mmsoco.proposals.store import ProposalStore
 from mmsoco.registry import DATASETS, TRANSFORMS
 
 
-class TooManyBadPictures(RuntimeError):
-    """More pictures of an epoch could not be read than the configured bound allows."""
+class TooManyBadImages(RuntimeError):
+    """More images of an epoch could not be read than the configured bound allows."""
 
 
 def select_rows(store: ProposalStore, held_out: int | str | os.PathLike | None, wanted: bool) -> Sequence[int]:
     """Numbers of the rows that are held out (``wanted``), or of the others.
 
     Raises:
-        UserError: There are none, or a picture of the list is not in the file.
+        UserError: There are none, or an image of the list is not in the file.
     """
     if held_out is None:
         chosen = set()
@@ -41,7 +41,7 @@ def select_rows(store: ProposalStore, held_out: int | str | os.PathLike | None, 
         if len(chosen) < len(names):
             lacking = names - {store[i].file_name for i in chosen}
             raise UserError(
-                f'{store.path} lacks {len(lacking)} of the {len(names)} pictures that {held_out} holds out, first '
+                f'{store.path} lacks {len(lacking)} of the {len(names)} images that {held_out} holds out, first '
                 f'{min(lacking)}; take it off the list, or filter proposals that have it'
             )
     if not chosen and not wanted:
@@ -49,41 +49,41 @@ def select_rows(store: ProposalStore, held_out: int | str | os.PathLike | None, 
     rows = np.array([i for i in range(len(store)) if (i in chosen) == wanted], np.int64)
     if not len(rows):
         part = 'hold out' if wanted else 'train on'
-        raise UserError(f'held_out={held_out} leaves none of the {len(store)} pictures of {store.path} to {part}')
+        raise UserError(f'held_out={held_out} leaves none of the {len(store)} images of {store.path} to {part}')
     return rows
 
 
 @DATASETS.register_module()
 class ProposalDataset(Dataset):
-    """Pictures plus a proposal file.
+    """Images plus a proposal file.
 
     A sample is asked for by (epoch, index). All its randomness comes from one
     generator made from (seed, epoch, index) and handed to the transforms as
     ``results['rng']``: a sample is the same in any worker of any process.
 
-    A picture that cannot be read is replaced by another one, drawn from that
+    An image that cannot be read is replaced by another one, drawn from that
     same generator, and logged.
 
     Args:
         proposal_file: What ``data_pipelines/filter_proposals.py`` wrote.
-        data_root: Folder of the pictures; by default the one that the proposal
+        data_root: Folder of the images; by default the one that the proposal
             file names.
         pipeline: Configs of transforms. The first one gets ``img_path``,
             ``index`` (the row in the file), ``width``, ``height`` as recorded, ``proposals`` (N, 4) float32 xyxy
             in pixels, and ``rng``.
         seed: Seed of the samples.
-        max_bad: Fraction of an epoch's pictures that may be unreadable, but at
-            least ``min_bad`` pictures are allowed. Each process applies the
+        max_bad: Fraction of an epoch's images that may be unreadable, but at
+            least ``min_bad`` images are allowed. Each process applies the
             fraction to its share of the epoch.
-        checked: How many pictures are compared with the file at the start.
-        held_out: Pictures that are not trained on, for
+        checked: How many images are compared with the file at the start.
+        held_out: Images that are not trained on, for
             :class:`~mmsoco.engine.hooks.ProbeHook` to measure on: every n-th, or those
             that a list names (a path); None for none.
-        part: ``'training'``, or ``'held_out'`` for those pictures alone.
+        part: ``'training'``, or ``'held_out'`` for those images alone.
 
     Raises:
         UserError: The proposal file is missing, not one, altered, or of other
-            pictures; or ``held_out`` leaves no picture in the part.
+            images; or ``held_out`` leaves no image in the part.
     """
 
     PARTS = ('training', 'held_out')
@@ -102,14 +102,14 @@ class ProposalDataset(Dataset):
     ):
         self.store = ProposalStore.open(proposal_file).verify()
         self.data_root = Path(data_root or self.store.header['root'])
-        self.store.check_pictures(self.data_root, checked)
+        self.store.check_images(self.data_root, checked)
         if part not in self.PARTS:
             raise UserError(f"part '{part}' of the data set is unknown; choose one of {', '.join(self.PARTS)}")
         self.rows = select_rows(self.store, held_out, part == 'held_out')
         self.pipeline = [TRANSFORMS.build(step) for step in pipeline]
         self.seed = seed
         self.max_bad = max(min_bad, math.ceil(max_bad * len(self.rows) / get_world_size()))
-        # (epoch, unreadable pictures in it), shared by this process' workers.
+        # (epoch, unreadable images in it), shared by this process' workers.
         self._bad = multiprocessing.Array('q', [0, 0])
 
     @property
@@ -125,7 +125,7 @@ class ProposalDataset(Dataset):
         """The sample of (epoch, index), as the pipeline's last transform leaves it.
 
         Raises:
-            TooManyBadPictures: See ``max_bad``.
+            TooManyBadImages: See ``max_bad``.
         """
         epoch, index = key
         rng = np.random.default_rng([self.seed, epoch, index])
@@ -143,7 +143,7 @@ class ProposalDataset(Dataset):
                 for step in self.pipeline:
                     results = step(results)
                 return results
-            except UnreadablePicture as error:
+            except UnreadableImage as error:
                 self._count_bad(epoch, str(error))
                 index = int(rng.integers(len(self)))
 
@@ -155,10 +155,10 @@ class ProposalDataset(Dataset):
             self._bad[1] += 1
             count = self._bad[1]
         # As an error: of processes other than the first, mmengine shows nothing less.
-        words = f'Replaced by another picture ({count} in epoch {epoch + 1}): {reason}'
+        words = f'Replaced by another image ({count} in epoch {epoch + 1}): {reason}'
         print_log(words, 'current', logging.ERROR)
         if count > self.max_bad:
-            raise TooManyBadPictures(
-                f'{count} pictures of epoch {epoch + 1} could not be read, more than the {self.max_bad} allowed '
+            raise TooManyBadImages(
+                f'{count} images of epoch {epoch + 1} could not be read, more than the {self.max_bad} allowed '
                 f'(max_bad of the data set); the last: {reason}'
             )

@@ -1,4 +1,4 @@
-"""Which pictures each process sees, in which order."""
+"""Which images each process sees, in which order."""
 
 from collections.abc import Iterator, Sized
 
@@ -17,12 +17,12 @@ class EpochSampler(Sampler):
     An epoch is a permutation of the data set made from (seed, epoch), cut into
     floor(N / total batch) batches; what is left over waits for another epoch.
     Each batch is cut into equal parts, one for each process and accumulated
-    micro-batch, so that an optimizer step sees the same pictures on 1, 8 or 16
+    micro-batch, so that an optimizer step sees the same images on 1, 8 or 16
     processes. The stream does not end, hence the loader's workers never restart.
 
     Args:
         dataset: Only its length is used.
-        batch_size: Pictures a process takes at a time.
+        batch_size: Images a process takes at a time.
         accumulate: Micro-batches a process takes for an optimizer step.
         seed: Seed of the permutations.
 
@@ -42,8 +42,8 @@ class EpochSampler(Sampler):
         self.start_step = 0
         if self.steps_per_epoch == 0:
             raise UserError(
-                f'{self.size} pictures are less than one batch of {self.total_batch_size}; '
-                'use more pictures or set a smaller total_batch_size'
+                f'{self.size} images are less than one batch of {self.total_batch_size}; '
+                'use more images or set a smaller total_batch_size'
             )
 
     def __len__(self) -> int:

@@ -99,7 +99,7 @@ def build_runner(cfg: Config, notes: list[str]) -> Runner:
 
 
 def hold_out(cfg: Config) -> None:
-    """Leave the pictures that a ProbeHook measures on out of the training data.
+    """Leave the images that a ProbeHook measures on out of the training data.
 
     Raises:
         UserError: The config holds out others.
@@ -107,23 +107,24 @@ def hold_out(cfg: Config) -> None:
     dataset = cfg.get('train_dataloader', {}).get('dataset', {})
     for hook in cfg.get('custom_hooks') or ():
         if str(hook.get('type')).rpartition('.')[2] == 'ProbeHook':
-            held_out = dataset.get('held_out') or hook['pictures']
-            if held_out != hook['pictures']:
+            images = hook.get('images', hook.get('pictures'))
+            held_out = dataset.get('held_out') or images
+            if held_out != images:
                 raise UserError(
-                    f'the data set holds out {held_out!r}, ProbeHook {hook["pictures"]!r}; hold out the same, or leave '
+                    f'the data set holds out {held_out!r}, ProbeHook {images!r}; hold out the same, or leave '
                     'held_out of the data set away'
                 )
             dataset.held_out = held_out
 
 
 def check_data(dataset: dict) -> None:
-    """Refuse a proposal file or a folder of pictures before anything is written.
+    """Refuse a proposal file or a folder of images before anything is written.
 
     Raises:
         UserError: See :class:`~mmsoco.datasets.ProposalDataset`.
     """
     store = ProposalStore.open(dataset.proposal_file)
-    store.check_pictures(dataset.get('data_root') or store.header['root'])
+    store.check_images(dataset.get('data_root') or store.header['root'])
     select_rows(store, dataset.get('held_out'), wanted=False)
 
 
@@ -180,7 +181,7 @@ def train(
             notes.append('accumulated batches: boxes are compared with those of their own batch, each a part of a step')
         hold_out(cfg)
         check_data(cfg.train_dataloader.dataset)
-        # One seed for the order of pictures and what is done to them.
+        # One seed for the order of images and what is done to them.
         cfg.train_dataloader.dataset.seed = cfg.train_dataloader.sampler.seed = cfg.randomness.seed
     elif accumulate > 1:
         raise UserError(

@@ -44,7 +44,7 @@ class PretrainLoop(EpochBasedTrainLoop):
 
     @property
     def total_batch_size(self) -> int:
-        """Pictures an optimizer step, over all processes and micro-batches."""
+        """Images an optimizer step, over all processes and micro-batches."""
         return self.sampler.total_batch_size
 
     def steps(self, epochs: float) -> int:

@@ -15,7 +15,7 @@ class CocoMetric(MMDetCocoMetric):
     """mmdet's metric with faster-coco-eval in place of pycocotools' evaluation, and equal numbers.
 
     Args:
-        proposal_nums: Detections a picture that count. By default COCO's own where
+        proposal_nums: Detections an image that count. By default COCO's own where
             only AP is asked for, as mmdet's larger ones change its meaning from
             one statistic to the next; else mmdet's. The rest is mmdet's.
     """

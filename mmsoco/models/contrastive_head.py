@@ -23,18 +23,18 @@ class InfoNCEHead(BYOLHead):
     its own target and all negatives j, as in MoCo v3 (Chen et al. 2021) without
     its factor of 2 temperature. The algorithm takes both directions of a pair.
 
-    Negatives are the boxes of other pictures, and those boxes of the same
-    picture that hardly overlap; under accumulation, of the micro-batch alone. So
+    Negatives are the boxes of other images, and those boxes of the same
+    image that hardly overlap; under accumulation, of the micro-batch alone. So
     unlike BYOL's this loss is another one where a batch is accumulated.
 
     Args:
         temperature: Divides cosines (MoCo v3: 0.2).
-        max_overlap: Boxes of the same picture are negatives up to this IoU; None for
+        max_overlap: Boxes of the same image are negatives up to this IoU; None for
             never.
         gather: Whether the boxes of all processes are negatives, or each process'
             own; the figures in the log are over all processes either way.
         queue: How many targets of past steps are negatives, too, for small batches
-            (He et al. 2020); those of a picture that is in the batch are not. It
+            (He et al. 2020); those of an image that is in the batch are not. It
             counts rows of all processes, and fills in the first steps.
         **kwargs: Of :class:`~mmsoco.models.BYOLNeck`.
     """
@@ -65,7 +65,7 @@ class InfoNCEHead(BYOLHead):
         embeddings, comparable = pool.embeddings, self._comparable(pool, boxes)
         if self.queue:
             # Not torch.isin, which waits for a GPU.
-            present = (self.past_pictures[:, None] == candidates.pictures).any(dim=1)
+            present = (self.past_pictures[:, None] == candidates.images).any(dim=1)
             known = (self.past_pictures >= 0) & ~present
             embeddings = torch.cat([embeddings, self.past])
             comparable = torch.cat([comparable, known.expand(len(comparable), -1)], dim=1)
@@ -98,20 +98,20 @@ class InfoNCEHead(BYOLHead):
         if not self.queue:
             return
         for seen in candidates:
-            # Copies keep their place, so that shapes are the same in every step, but belong to no picture.
-            pictures = torch.where(seen.distinct, seen.pictures, -1)
+            # Copies keep their place, so that shapes are the same in every step, but belong to no image.
+            images = torch.where(seen.distinct, seen.images, -1)
             # New tensors: the step's backward still needs the old ones.
             self.past = torch.cat([self.past, seen.embeddings])[-self.queue :]
-            self.past_pictures = torch.cat([self.past_pictures, pictures])[-self.queue :]
+            self.past_pictures = torch.cat([self.past_pictures, images])[-self.queue :]
 
     def _comparable(self, pool: Candidates, boxes: Tensor) -> Tensor:
         """(N, M) bool: the own target and the negatives of each row."""
-        pictures, distinct = pool.pictures[pool.own], pool.distinct[pool.own]
-        comparable = (pictures[:, None] != pool.pictures) & pool.distinct
+        images, distinct = pool.images[pool.own], pool.distinct[pool.own]
+        comparable = (images[:, None] != pool.images) & pool.distinct
         if self.max_overlap is not None:
             batch, num = boxes.shape[:2]
-            boxes = boxes.flatten(0, 1).repeat_interleave(len(pictures) // (batch * num), dim=0)
-            apart = (pictures[:, None] == pictures) & (box_iou(boxes, boxes) <= self.max_overlap)
+            boxes = boxes.flatten(0, 1).repeat_interleave(len(images) // (batch * num), dim=0)
+            apart = (images[:, None] == images) & (box_iou(boxes, boxes) <= self.max_overlap)
             comparable[:, pool.own] |= apart & distinct
-        comparable[torch.arange(len(pictures), device=boxes.device), pool.own] = True
+        comparable[torch.arange(len(images), device=boxes.device), pool.own] = True
         return comparable

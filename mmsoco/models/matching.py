@@ -23,26 +23,26 @@ class Candidates:
 
     Attributes:
         embeddings: (M, C) float32, normalised; the rows of the first process first.
-        pictures: (M,) int64, which picture a row is of.
-        distinct: (M,) bool, False for the copies of a box (where a picture has fewer than K).
+        images: (M,) int64, which image a row is of.
+        distinct: (M,) bool, False for the copies of a box (where an image has fewer than K).
         own: (N,) int64, the row of each of this process' boxes.
     """
 
     embeddings: Tensor
-    pictures: Tensor
+    images: Tensor
     distinct: Tensor
     own: Tensor
 
     def local(self) -> 'Candidates':
         """Those of this process alone."""
         own = self.own
-        return Candidates(self.embeddings[own], self.pictures[own], self.distinct[own], own - own[0])
+        return Candidates(self.embeddings[own], self.images[own], self.distinct[own], own - own[0])
 
 
 @torch.no_grad()
 def gather_candidates(
     targets: Mapping[tuple[str, str], Tensor],
-    pictures: Tensor,
+    images: Tensor,
     num_proposals: int,
     num_distinct: Mapping[str, Tensor] | None = None,
 ) -> dict[tuple[str, str], Candidates]:
@@ -51,8 +51,8 @@ def gather_candidates(
     Args:
         targets: (draw, view name) -> (N, C), the same N for all: image by image, box
             by box, one row or more a box.
-        pictures: (B,) int64, which picture each is, counted over all processes.
-        num_proposals: K, boxes a picture.
+        images: (B,) int64, which image each is, counted over all processes.
+        num_proposals: K, boxes an image.
         num_distinct: Draw -> (B,), how many of its K boxes differ; by default all do.
             Copies follow the boxes that differ.
 
@@ -61,16 +61,16 @@ def gather_candidates(
     """
     embeddings = torch.stack([normalize(z.detach().float(), dim=-1) for z in targets.values()])
     rows = embeddings.shape[1]
-    each = rows // (len(pictures) * num_proposals)
-    owners = pictures.repeat_interleave(rows // len(pictures))
+    each = rows // (len(images) * num_proposals)
+    owners = images.repeat_interleave(rows // len(images))
     labels = [owners]
     for draw, _ in targets:
-        known = torch.full_like(pictures, num_proposals) if num_distinct is None else num_distinct[draw].clamp(min=1)
-        first = torch.arange(num_proposals, device=pictures.device) < known[:, None]
+        known = torch.full_like(images, num_proposals) if num_distinct is None else num_distinct[draw].clamp(min=1)
+        first = torch.arange(num_proposals, device=images.device) < known[:, None]
         labels.append(first.flatten().repeat_interleave(each).to(owners.dtype))
     everyone = torch.cat(all_gather(embeddings), dim=1)
     owners, *distinct = torch.cat(all_gather(torch.stack(labels)), dim=1).unbind()
-    own = torch.arange(rows, device=pictures.device) + get_rank() * rows
+    own = torch.arange(rows, device=images.device) + get_rank() * rows
     return {
         key: Candidates(z, owners, first.bool(), own) for key, z, first in zip(targets, everyone, distinct, strict=True)
     }
@@ -83,12 +83,12 @@ def match_figures(pairs: Mapping[str, list[Direction]]) -> dict[str, Tensor]:
     Copies of a box count once. For the pair ``A_B``, both directions together:
 
     - ``match_cos_A_B``: cosine of a prediction and its own target.
-    - ``other_cos_A_B``: cosine of a prediction and targets of other pictures.
+    - ``other_cos_A_B``: cosine of a prediction and targets of other images.
     - ``match_top1_A_B``: how often its own is the nearest of all the batch's targets;
       among equals by chance.
     - ``chance_top1_A_B``: what ``match_top1`` is without knowledge, 1 / targets.
-    - ``match_picture_A_B``, ``chance_picture_A_B``: the same among the targets of its own
-      picture, where knowing the picture does not help.
+    - ``match_image_A_B``, ``chance_image_A_B``: the same among the targets of its own
+      image, where knowing the image does not help.
     - ``learned_A_B``: how far the loss is below the loss of always predicting the mean of
       all targets, as a share of how far it is for predicting each target exactly.
       0 is knowing nothing of the single box; less, not even the mean. With BYOL's
@@ -110,14 +110,14 @@ def match_figures(pairs: Mapping[str, list[Direction]]) -> dict[str, Tensor]:
     for pair, directions in pairs.items():
         row = sums[first : first + len(directions)].sum(dim=0)
         first += len(directions)
-        asked, own, others, pairs_of_others, top1, picture, chance, chance_picture, gained, gainable = row
+        asked, own, others, pairs_of_others, top1, image, chance, chance_image, gained, gainable = row
         figures |= {
             f'match_cos_{pair}': own / asked,
             f'other_cos_{pair}': others / pairs_of_others,
             f'match_top1_{pair}': top1 / asked,
             f'chance_top1_{pair}': chance / asked,
-            f'match_picture_{pair}': picture / asked,
-            f'chance_picture_{pair}': chance_picture / asked,
+            f'match_image_{pair}': image / asked,
+            f'chance_image_{pair}': chance_image / asked,
             # Targets all alike leave nothing to learn.
             f'learned_{pair}': torch.where(gainable > 1e-3, gained / gainable, 0.0),
         }
@@ -129,7 +129,7 @@ def _sums(prediction: Tensor, candidates: Candidates, loss: Callable[[Tensor], T
     similarity = normalize(prediction.float(), dim=-1) @ candidates.embeddings.T
     own = similarity.gather(1, candidates.own[:, None])
     asks = candidates.distinct[candidates.own].float()
-    here = candidates.pictures[candidates.own][:, None] == candidates.pictures
+    here = candidates.images[candidates.own][:, None] == candidates.images
     everywhere = candidates.distinct.expand_as(here)
     foreign = ~here & everywhere & (asks[:, None] > 0)
     others = torch.where(foreign, similarity, 0.0).sum()

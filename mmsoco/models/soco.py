@@ -91,7 +91,7 @@ class SoCoAlgorithm(BaseModel):
         inputs: dict[str, Tensor],
         boxes: dict[str, dict[str, Tensor]],
         num_distinct: dict[str, Tensor] | None = None,
-        pictures: Tensor | None = None,
+        images: Tensor | None = None,
         mode: str = 'loss',
     ) -> dict[str, Tensor]:
         """Compute the losses, or the embeddings.
@@ -101,13 +101,13 @@ class SoCoAlgorithm(BaseModel):
             boxes: Draw -> view name -> (B, K, 4) xyxy in view pixels. Pairs of
                 views are compared in the draw that holds both.
             num_distinct: Draw -> (B,), how many of its K boxes differ.
-            pictures: (B,) int64, which picture of the data set each is.
+            images: (B,) int64, which image of the data set each is.
             mode: 'loss', or 'tensor' for the online embeddings.
         """
         if mode == 'tensor':
             return self._embed(self, inputs, boxes)
         if mode == 'loss':
-            return self.loss(inputs, boxes, num_distinct, pictures)
+            return self.loss(inputs, boxes, num_distinct, images)
         raise ValueError(f"mode '{mode}' is unknown: a pretraining has 'loss' and 'tensor'")
 
     def loss(
@@ -115,7 +115,7 @@ class SoCoAlgorithm(BaseModel):
         inputs: dict[str, Tensor],
         boxes: dict[str, dict[str, Tensor]],
         num_distinct: dict[str, Tensor] | None = None,
-        pictures: Tensor | None = None,
+        images: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """The loss of each pair, and figures for the log.
 
@@ -132,12 +132,12 @@ class SoCoAlgorithm(BaseModel):
         with torch.no_grad():
             target = self._embed(self.target, inputs, boxes)
 
-        if pictures is None:
+        if images is None:
             batch = len(next(iter(inputs.values())))
-            pictures = torch.arange(batch, device=next(iter(target.values())).device) + get_rank() * batch
+            images = torch.arange(batch, device=next(iter(target.values())).device) + get_rank() * batch
         draws = {pair: self._draw_of(pair, boxes) for pair in self.pairs}
         num_proposals = next(iter(next(iter(boxes.values())).values())).shape[1]
-        candidates = gather_candidates(target, pictures, num_proposals, num_distinct)
+        candidates = gather_candidates(target, images, num_proposals, num_distinct)
 
         losses, compared = {}, {}
         for (a, b), draw in draws.items():

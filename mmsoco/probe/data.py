@@ -1,4 +1,4 @@
-"""What is shown to a network that is probed: always the same pictures, views and boxes."""
+"""What is shown to a network that is probed: always the same images, views and boxes."""
 
 import os
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from mmsoco.datasets import ProposalDataset
 from mmsoco.datasets.transforms.views import Region, map_boxes, resample
 from mmsoco.errors import UserError
 from mmsoco.proposals.formats import read_coco, read_json
-from mmsoco.proposals.pictures import UnreadablePicture, list_pictures, read_picture
+from mmsoco.proposals.images import UnreadableImage, list_images, read_image
 from mmsoco.proposals.recall import iou
 
 BATCH = 16
@@ -21,13 +21,13 @@ BATCH = 16
 
 @dataclass
 class MatchedViews:
-    """Two views of pictures, and the boxes that match across them.
+    """Two views of images, and the boxes that match across them.
 
     Attributes:
         views: The two, each (P, size, size, 3) uint8.
         boxes: Of the two, each (P, K, 4) xyxy in view pixels.
         distinct: (P, K) bool, False for the copies of a box.
-        asks: (P,) bool, True for held-out pictures: of the others, boxes are only there
+        asks: (P,) bool, True for held-out images: of the others, boxes are only there
             to be mistaken for.
     """
 
@@ -37,7 +37,7 @@ class MatchedViews:
     asks: Tensor
 
     def batches(self, view: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """(view, boxes) of some pictures at a time."""
+        """(view, boxes) of some images at a time."""
         yield from zip(self.views[view].split(BATCH), self.boxes[view].split(BATCH), strict=True)
 
 
@@ -47,7 +47,7 @@ def first_view_size(dataset: dict) -> int:
 
 
 def probe_pipeline(size: int, num_proposals: int) -> list[dict]:
-    """The steps from a picture to two views: the paper's V1 and V2 (section 3.2), at one size.
+    """The steps from an image to two views: the paper's V1 and V2 (section 3.2), at one size.
 
     Always these, also where a recipe trains with others, so that figures compare.
     Boxes are thinned first: the box to find is then one that no other lies on.
@@ -64,7 +64,7 @@ def probe_pipeline(size: int, num_proposals: int) -> list[dict]:
         ),
     ]
     steps = [
-        dict(type='LoadPicture'),
+        dict(type='LoadImage'),
         dict(type='Thin', max_overlap=0.5),
         dict(
             type='MultiViewProposalPipeline',
@@ -89,18 +89,18 @@ def matched_views(
     num_proposals: int = 20,
     seed: int = 0,
 ) -> MatchedViews:
-    """Views of held-out pictures and, until there are enough boxes, of others.
+    """Views of held-out images and, until there are enough boxes, of others.
 
     Args:
-        proposal_file: The proposals of the pictures.
+        proposal_file: The proposals of the images.
         held_out: Which are held out, see :class:`~mmsoco.datasets.ProposalDataset`; None
             for all of the file.
         size: Side of the views, in pixels.
         boxes: Boxes that there should be at least, to tell one from.
-        num_proposals: Boxes taken of a picture at most.
+        num_proposals: Boxes taken of an image at most.
 
     Raises:
-        UserError: The file holds no picture that is held out.
+        UserError: The file holds no image that is held out.
     """
     part = 'training' if held_out is None else 'held_out'
     options = dict(data_root=data_root, pipeline=probe_pipeline(size, num_proposals), seed=seed, held_out=held_out)
@@ -132,13 +132,13 @@ def matched_views(
 
 @dataclass
 class LabelledBoxes:
-    """Whole pictures with labelled boxes.
+    """Whole images with labelled boxes.
 
     Attributes:
         views: (P, size, size, 3) uint8.
-        boxes: For each picture (N, 4) xyxy in view pixels.
-        labels: For each picture (N,) int64, 0 for background.
-        teaches: (P,) bool; the boxes of the other pictures are asked for.
+        boxes: For each image (N, 4) xyxy in view pixels.
+        labels: For each image (N,) int64, 0 for background.
+        teaches: (P,) bool; the boxes of the other images are asked for.
     """
 
     views: Tensor
@@ -148,8 +148,8 @@ class LabelledBoxes:
 
 
 @dataclass
-class LabelledPictures:
-    """Whole pictures of known classes.
+class LabelledImages:
+    """Whole images of known classes.
 
     Attributes:
         views: (P, size, size, 3) uint8.
@@ -163,47 +163,47 @@ class LabelledPictures:
 
 
 def labelled_boxes(
-    labels: str | os.PathLike, root: str | os.PathLike, size: int = 224, pictures: int = 200, seed: int = 0
+    labels: str | os.PathLike, root: str | os.PathLike, size: int = 224, images: int = 200, seed: int = 0
 ) -> LabelledBoxes:
     """Labelled objects of COCO annotations, and as many boxes of background.
 
-    A box of background has the sides of an object of its picture, and overlaps
+    A box of background has the sides of an object of its image, and overlaps
     no object by an IoU of 0.3 or more.
 
     Args:
         labels: COCO JSON.
-        root: Folder of its pictures.
-        pictures: At most so many are taken.
+        root: Folder of its images.
+        images: At most so many are taken.
 
     Raises:
-        UserError: The file is no such JSON, has not two pictures with boxes, or its
-            pictures are not there.
+        UserError: The file is no such JSON, has not two images with boxes, or its
+            images are not there.
     """
     content = read_json(Path(labels))
     entries = {entry.name: entry for entry in read_coco(Path(labels), content) if len(entry.boxes)}
     if not isinstance(content, dict) or len(entries) < 2:
-        raise UserError(f'{labels} has not two pictures with labelled boxes; give COCO annotations of more')
+        raise UserError(f'{labels} has not two images with labelled boxes; give COCO annotations of more')
     numbers = {kind.get('id'): i + 1 for i, kind in enumerate(content.get('categories', []))}
-    # In read_coco's order: by picture, crowds left out.
-    of_picture: dict[str, list[int]] = {}
+    # In read_coco's order: by image, crowds left out.
+    of_image: dict[str, list[int]] = {}
     names = {image['id']: image['file_name'] for image in content['images']}
     for annotation in content['annotations']:
         if not annotation.get('iscrowd'):
             if annotation.get('category_id') not in numbers:
                 kind = annotation.get('category_id')
                 raise UserError(f'{labels} has a box of category {kind}, which its categories lack; add it there')
-            of_picture.setdefault(names[annotation['image_id']], []).append(numbers[annotation['category_id']])
+            of_image.setdefault(names[annotation['image_id']], []).append(numbers[annotation['category_id']])
     rng = np.random.default_rng(seed)
     views, boxes, targets = [], [], []
-    for name in rng.permutation(sorted(entries))[:pictures].tolist():
-        picture = _read(Path(root, name), labels)
-        height, width = picture.shape[:2]
+    for name in rng.permutation(sorted(entries))[:images].tolist():
+        image = _read(Path(root, name), labels)
+        height, width = image.shape[:2]
         objects = entries[name].boxes
         empty = background_boxes(objects, width, height, rng)
         whole = Region(0, 0, width, height)
-        views.append(resample(picture, whole, size))
+        views.append(resample(image, whole, size))
         boxes.append(torch.from_numpy(map_boxes(np.concatenate([objects, empty]).astype(np.float32), whole, size)))
-        targets.append(torch.tensor(of_picture[name] + [0] * len(empty)))
+        targets.append(torch.tensor(of_image[name] + [0] * len(empty)))
     return LabelledBoxes(torch.from_numpy(np.stack(views)), boxes, targets, torch.arange(len(views)) % 2 == 0)
 
 
@@ -221,35 +221,35 @@ def background_boxes(objects: np.ndarray, width: int, height: int, rng: np.rando
     return np.concatenate(found)
 
 
-def labelled_pictures(root: str | os.PathLike, size: int = 224, each: int = 20, seed: int = 0) -> LabelledPictures:
-    """Pictures of a folder that has a subfolder for each class.
+def labelled_images(root: str | os.PathLike, size: int = 224, each: int = 20, seed: int = 0) -> LabelledImages:
+    """Images of a folder that has a subfolder for each class.
 
     Args:
         each: At most so many of a class are taken, half of them to teach.
 
     Raises:
-        UserError: There are not two classes of two pictures.
+        UserError: There are not two classes of two images.
     """
     by_class: dict[str, list[str]] = {}
-    for name in list_pictures(root):
+    for name in list_images(root):
         if '/' in name:
             by_class.setdefault(name.split('/')[0], []).append(name)
     by_class = {kind: names for kind, names in by_class.items() if len(names) > 1}
     if len(by_class) < 2:
-        raise UserError(f'{root} has not two subfolders of two pictures; give a folder with a subfolder for each class')
+        raise UserError(f'{root} has not two subfolders of two images; give a folder with a subfolder for each class')
     rng = np.random.default_rng(seed)
     views, labels, teaches = [], [], []
     for label, names in enumerate(by_class.values()):
         for i, name in enumerate(rng.permutation(names)[:each].tolist()):
-            picture = _read(Path(root, name), root)
-            views.append(resample(picture, Region(0, 0, picture.shape[1], picture.shape[0]), size))
+            image = _read(Path(root, name), root)
+            views.append(resample(image, Region(0, 0, image.shape[1], image.shape[0]), size))
             labels.append(label)
             teaches.append(i % 2 == 0)
-    return LabelledPictures(torch.from_numpy(np.stack(views)), torch.tensor(labels), torch.tensor(teaches))
+    return LabelledImages(torch.from_numpy(np.stack(views)), torch.tensor(labels), torch.tensor(teaches))
 
 
 def _read(path: Path, source: str | os.PathLike) -> np.ndarray:
     try:
-        return read_picture(path)
-    except UnreadablePicture as error:
-        raise UserError(f'{source}: {error}; give the folder that holds its pictures, all readable') from None
+        return read_image(path)
+    except UnreadableImage as error:
+        raise UserError(f'{source}: {error}; give the folder that holds its images, all readable') from None

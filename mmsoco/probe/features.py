@@ -1,4 +1,4 @@
-"""What each stage of a network makes of boxes and pictures: backbone, neck, head, embedding."""
+"""What each stage of a network makes of boxes and images: backbone, neck, head, embedding."""
 
 from collections.abc import Iterable, Sequence
 
@@ -60,7 +60,7 @@ class BoxFeatures:
 
     @torch.no_grad()
     def of_boxes(self, view: Tensor, boxes: Tensor, predict: bool = False) -> dict[str, Tensor]:
-        """Features of the K boxes of each picture.
+        """Features of the K boxes of each image.
 
         Args:
             view: (B, size, size, 3) uint8 RGB.
@@ -87,7 +87,7 @@ class BoxFeatures:
         return {stage: features[stage].float().unflatten(0, (rows, -1)).mean(dim=1).cpu() for stage in self.stages}
 
     @torch.no_grad()
-    def of_pictures(self, view: Tensor) -> Tensor:
+    def of_images(self, view: Tensor) -> Tensor:
         """(B, size, size, 3) uint8 to (B, D): the backbone's last map, averaged."""
         return self._maps(view)[0][-1].mean(dim=(2, 3)).float().cpu()
 

@@ -8,7 +8,7 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from mmsoco.probe.classification import knn_accuracy, linear_accuracy
-from mmsoco.probe.data import BATCH, LabelledBoxes, LabelledPictures, MatchedViews
+from mmsoco.probe.data import BATCH, LabelledBoxes, LabelledImages, MatchedViews
 from mmsoco.probe.features import STAGES, BoxFeatures
 from mmsoco.probe.retrieval import find_again
 
@@ -16,10 +16,10 @@ from mmsoco.probe.retrieval import find_again
 WORDS = {
     'top1': 'own box nearest of all, in another view',
     'top5': 'own box among the nearest five',
-    'own_picture': "own box nearest of its picture's",
+    'own_image': "own box nearest of its image's",
     'knn_boxes': 'labelled boxes, nearest neighbours',
     'linear_boxes': 'labelled boxes, linear classifier',
-    'knn_pictures': 'classes of pictures, nearest neighbours',
+    'knn_images': 'classes of images, nearest neighbours',
 }
 
 
@@ -29,7 +29,7 @@ class ProbeData:
 
     matched: MatchedViews
     boxes: LabelledBoxes | None = None
-    pictures: LabelledPictures | None = None
+    images: LabelledImages | None = None
 
 
 def measure(features: BoxFeatures, data: ProbeData) -> dict[str, dict[str, float]]:
@@ -43,8 +43,8 @@ def measure(features: BoxFeatures, data: ProbeData) -> dict[str, dict[str, float
     if data.boxes is not None:
         for stage, more in _classify_boxes(features, data.boxes).items():
             figures[stage] |= more
-    if data.pictures is not None:
-        figures['backbone'] |= _classify_pictures(features, data.pictures)
+    if data.images is not None:
+        figures['backbone'] |= _classify_images(features, data.images)
     return figures
 
 
@@ -90,12 +90,10 @@ def _find_again(features: BoxFeatures, data: MatchedViews) -> dict[str, dict[str
     first = _collect([features.of_boxes(*batch, predict=True) for batch in data.batches(0)])
     second = _collect([features.of_boxes(*batch) for batch in data.batches(1)])
     kept = data.distinct.flatten()
-    pictures = torch.arange(len(data.asks)).repeat_interleave(data.distinct.shape[1])[kept]
-    asks = data.asks[pictures]
-    own = torch.arange(len(pictures))[asks]
-    return {
-        stage: find_again(first[stage][kept][asks], second[stage][kept], own, pictures) for stage in features.stages
-    }
+    images = torch.arange(len(data.asks)).repeat_interleave(data.distinct.shape[1])[kept]
+    asks = data.asks[images]
+    own = torch.arange(len(images))[asks]
+    return {stage: find_again(first[stage][kept][asks], second[stage][kept], own, images) for stage in features.stages}
 
 
 def _classify_boxes(features: BoxFeatures, data: LabelledBoxes) -> dict[str, dict[str, float]]:
@@ -120,11 +118,11 @@ def _classify_boxes(features: BoxFeatures, data: LabelledBoxes) -> dict[str, dic
     return figures
 
 
-def _classify_pictures(features: BoxFeatures, data: LabelledPictures) -> dict[str, float]:
-    of_pictures = torch.cat([features.of_pictures(views) for views in data.views.split(BATCH)])
+def _classify_images(features: BoxFeatures, data: LabelledImages) -> dict[str, float]:
+    of_images = torch.cat([features.of_images(views) for views in data.views.split(BATCH)])
     asks = ~data.teaches
-    accuracy = knn_accuracy(of_pictures[data.teaches], data.labels[data.teaches], of_pictures[asks], data.labels[asks])
-    return {'knn_pictures': accuracy, 'chance_knn_pictures': 1 / len(data.labels.unique())}
+    accuracy = knn_accuracy(of_images[data.teaches], data.labels[data.teaches], of_images[asks], data.labels[asks])
+    return {'knn_images': accuracy, 'chance_knn_images': 1 / len(data.labels.unique())}
 
 
 def _collect(batches: list[dict]) -> dict:

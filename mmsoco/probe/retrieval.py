@@ -10,32 +10,32 @@ def centred(features: Tensor) -> Tensor:
     return normalize(features - features.mean(dim=0), dim=1)
 
 
-def find_again(queries: Tensor, gallery: Tensor, own: Tensor, pictures: Tensor) -> dict[str, float]:
+def find_again(queries: Tensor, gallery: Tensor, own: Tensor, images: Tensor) -> dict[str, float]:
     """How often a box's own features in another view are among the nearest, by cosine of centred features.
 
     Args:
         queries: (N, D), a row a box.
-        gallery: (M, D), the boxes of another view, and boxes of other pictures to mistake them for.
+        gallery: (M, D), the boxes of another view, and boxes of other images to mistake them for.
         own: (N,), the gallery's row of each query.
-        pictures: (M,), the picture that a row of the gallery is of.
+        images: (M,), the image that a row of the gallery is of.
 
     Returns:
-        ``top1`` and ``top5`` among all M, ``own_picture`` among the boxes of the same
-        picture, each with its ``chance_...``; equals count by chance.
+        ``top1`` and ``top5`` among all M, ``own_image`` among the boxes of the same
+        image, each with its ``chance_...``; equals count by chance.
     """
     similarity = centred(queries) @ centred(gallery).T
     mine = similarity.gather(1, own[:, None])
     # What is not a number is near to nothing: it must not pass for a hit.
     nearer, ties = ~(similarity <= mine), similarity == mine
-    here = pictures[own][:, None] == pictures
+    here = images[own][:, None] == images
     size = len(gallery)
     figures = {
         'top1': _within(nearer, ties, 1),
         'top5': _within(nearer, ties, 5),
-        'own_picture': _within(nearer & here, ties & here, 1),
+        'own_image': _within(nearer & here, ties & here, 1),
         'chance_top1': torch.tensor(1 / size),
         'chance_top5': torch.tensor(min(5 / size, 1.0)),
-        'chance_own_picture': (1 / here.sum(dim=1)).mean(),
+        'chance_own_image': (1 / here.sum(dim=1)).mean(),
     }
     return {name: float(value) for name, value in figures.items()}
 

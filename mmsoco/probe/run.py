@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 from mmsoco.engine.launch import hold_out, read_config
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
-from mmsoco.probe.data import first_view_size, labelled_boxes, labelled_pictures, matched_views
+from mmsoco.probe.data import first_view_size, labelled_boxes, labelled_images, matched_views
 from mmsoco.probe.features import BoxFeatures
 from mmsoco.probe.measure import ProbeData, format_figures, measure, random_features
 from mmsoco.probe.weights import find_config, load_network
@@ -21,9 +21,9 @@ def probe(
     checkpoint: str | os.PathLike,
     config: str | os.PathLike | None = None,
     proposals: str | os.PathLike | None = None,
-    pictures: str | os.PathLike | None = None,
+    images: str | os.PathLike | None = None,
     labels: str | os.PathLike | None = None,
-    labelled_pictures_root: str | os.PathLike | None = None,
+    labelled_images_root: str | os.PathLike | None = None,
     classes: str | os.PathLike | None = None,
     size: int | None = None,
     boxes: int = 2000,
@@ -38,13 +38,13 @@ def probe(
     Raises:
         UserError: Something that was given is wrong or missing.
     """
-    _check(size, device, labels, labelled_pictures_root, out)
-    labelled = None if labels is None else (labels, labelled_pictures_root)
+    _check(size, device, labels, labelled_images_root, out)
+    labelled = None if labels is None else (labels, labelled_images_root)
     cfg = read_config(config or find_config(checkpoint))
     hold_out(cfg)
     init_default_scope(cfg.get('default_scope', 'mmsoco'))
     model, stages, misfit = load_network(cfg, checkpoint)
-    data = _data(cfg, proposals, pictures, size, boxes, labelled, classes)
+    data = _data(cfg, proposals, images, size, boxes, labelled, classes)
     figures = measure(BoxFeatures(model, stages, device), data)
     random = measure(random_features(cfg.model, data, device), data)
     if out is not None:
@@ -52,7 +52,7 @@ def probe(
             temporary.write_text(json.dumps({'weights': figures, 'random': random}, indent=1) + '\n')
     matched = data.matched
     lines = [
-        f'{int(matched.distinct[matched.asks].sum())} boxes of {int(matched.asks.sum())} held-out pictures, '
+        f'{int(matched.distinct[matched.asks].sum())} boxes of {int(matched.asks.sum())} held-out images, '
         f'among {int(matched.distinct.sum())}; in per cent',
         format_figures(figures, random),
     ]
@@ -76,7 +76,7 @@ def _check(
     except (RuntimeError, AssertionError) as error:
         raise UserError(f'--device {device} cannot be used ({str(error).splitlines()[0]}); give cpu or cuda') from None
     if (labels is None) != (labelled_root is None):
-        raise UserError('--labels and --labelled-pictures go together: annotations, and the folder of their pictures')
+        raise UserError('--labels and --labelled-images go together: annotations, and the folder of their images')
     if out is not None and Path(out).is_dir():
         raise UserError(f'{out} is a folder; name a file for the figures')
 
@@ -84,7 +84,7 @@ def _check(
 def _data(
     cfg: Config,
     proposals: str | os.PathLike | None,
-    pictures: str | os.PathLike | None,
+    images: str | os.PathLike | None,
     size: int | None,
     boxes: int,
     labelled: tuple | None,
@@ -96,12 +96,12 @@ def _data(
         held_out = dataset.get('held_out')
         if held_out is None:
             raise UserError(
-                'no pictures to measure on; give a proposal file of pictures that were not trained on: --proposals FILE'
+                'no images to measure on; give a proposal file of images that were not trained on: --proposals FILE'
             )
-        proposals, pictures = dataset.proposal_file, pictures or dataset.get('data_root')
+        proposals, images = dataset.proposal_file, images or dataset.get('data_root')
     size = size or (first_view_size(dataset) if dataset else 224)
     return ProbeData(
-        matched_views(proposals, pictures, held_out, size, boxes),
+        matched_views(proposals, images, held_out, size, boxes),
         None if labelled is None else labelled_boxes(*labelled, size),
-        None if classes is None else labelled_pictures(classes, size),
+        None if classes is None else labelled_images(classes, size),
     )

@@ -12,12 +12,12 @@ import mmsoco
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
 from mmsoco.proposals import formats
-from mmsoco.proposals.lists import PictureList
-from mmsoco.proposals.pictures import UnreadablePicture, list_pictures, read_picture
+from mmsoco.proposals.images import UnreadableImage, list_images, read_image
+from mmsoco.proposals.lists import ImageList
 from mmsoco.proposals.store import ProposalRow, ProposalStore, check_sizes, write_proposals
 
 FORMATS = ('released', 'coco', 'mmdet', 'csv')
-#: How far outside of its picture a box may lie: half a pixel on each side is rounding.
+#: How far outside of its image a box may lie: half a pixel on each side is rounding.
 TOLERANCE = 0.5
 
 
@@ -28,7 +28,7 @@ class Choice:
     Args:
         min_score: Those with at least this score.
         top: The so many with the highest scores, or the first ones without scores.
-        clip: Cut boxes that leave their picture, instead of refusing them.
+        clip: Cut boxes that leave their image, instead of refusing them.
     """
 
     min_score: float | None = None
@@ -41,13 +41,13 @@ class Imported:
     """What :func:`import_boxes` did.
 
     Attributes:
-        pictures, boxes: Written.
-        empty: Pictures among them that have no box; training takes them whole.
-        without: Pictures of the folder that the file does not name.
-        failures: File name -> why the picture could not be read.
+        images, boxes: Written.
+        empty: Images among them that have no box; training takes them whole.
+        without: Images of the folder that the file does not name.
+        failures: File name -> why the image could not be read.
     """
 
-    pictures: int
+    images: int
     boxes: int
     empty: int
     without: int
@@ -78,41 +78,41 @@ def import_boxes(
     root: str | os.PathLike,
     kind: str | None = None,
     annotations: str | os.PathLike | None = None,
-    picture_list: PictureList | None = None,
+    image_list: ImageList | None = None,
     choice: Choice = Choice(),
     jobs: int = 1,
 ) -> Imported:
     """Make a proposal file of boxes from elsewhere.
 
     Boxes become whole pixels, duplicates go. Where the format has no sizes of
-    pictures, or no full names, the pictures are looked up (and decoded) in
+    images, or no full names, the images are looked up (and decoded) in
     ``root``.
 
     Args:
         source: The file of boxes.
         out: The proposal file.
-        root: Folder of the pictures.
+        root: Folder of the images.
         kind: One of :data:`FORMATS`; None to find out.
         annotations: COCO JSON that COCO results refer to.
-        picture_list: Take only these pictures, and no other of the file.
+        image_list: Take only these images, and no other of the file.
         choice: Which boxes to keep.
         jobs: Processes that decode.
 
     Raises:
-        UserError: A file or the folder is missing or broken; a picture is not
+        UserError: A file or the folder is missing or broken; an image is not
             in the folder; a box is bad: the message names the first.
     """
     source, root = Path(source), Path(root)
     if not root.is_dir():
-        raise UserError(f'{root} is not a folder; give the folder that holds the pictures')
+        raise UserError(f'{root} is not a folder; give the folder that holds the images')
     kind, given = _read(source, kind, annotations)
-    names = list_pictures(root) if picture_list is None else picture_list.names
-    given = _named(given, names, kind, root, source, only=picture_list is not None)
+    names = list_images(root) if image_list is None else image_list.names
+    given = _named(given, names, kind, root, source, only=image_list is not None)
     for entry in given:
         if entry.size is not None and min(entry.size) < 1:
             raise UserError(f'{source}: {entry.name} cannot have a size of {entry.size[0]}x{entry.size[1]}')
     if 0 < max((entry.boxes.max(initial=0) for entry in given), default=0) <= 1:
-        raise UserError(f'{source} has no coordinate above 1: they are parts of the pictures; write them in pixels')
+        raise UserError(f'{source} has no coordinate above 1: they are parts of the images; write them in pixels')
     sizes, failures = _sizes(root, [entry for entry in given if entry.size is None], jobs)
     rows = []
     for entry in sorted(given, key=lambda entry: entry.name):
@@ -120,7 +120,7 @@ def import_boxes(
         if size is not None:
             rows.append(ProposalRow(entry.name, *size, _whole_boxes(entry, size, choice, source)))
     if not any(len(row.boxes) for row in rows):
-        raise UserError(f'{source} has no box, or none that is chosen, of the pictures in {root} that can be read')
+        raise UserError(f'{source} has no box, or none that is chosen, of the images in {root} that can be read')
     check_sizes(rows, root, source)
     header = {
         'kind': 'given',
@@ -132,7 +132,7 @@ def import_boxes(
             'top': choice.top,
             'clip': choice.clip,
         },
-        'list': None if picture_list is None else picture_list.describe(),
+        'list': None if image_list is None else image_list.describe(),
         'failures': list(failures.items()),
         'mmsoco': mmsoco.__version__,
     }
@@ -164,10 +164,10 @@ def _read(source: Path, kind: str | None, annotations: str | os.PathLike | None)
 def _named(
     given: Sequence[formats.Boxes], names: Sequence[str], kind: str, root: Path, source: Path, only: bool
 ) -> list[formats.Boxes]:
-    """The entries by the names of their pictures in the folder.
+    """The entries by the names of their images in the folder.
 
     Args:
-        only: Entries without a picture are left out instead of refused.
+        only: Entries without an image are left out instead of refused.
     """
     key = {'released': formats.stem, 'mmdet': lambda name: formats.mmdet_key(root.resolve(), name)}.get(kind, str)
     known: dict[str, str] = {}
@@ -183,10 +183,10 @@ def _named(
                 continue
             raise UserError(
                 f'{source} has boxes of {entry.name}, which is not in {root}; '
-                'give the folder that such names are relative to, or choose pictures by --list'
+                'give the folder that such names are relative to, or choose images by --list'
             )
         if name in seen:
-            raise UserError(f'{source} names {entry.name} twice; name each picture once')
+            raise UserError(f'{source} names {entry.name} twice; name each image once')
         seen.add(name)
         entry.name = name
         result.append(entry)
@@ -195,16 +195,16 @@ def _named(
 
 def _size(path: Path) -> tuple[int, int] | str:
     try:
-        height, width = read_picture(path).shape[:2]
+        height, width = read_image(path).shape[:2]
         return width, height
-    except UnreadablePicture as error:
+    except UnreadableImage as error:
         return error.reason
 
 
 def _sizes(
     root: Path, entries: Sequence[formats.Boxes], jobs: int
 ) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
-    """Sizes of pictures as they are decoded, and the reasons of those that cannot be."""
+    """Sizes of images as they are decoded, and the reasons of those that cannot be."""
     found = joblib.Parallel(jobs, batch_size=64)(joblib.delayed(_size)(root / entry.name) for entry in entries)
     result = dict(zip((entry.name for entry in entries), found, strict=True))
     sizes = {name: size for name, size in result.items() if not isinstance(size, str)}
@@ -212,7 +212,7 @@ def _sizes(
 
 
 def _whole_boxes(entry: formats.Boxes, size: tuple[int, int], choice: Choice, source: Path) -> np.ndarray:
-    """(N, 4) int64: the chosen boxes of a picture, in whole pixels, sorted, without duplicates.
+    """(N, 4) int64: the chosen boxes of an image, in whole pixels, sorted, without duplicates.
 
     Raises:
         UserError: Naming the first bad one.
@@ -225,7 +225,7 @@ def _whole_boxes(entry: formats.Boxes, size: tuple[int, int], choice: Choice, so
     finite = np.isfinite(boxes).all(axis=1)
     checks = [(~finite, 'is not made of finite numbers'), (~(boxes[:, 2:] > boxes[:, :2]).all(axis=1), 'has no area')]
     if not choice.clip:
-        checks.append((outside, f'leaves its picture of {size[0]}x{size[1]}; cut such boxes by --clip'))
+        checks.append((outside, f'leaves its image of {size[0]}x{size[1]}; cut such boxes by --clip'))
     bad = np.logical_or.reduce([flags for flags, _ in checks])
     if bad.any():
         i = int(bad.argmax())
@@ -264,7 +264,7 @@ def export_boxes(
             default it is annotations that are written.
 
     Returns:
-        The number of pictures.
+        The number of images.
 
     Raises:
         UserError: A file is missing or broken, or the format cannot hold the names.

@@ -9,12 +9,12 @@ import numpy as np
 
 import mmsoco
 from mmsoco.errors import UserError
-from mmsoco.proposals.lists import PictureList
+from mmsoco.proposals.lists import ImageList
 from mmsoco.proposals.raw import read_raw
 from mmsoco.proposals.store import ProposalRow, write_proposals
 
 #: In the order in which they are tried; see :func:`filter_boxes`.
-STAGES = ('all rules', 'aspect and side', 'side', 'whole picture')
+STAGES = ('all rules', 'aspect and side', 'side', 'whole image')
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class ProposalFilter:
     Args:
         max_aspect: A box is kept when 1/max_aspect <= w/h <= max_aspect.
         size: A box is kept when sqrt(wh) / sqrt(WH) lies in this range, both
-            ends included; W, H are the picture's sides.
+            ends included; W, H are the image's sides.
         min_side: Smallest width and height, in pixels.
     """
 
@@ -45,11 +45,11 @@ def filter_boxes(boxes: np.ndarray, width: int, height: int, rules: ProposalFilt
     """Keep the boxes that training should see.
 
     Where no box is left the rules are loosened as in the released code: first
-    aspect and side alone, then side alone, then the whole picture is the box.
+    aspect and side alone, then side alone, then the whole image is the box.
 
     Args:
         boxes: (N, 4) xyxy in pixels.
-        width, height: The picture's sides, in pixels.
+        width, height: The image's sides, in pixels.
 
     Returns:
         (M, 4) boxes, M >= 1, of the dtype given, and which of :data:`STAGES` served.
@@ -71,7 +71,7 @@ def filter_folder(
     raw: str | os.PathLike,
     out: str | os.PathLike,
     rules: ProposalFilter,
-    picture_list: PictureList | None = None,
+    image_list: ImageList | None = None,
 ) -> dict[str, int]:
     """Make the file that training reads from a folder of raw proposals.
 
@@ -80,22 +80,22 @@ def filter_folder(
             or a proposal file, such as one of boxes from elsewhere.
         out: The proposal file.
         rules: Which boxes to keep.
-        picture_list: The pictures to take; all by default. So a part of a data
+        image_list: The images to take; all by default. So a part of a data
             set that was searched whole needs no search of its own.
 
     Returns:
-        How many pictures each of :data:`STAGES` served.
+        How many images each of :data:`STAGES` served.
 
     Raises:
-        UserError: The raw proposals are missing or incomplete, or lack a
-            picture of the list though the search could read them all.
+        UserError: The raw proposals are missing or incomplete, or lack an
+            image of the list though the search could read them all.
     """
     header, failures, raw_rows = read_raw(raw)
     header = {**header, 'kind': 'filtered', 'filter': asdict(rules), 'mmsoco': mmsoco.__version__}
     wanted = None
-    if picture_list is not None:
-        header['list'] = picture_list.describe()
-        wanted = set(picture_list.names)
+    if image_list is not None:
+        header['list'] = image_list.describe()
+        wanted = set(image_list.names)
     served = Counter(dict.fromkeys(STAGES, 0))
 
     def rows() -> Iterator[ProposalRow]:
@@ -111,12 +111,12 @@ def filter_folder(
         missing = sorted((wanted or set()) - failures.keys())
         if missing:
             raise UserError(
-                f'{raw} lacks {len(missing)} of the {len(picture_list.names)} pictures of the list, '
+                f'{raw} lacks {len(missing)} of the {len(image_list.names)} images of the list, '
                 f'first {missing[0]}; was it searched for them?'
             )
 
         if not sum(served.values()):
-            raise UserError(f'{raw} has proposals of no picture; see its failures.csv')
+            raise UserError(f'{raw} has proposals of no image; see its failures.csv')
 
     write_proposals(out, rows(), header)
     return dict(served)

@@ -1,6 +1,6 @@
 """Other tools' files of boxes, read and written.
 
-A reader yields :class:`Boxes`, one a picture, as they stand in the file; whether
+A reader yields :class:`Boxes`, one an image, as they stand in the file; whether
 they make sense is for :mod:`mmsoco.proposals.convert` to say.
 """
 
@@ -21,10 +21,10 @@ from mmsoco.proposals.store import ProposalRow
 
 @dataclass
 class Boxes:
-    """A picture's boxes as a file has them.
+    """An image's boxes as a file has them.
 
     Attributes:
-        name: What the file calls the picture.
+        name: What the file calls the image.
         boxes: (N, 4) float64 xyxy in pixels; anything may be in it.
         row: What to call a box in a message, by its number.
         scores: (N,), where the file has them.
@@ -88,7 +88,7 @@ def read_json(path: Path) -> Any:
 
 
 def stem(file_name: str) -> str:
-    """The released code's name for a picture: up to the first dot, without folders."""
+    """The released code's name for an image: up to the first dot, without folders."""
     return PurePath(file_name).name.split('.')[0]
 
 
@@ -110,7 +110,7 @@ def write_released(rows: Iterable[ProposalRow], file: TextIO) -> None:
         name = stem(row.file_name)
         if name in seen:
             raise UserError(
-                f'two pictures are called {name}, which the released format cannot tell apart; choose another format'
+                f'two images are called {name}, which the released format cannot tell apart; choose another format'
             )
         file.write(f'{", " if seen else "{"}{json.dumps(name)}: {_xywh(row.boxes.astype(np.int64)).tolist()}')
         seen.add(name)
@@ -132,19 +132,19 @@ def read_coco(path: Path, content: Any, images: Any = None) -> Iterator[Boxes]:
     annotated = images if results else content
     entries = content if results else content.get('annotations', [])
     kind = 'results' if results else 'annotations'
-    pictures = _images(path, annotated)
-    found: dict[Any, list[int]] = {key: [] for key in pictures}
+    known = _images(path, annotated)
+    found: dict[Any, list[int]] = {key: [] for key in known}
     if not isinstance(entries, list):
         raise UserError(f'{path}: its {kind} are not a list')
     for i, entry in enumerate(entries):
         # A list, say, could not even be looked up.
         key = entry.get('image_id') if isinstance(entry, dict) else None
-        if not isinstance(key, (int, str)) or key not in pictures:
+        if not isinstance(key, (int, str)) or key not in known:
             raise UserError(f'{path}, {kind}[{i}]: its image_id is missing or unknown')
         if not entry.get('iscrowd'):
             found[key].append(i)
     for key, numbers in found.items():
-        image = pictures[key]
+        image = known[key]
         try:
             name, size = str(image['file_name']), (int(image['width']), int(image['height']))
         except (KeyError, TypeError, ValueError, OverflowError):
@@ -227,7 +227,7 @@ class _DataUnpickler(pickle.Unpickler):
 
 
 def mmdet_key(root: Path, file_name: str) -> str:
-    """mmdet's name for a picture: its folder and its name."""
+    """mmdet's name for an image: its folder and its name."""
     return '/'.join((root / file_name).parts[-2:])
 
 
@@ -243,7 +243,7 @@ def read_mmdet(path: Path) -> Iterator[Boxes]:
     except Exception as error:
         raise UserError(f'{path} is not a pickle, or not all of one ({error})') from None
     if not isinstance(content, dict):
-        raise UserError(f'{path} does not say which picture its boxes are of; write it with mmdet 3, by DumpProposals')
+        raise UserError(f'{path} does not say which image its boxes are of; write it with mmdet 3, by DumpProposals')
     for name, entry in content.items():
         fields = entry if isinstance(entry, dict) else vars(entry) if isinstance(entry, _Plain) else {}
         if 'bboxes' not in fields:
@@ -261,7 +261,7 @@ def write_mmdet(rows: Iterable[ProposalRow], file: BinaryIO, root: Path) -> None
     for row in rows:
         key = mmdet_key(root, row.file_name)
         if key in content:
-            raise UserError(f'two pictures are called {key}, which mmdet cannot tell apart; choose another format')
+            raise UserError(f'two images are called {key}, which mmdet cannot tell apart; choose another format')
         content[key] = dict(bboxes=row.boxes.astype(np.float32), scores=np.ones(len(row.boxes), np.float32))
     pickle.dump(content, file, protocol=4)
 
@@ -273,7 +273,7 @@ _CORNERS = ('x1', 'y1', 'x2', 'y2')
 
 @dataclass
 class _Lines:
-    """What the lines of a picture say: numbers in rows, and where they stand."""
+    """What the lines of an image say: numbers in rows, and where they stand."""
 
     boxes: array = field(default_factory=lambda: array('d'))
     scores: array = field(default_factory=lambda: array('d'))
@@ -304,9 +304,9 @@ def _floats(line: Mapping[str, str | None], columns: Sequence[str], number: int,
 def read_csv(path: Path) -> Iterator[Boxes]:
     """Boxes of a CSV file: file_name, x1, y1, x2, y2; score, and width and height, may be there.
 
-    A line without coordinates names a picture without boxes.
+    A line without coordinates names an image without boxes.
     """
-    pictures: dict[str, _Lines] = {}
+    images: dict[str, _Lines] = {}
     try:
         with path.open(newline='', encoding='utf-8-sig') as file:
             reader = csv.DictReader(file)
@@ -314,12 +314,12 @@ def read_csv(path: Path) -> Iterator[Boxes]:
             if missing:
                 raise UserError(f'{path} has no column {min(missing)}; its first line names the columns')
             for line in reader:
-                pictures.setdefault(line['file_name'], _Lines()).add(line, reader.line_num, path)
+                images.setdefault(line['file_name'], _Lines()).add(line, reader.line_num, path)
     except FileNotFoundError:
         raise UserError(f'{path} does not exist') from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f'{path} is not a CSV file ({error})') from None
-    for name, lines in pictures.items():
+    for name, lines in images.items():
         boxes = np.array(lines.boxes).reshape(-1, 4)
         if lines.scores and len(lines.scores) != len(boxes):
             raise UserError(f'{path}: {name} has {len(lines.scores)} scores for {len(boxes)} boxes')

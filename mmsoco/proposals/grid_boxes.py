@@ -1,4 +1,4 @@
-"""A plain grid of boxes: what is left of proposals when they know nothing of the picture."""
+"""A plain grid of boxes: what is left of proposals when they know nothing of the image."""
 
 from dataclasses import asdict, dataclass
 
@@ -12,12 +12,12 @@ class GridBoxes:
     """Boxes of several sizes and shapes at even distances.
 
     Args:
-        scales: Sizes, as sqrt(box area / picture area). By default half an
+        scales: Sizes, as sqrt(box area / image area). By default half an
             octave apart, within the filter's bounds.
-        ratios: Width / height of a box in a square picture. In others boxes
-            stretch with it, so that each picture has equally many.
+        ratios: Width / height of a box in a square image. In others boxes
+            stretch with it, so that each image has equally many.
         stride: Distance of neighbours, as a part of a box's side, or less where
-            the grid would not reach the picture's edges.
+            the grid would not reach the image's edges.
 
     Raises:
         UserError: A value is out of range.
@@ -37,9 +37,9 @@ class GridBoxes:
         """For the header of a proposal file."""
         return {'name': 'grid', **{key: list(v) if isinstance(v, tuple) else v for key, v in asdict(self).items()}}
 
-    def propose(self, picture: np.ndarray, file_name: str) -> np.ndarray:
-        """(H, W, 3) picture to (N, 4) int32 boxes, xyxy in pixels, sorted, without duplicates."""
-        height, width = picture.shape[:2]
+    def propose(self, image: np.ndarray, file_name: str) -> np.ndarray:
+        """(H, W, 3) image to (N, 4) int32 boxes, xyxy in pixels, sorted, without duplicates."""
+        height, width = image.shape[:2]
         boxes = []
         for scale in self.scales:
             for ratio in self.ratios:
@@ -47,7 +47,7 @@ class GridBoxes:
                 x, y = np.meshgrid(self._starts(w), self._starts(h))
                 boxes.append(np.stack([x, y, x + w, y + h], axis=-1).reshape(-1, 4))
         boxes = np.rint(np.concatenate(boxes) * [width, height, width, height]).astype(np.int32)
-        # Rounding leaves no pixel to some boxes of tiny pictures.
+        # Rounding leaves no pixel to some boxes of tiny images.
         boxes = np.unique(boxes[(boxes[:, 2:] > boxes[:, :2]).all(axis=1)], axis=0)
         return boxes if len(boxes) else np.array([[0, 0, width, height]], np.int32)
 

@@ -21,11 +21,11 @@ COLOR_BINS = 25
 TEXTURE_BINS = 10
 
 
-def group(picture: np.ndarray, segments: np.ndarray, strategies: Sequence[Sequence[str]]) -> np.ndarray:
+def group(image: np.ndarray, segments: np.ndarray, strategies: Sequence[Sequence[str]]) -> np.ndarray:
     """Merge touching segments, the most similar first, until none touch.
 
     Args:
-        picture: (H, W) or (H, W, C) uint8, in the colour space of the strategies.
+        image: (H, W) or (H, W, C) uint8, in the colour space of the strategies.
         segments: (H, W) int32, numbered from 0 without gaps.
         strategies: For each grouping its :data:`MEASURES`, of equal weight.
 
@@ -34,7 +34,7 @@ def group(picture: np.ndarray, segments: np.ndarray, strategies: Sequence[Sequen
         strategy merged. There may be duplicates.
     """
     count = int(segments.max()) + 1
-    channels = picture.reshape(*segments.shape, -1)
+    channels = image.reshape(*segments.shape, -1)
     sizes = np.bincount(segments.ravel())
     boxes = _bounding_boxes(segments, count)
     pairs = _touching(segments, count)
@@ -160,7 +160,7 @@ def _bounding_boxes(segments: np.ndarray, count: int) -> np.ndarray:
 def _touching(segments: np.ndarray, count: int) -> np.ndarray:
     """(P, 2) pairs of touching segments, the smaller number first, sorted.
 
-    As OpenCV has it: left, above and above left, the picture's first row and
+    As OpenCV has it: left, above and above left, the image's first row and
     column aside.
     """
     here = segments[1:, 1:]
@@ -172,21 +172,21 @@ def _touching(segments: np.ndarray, count: int) -> np.ndarray:
     return np.stack(np.divmod(np.unique(np.concatenate(codes)), count), axis=1)
 
 
-def color_histograms(picture: np.ndarray, segments: np.ndarray, count: int) -> np.ndarray:
+def color_histograms(image: np.ndarray, segments: np.ndarray, count: int) -> np.ndarray:
     """(count, C * 25) float32: how often a segment has each colour, of sum 1."""
     bins = (np.arange(256) * COLOR_BINS // 256).astype(np.uint8)
     first = segments.astype(np.int64) * COLOR_BINS
-    counts = [_count(first, cv2.LUT(plane, bins), count, COLOR_BINS) for plane in cv2.split(picture)]
+    counts = [_count(first, cv2.LUT(plane, bins), count, COLOR_BINS) for plane in cv2.split(image)]
     table = np.concatenate(counts, axis=1).astype(np.float32)
     return table / table.cumsum(axis=1)[:, -1:]
 
 
-def texture_histograms(picture: np.ndarray, segments: np.ndarray, count: int) -> np.ndarray:
+def texture_histograms(image: np.ndarray, segments: np.ndarray, count: int) -> np.ndarray:
     """(count, C * 80) float32: how strong a segment's derivatives are, of sum 1."""
     bins = (np.arange(256, dtype=np.float32) / np.float32(256 / TEXTURE_BINS)).astype(np.uint8)
     first = segments.astype(np.int64) * TEXTURE_BINS**2
-    counts: list[list[np.ndarray]] = [[] for _ in cv2.split(picture)]
-    for derivative in _derivatives(picture):
+    counts: list[list[np.ndarray]] = [[] for _ in cv2.split(image)]
+    for derivative in _derivatives(image):
         for tables, plane in zip(counts, cv2.split(derivative), strict=True):
             positive, negative = (
                 cv2.normalize(cv2.threshold(plane, 0, 0, part)[1], None, 0, 255, cv2.NORM_MINMAX, cv2.CV_8U)
@@ -205,25 +205,25 @@ def _count(first: np.ndarray, codes: np.ndarray, count: int, number: int) -> np.
     return np.bincount((first + codes).ravel(), minlength=count * number).reshape(count, number)
 
 
-def _derivatives(picture: np.ndarray) -> Iterator[np.ndarray]:
-    """(H, W, C) float32 derivatives along x and y, then along x and y of the picture turned by 45 degrees.
+def _derivatives(image: np.ndarray) -> Iterator[np.ndarray]:
+    """(H, W, C) float32 derivatives along x and y, then along x and y of the image turned by 45 degrees.
 
     One by one, as they are large.
     """
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     center = (width / 2, height / 2)
     corners = cv2.boxPoints((center, (width, height), 45))
     # Two more than the corners span, as OpenCV's RotatedRect has it.
     sides = (np.ceil(corners.max(axis=0)) - np.floor(corners.min(axis=0)) + 1).astype(int)
     turn = cv2.getRotationMatrix2D(center, 45, 1)
     turn[:, 2] += sides / 2 - center
-    turned = cv2.warpAffine(picture, turn, sides.tolist())
+    turned = cv2.warpAffine(image, turn, sides.tolist())
     back = cv2.getRotationMatrix2D((sides // 2).tolist(), -45, 1)
-    # A narrow picture is longer than its turned copy is wide.
+    # A narrow image is longer than its turned copy is wide.
     x, y = (max(0, n) for n in ((sides - (width, height)) // 2).tolist())
     axes = ((1, 0), (0, 1))
     for axis in axes:
-        yield cv2.Scharr(picture, cv2.CV_32F, *axis)
+        yield cv2.Scharr(image, cv2.CV_32F, *axis)
     for axis in axes:
-        # What lies right of the picture and below it is not needed.
+        # What lies right of the image and below it is not needed.
         yield cv2.warpAffine(cv2.Scharr(turned, cv2.CV_32F, *axis), back, (x + width, y + height))[y:, x:]

@@ -116,7 +116,7 @@ class Isolated:
             status = self._child.wait()
             self.close()
             raise UserError(
-                f'a process for pictures could not start ({_describe(status)}); is there memory for so many, '
+                f'a process for images could not start ({_describe(status)}); is there memory for so many, '
                 'and mmsoco on this machine?'
             ) from None
 

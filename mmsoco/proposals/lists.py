@@ -1,4 +1,4 @@
-"""Lists of pictures: text files that say which pictures of a folder make a data set."""
+"""Lists of images: text files that say which images of a folder make a data set."""
 
 import hashlib
 import os
@@ -9,21 +9,21 @@ from typing import NamedTuple
 
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
-from mmsoco.proposals.pictures import list_pictures
+from mmsoco.proposals.images import list_images
 
-#: Training pictures of ImageNet-1k.
+#: Training images of ImageNet-1k.
 IMAGENET = 1_281_167
-#: COCO's folders of table 9, and their pictures together: 118,287 + 123,403.
+#: COCO's folders of table 9, and their images together: 118,287 + 123,403.
 COCO_FOLDERS = ('train2017', 'unlabeled2017')
 COCO = 241_690
 
 
-class PictureList(NamedTuple):
-    """Pictures of a folder, in order, by their POSIX paths relative to it.
+class ImageList(NamedTuple):
+    """Images of a folder, in order, by their POSIX paths relative to it.
 
     Attributes:
         title: What the list is, as its first line says.
-        names: The pictures.
+        names: The images.
     """
 
     title: str
@@ -32,33 +32,31 @@ class PictureList(NamedTuple):
     def describe(self) -> dict:
         """What a proposal file says of the list it belongs to."""
         digest = hashlib.sha256('\n'.join(self.names).encode()).hexdigest()
-        return {'title': self.title, 'pictures': len(self.names), 'sha256': digest}
+        return {'title': self.title, 'images': len(self.names), 'sha256': digest}
 
 
-def read_list(path: str | os.PathLike) -> PictureList:
-    """Read a list: one picture a line; empty lines and those that begin with ``# `` are skipped.
+def read_list(path: str | os.PathLike) -> ImageList:
+    """Read a list: one image a line; empty lines and those that begin with ``# `` are skipped.
 
     The title is the first line when that is such a comment, else the file's name.
 
     Raises:
-        UserError: There is no such file, it is no text, holds no picture, one
+        UserError: There is no such file, it is no text, holds no image, one
             twice, or a name that is not a path below a folder.
     """
     try:
         # A mark that some editors put first is no part of the text.
         lines = [line.rstrip('\r') for line in Path(path).read_text('utf-8-sig').split('\n')]
     except FileNotFoundError:
-        raise UserError(
-            f'{path} does not exist; make a list with data_pipelines/, or write one picture a line'
-        ) from None
+        raise UserError(f'{path} does not exist; make a list with data_pipelines/, or write one image a line') from None
     except (OSError, UnicodeDecodeError):
-        raise UserError(f'{path} is not a list of pictures: it is not a text file') from None
+        raise UserError(f'{path} is not a list of images: it is not a text file') from None
     names = [line for line in lines if line.strip() and not line.startswith('# ')]
     if not names:
-        raise UserError(f'{path} lists no pictures; write one a line, relative to their folder')
+        raise UserError(f'{path} lists no images; write one a line, relative to their folder')
     _check_names(names, path)
     title = lines[0].removeprefix('# ') if lines[0].startswith('# ') else Path(path).name
-    return PictureList(title, names)
+    return ImageList(title, names)
 
 
 def _check_names(names: Sequence[str], path: str | os.PathLike) -> None:
@@ -70,23 +68,23 @@ def _check_names(names: Sequence[str], path: str | os.PathLike) -> None:
         if not name.isprintable() or max(map(len, parts)) > 255:
             raise UserError(f'{path} lists {name[:80]!r}, which is no name of a file')
         if name in seen:
-            raise UserError(f'{path} lists {name} twice; name each picture once')
+            raise UserError(f'{path} lists {name} twice; name each image once')
         seen.add(name)
 
 
-def write_list(path: str | os.PathLike, pictures: PictureList) -> None:
+def write_list(path: str | os.PathLike, images: ImageList) -> None:
     """Write a list that :func:`read_list` reads, title first.
 
     Raises:
-        UserError: It has no pictures, or a name that a list cannot hold.
+        UserError: It has no images, or a name that a list cannot hold.
     """
-    if not pictures.names:
-        raise UserError(f'{path} would list no pictures')
-    _check_names(pictures.names, path)
+    if not images.names:
+        raise UserError(f'{path} would list no images')
+    _check_names(images.names, path)
     if Path(path).is_dir():
         raise UserError(f'{path} is a folder; name a file')
     with atomic_path(path) as temporary:
-        temporary.write_text('\n'.join([f'# {pictures.title}', *pictures.names, '']), 'utf-8')
+        temporary.write_text('\n'.join([f'# {images.title}', *images.names, '']), 'utf-8')
 
 
 def draw(names: Sequence[str], count: int, seed: int) -> list[str]:
@@ -96,16 +94,16 @@ def draw(names: Sequence[str], count: int, seed: int) -> list[str]:
         UserError: There are fewer, or none is asked for.
     """
     if count < 1:
-        raise UserError(f'{count} pictures are asked for; draw one at least')
+        raise UserError(f'{count} images are asked for; draw one at least')
     if count > len(names):
-        raise UserError(f'{count} pictures are asked for, but there are only {len(names)}')
+        raise UserError(f'{count} images are asked for, but there are only {len(names)}')
     # Python promises the same random() for a seed in every version, and no more.
     generator = random.Random(seed)
     return sorted(sorted(sorted(names), key=lambda _: generator.random())[:count])
 
 
-def list_folders(root: str | os.PathLike, title: str, expected: int, folders: Sequence[str] = ('',)) -> PictureList:
-    """The pictures below some folders of ``root``.
+def list_folders(root: str | os.PathLike, title: str, expected: int, folders: Sequence[str] = ('',)) -> ImageList:
+    """The images below some folders of ``root``.
 
     Args:
         expected: How many the data set has.
@@ -118,7 +116,7 @@ def list_folders(root: str | os.PathLike, title: str, expected: int, folders: Se
         UserError: A folder is missing or empty.
     """
     names = [
-        (PurePosixPath(folder) / name).as_posix() for folder in folders for name in list_pictures(Path(root, folder))
+        (PurePosixPath(folder) / name).as_posix() for folder in folders for name in list_images(Path(root, folder))
     ]
-    found = f'{len(names)} pictures'
-    return PictureList(f'{title}: {found if len(names) == expected else f"{found} instead of {expected}"}', names)
+    found = f'{len(names)} images'
+    return ImageList(f'{title}: {found if len(names) == expected else f"{found} instead of {expected}"}', names)

@@ -10,15 +10,15 @@ from mmsoco.errors import UserError
 
 @dataclass(frozen=True)
 class RandomBoxes:
-    """Boxes whose edges lie anywhere in the picture.
+    """Boxes whose edges lie anywhere in the image.
 
-    The paper draws random boxes in each picture in place of selective search's,
+    The paper draws random boxes in each image in place of selective search's,
     and does not say from which distribution. Ours have independent, uniform
     edges, and pass the same filter as selective search's afterwards.
 
     Args:
-        count: Boxes a picture, before duplicates go.
-        seed: Together with a picture's name it decides its boxes, so that they
+        count: Boxes an image, before duplicates go.
+        seed: Together with an image's name it decides its boxes, so that they
             do not depend on the order of work.
     """
 
@@ -33,9 +33,9 @@ class RandomBoxes:
         """For the header of a proposal file."""
         return {'name': 'random_boxes', **asdict(self)}
 
-    def propose(self, picture: np.ndarray, file_name: str) -> np.ndarray:
-        """(H, W, 3) picture to (N, 4) int32 boxes, xyxy in pixels, sorted, without duplicates."""
-        height, width = picture.shape[:2]
+    def propose(self, image: np.ndarray, file_name: str) -> np.ndarray:
+        """(H, W, 3) image to (N, 4) int32 boxes, xyxy in pixels, sorted, without duplicates."""
+        height, width = image.shape[:2]
         name = int.from_bytes(hashlib.sha256(file_name.encode()).digest()[:8], 'big')
         rng = np.random.default_rng([self.seed, name])
         x = np.sort(rng.integers(0, width + 1, (self.count, 2)))

@@ -1,4 +1,4 @@
-"""Raw proposals: every box that a method finds in a folder of pictures, in shards."""
+"""Raw proposals: every box that a method finds in a folder of images, in shards."""
 
 import csv
 import hashlib
@@ -12,9 +12,9 @@ from pathlib import Path
 
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
-from mmsoco.proposals.lists import PictureList
+from mmsoco.proposals.images import list_images
+from mmsoco.proposals.lists import ImageList
 from mmsoco.proposals.parallel import run_tasks
-from mmsoco.proposals.pictures import list_pictures
 from mmsoco.proposals.selective_search import SearchParameters
 from mmsoco.proposals.shards import Method, Shard, search_shard
 from mmsoco.proposals.store import ProposalRow, ProposalStore
@@ -31,8 +31,8 @@ class Engine:
         backend, address: See :func:`~mmsoco.proposals.parallel.run_tasks`.
         part: (i, n), from (0, n) to (n - 1, n): do only every n-th shard, from
             the i-th on, and leave the others to other machines.
-        timeout: Seconds for one picture; None for no bound.
-        retry: Search again in pictures that failed before.
+        timeout: Seconds for one image; None for no bound.
+        retry: Search again in images that failed before.
     """
 
     jobs: int = 1
@@ -55,7 +55,7 @@ class Result:
     """What a folder of raw proposals holds.
 
     Attributes:
-        total: Pictures.
+        total: Images.
         done: Those whose shard is finished.
         failures: File name -> reason, of those that have no proposals.
     """
@@ -66,21 +66,21 @@ class Result:
 
     @property
     def searched(self) -> int:
-        """Pictures that have proposals."""
+        """Images that have proposals."""
         return self.done - len(self.failures)
 
-    def add(self, pictures: int, failures: Mapping[str, str]) -> None:
+    def add(self, images: int, failures: Mapping[str, str]) -> None:
         """Count a finished shard."""
-        self.done += pictures
+        self.done += images
         self.failures.update(failures)
 
 
-def default_shard_size(pictures: int) -> int:
-    """Pictures a shard: some 64 shards or more, so that many processes share the work, but 256 at most.
+def default_shard_size(images: int) -> int:
+    """Images a shard: some 64 shards or more, so that many processes share the work, but 256 at most.
 
     It does not depend on the number of processes, so that the files do not either.
     """
-    return min(256, -(-pictures // 64))
+    return min(256, -(-images // 64))
 
 
 def search_folder(
@@ -89,36 +89,36 @@ def search_folder(
     method: Method = SearchParameters(),
     engine: Engine = Engine(),
     shard_size: int | None = None,
-    picture_list: PictureList | None = None,
+    image_list: ImageList | None = None,
     on_progress: Callable[[Result], None] = lambda result: None,
 ) -> Result:
-    """Propose boxes for the pictures below ``root`` and write them to the folder ``out``.
+    """Propose boxes for the images below ``root`` and write them to the folder ``out``.
 
     The work is cut into shards, files ``shard-00000-of-00010.arrow`` and so on,
     each written whole or not at all. A second run, or another machine, goes on
     with those that are missing; what is written never depends on the engine.
-    ``failures.csv`` names the pictures that have no proposals, and why.
+    ``failures.csv`` names the images that have no proposals, and why.
 
     Args:
-        root: Folder of pictures; file names are kept relative to it.
+        root: Folder of images; file names are kept relative to it.
         out: Folder for the shards. On a cluster, all machines see both folders.
         method: How boxes are proposed; by default the paper's selective search.
         engine: Where and how it runs.
-        shard_size: Pictures a shard; see :func:`default_shard_size`.
-        picture_list: The pictures to take; all by default.
+        shard_size: Images a shard; see :func:`default_shard_size`.
+        image_list: The images to take; all by default.
         on_progress: Called with what is done of the engine's part: at the start
             with what was there before, then as shards are finished.
 
     Returns:
-        What is done of the engine's part. Pictures that fail are left out; the run goes on.
+        What is done of the engine's part. Images that fail are left out; the run goes on.
 
     Raises:
-        UserError: No pictures, none that could be read, a list of another
+        UserError: No images, none that could be read, a list of another
             folder, ``out`` holds shards of another search or cannot be written,
             or see :func:`~mmsoco.proposals.parallel.run_tasks`.
     """
     root, out = Path(root), Path(out).resolve()
-    everything = _plan(root, out, method, shard_size, picture_list)
+    everything = _plan(root, out, method, shard_size, image_list)
     root = root.resolve()
     index, count = engine.part
     shards = everything[index::count]
@@ -144,7 +144,7 @@ def search_folder(
         raise UserError(f'{error}; mend that and start again: finished shards are kept') from None
     if shards and not result.searched:
         name, reason = next(iter(result.failures.items()))
-        raise UserError(f'none of the {result.total} pictures in {root} could be read; the first: {name}: {reason}')
+        raise UserError(f'none of the {result.total} images in {root} could be read; the first: {name}: {reason}')
     return result
 
 
@@ -156,8 +156,8 @@ def _remove_leftovers(folder: Path, age: float = 3600) -> None:
                 path.unlink()
 
 
-def require_pictures(root: Path, names: Sequence[str]) -> None:
-    """Raise unless a folder has all pictures of a list.
+def require_images(root: Path, names: Sequence[str]) -> None:
+    """Raise unless a folder has all images of a list.
 
     Raises:
         UserError: Naming the first that is missing.
@@ -165,32 +165,30 @@ def require_pictures(root: Path, names: Sequence[str]) -> None:
     missing = [name for name in names if not (root / name).is_file()]
     if missing:
         raise UserError(
-            f'{root} has not the pictures of the list: {len(missing)} of {len(names)} are missing, first {missing[0]}; '
+            f'{root} has not the images of the list: {len(missing)} of {len(names)} are missing, first {missing[0]}; '
             'give the folder the list is for'
         )
 
 
-def _plan(
-    root: Path, out: Path, method: Method, shard_size: int | None, picture_list: PictureList | None
-) -> list[Shard]:
+def _plan(root: Path, out: Path, method: Method, shard_size: int | None, image_list: ImageList | None) -> list[Shard]:
     """All shards of a search; refuses a folder that has shards of another."""
-    if picture_list is None:
-        names = list_pictures(root)
+    if image_list is None:
+        names = list_images(root)
     else:
-        names = picture_list.names
-        require_pictures(root, names)
+        names = image_list.names
+        require_images(root, names)
     header = {
         'kind': 'raw',
         'root': str(root.resolve()),
         'generator': method.describe(),
-        'list': None if picture_list is None else picture_list.describe(),
+        'list': None if image_list is None else image_list.describe(),
     }
     size = shard_size or default_shard_size(len(names))
     chunks = [tuple(names[i : i + size]) for i in range(0, len(names), size)]
     shards = []
     for i, chunk in enumerate(chunks):
         about = {
-            'pictures': len(chunk),
+            'images': len(chunk),
             'first': chunk[0],
             'last': chunk[-1],
             'names': hashlib.sha256('\n'.join(chunk).encode()).hexdigest(),
@@ -199,7 +197,7 @@ def _plan(
     strangers = {path.name for path in out.glob('shard-*.arrow')} - {shard.path.name for shard in shards}
     if strangers:
         raise UserError(
-            f'{out} holds shards of another search ({min(strangers)}): of more or fewer pictures, or of another size; '
+            f'{out} holds shards of another search ({min(strangers)}): of more or fewer images, or of another size; '
             'name another folder, or delete this one'
         )
     return shards

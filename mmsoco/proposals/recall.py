@@ -38,14 +38,14 @@ class Recall:
     Attributes:
         overlaps: (N,) an object's best IoU; one proposal may serve several objects.
         areas: (N,) areas of the objects' boxes, in pixels.
-        pictures: Pictures that have objects, proposals or none, and were compared.
-        missing: Pictures of the labels that have no row in the proposal file.
-        proposals: Proposals of the compared pictures.
+        images: Images that have objects, proposals or none, and were compared.
+        missing: Images of the labels that have no row in the proposal file.
+        proposals: Proposals of the compared images.
     """
 
     overlaps: np.ndarray
     areas: np.ndarray
-    pictures: int
+    images: int
     missing: int
     proposals: int
 
@@ -72,9 +72,9 @@ class Recall:
         return {**dict(zip(names, recall.tolist(), strict=True)), **means}
 
     def __str__(self) -> str:
-        lines = [f'{self.proposals / max(self.pictures, 1):.1f} proposals a picture, {self.pictures} pictures']
+        lines = [f'{self.proposals / max(self.images, 1):.1f} proposals an image, {self.images} images']
         if self.missing:
-            lines.append(f'{self.missing} labelled pictures have no proposals in the file and are left out')
+            lines.append(f'{self.missing} labelled images have no proposals in the file and are left out')
         table = self.table()
         names = list(table[0])
         lines.append(''.join(name.rjust(8) for name in names))
@@ -88,7 +88,7 @@ def measure_recall(proposals: str | os.PathLike, labels: str | os.PathLike) -> R
     """Compare proposals, filtered or raw, with the boxes of a COCO annotation file, crowds left out.
 
     Raises:
-        UserError: A file is missing or broken, none of the labelled pictures is
+        UserError: A file is missing or broken, none of the labelled images is
             in the proposal file, or one has another size there.
     """
     _, _, rows = read_raw(proposals)
@@ -97,7 +97,7 @@ def measure_recall(proposals: str | os.PathLike, labels: str | os.PathLike) -> R
         raise UserError(f'{labels} holds no COCO annotations')
     labelled = {entry.name: entry for entry in read_coco(Path(labels), content) if len(entry.boxes)}
     overlaps, areas = [np.empty(0)], [np.empty(0)]
-    pictures = count = 0
+    images = count = 0
     for row in rows:
         entry = labelled.get(row.file_name)
         if entry is None:
@@ -105,12 +105,12 @@ def measure_recall(proposals: str | os.PathLike, labels: str | os.PathLike) -> R
         if entry.size != (row.width, row.height):
             raise UserError(
                 f'{row.file_name} has {row.width}x{row.height} pixels in {proposals}, but {entry.size[0]}x'
-                f'{entry.size[1]} in {labels}; compare proposals and labels of the same pictures'
+                f'{entry.size[1]} in {labels}; compare proposals and labels of the same images'
             )
         overlaps.append(best_overlaps(entry.boxes, row.boxes))
         areas.append((entry.boxes[:, 2:] - entry.boxes[:, :2]).prod(axis=1))
-        pictures += 1
+        images += 1
         count += len(row.boxes)
-    if not pictures:
-        raise UserError(f'{proposals} has none of the labelled pictures of {labels}; file names are compared')
-    return Recall(np.concatenate(overlaps), np.concatenate(areas), pictures, len(labelled) - pictures, count)
+    if not images:
+        raise UserError(f'{proposals} has none of the labelled images of {labels}; file names are compared')
+    return Recall(np.concatenate(overlaps), np.concatenate(areas), images, len(labelled) - images, count)

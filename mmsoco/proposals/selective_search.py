@@ -16,7 +16,7 @@ WITHOUT_COLOR = ('fill', 'texture', 'size')
 
 
 class Mode(NamedTuple):
-    """What is searched: every picture of ``spaces`` with k, 2k, ... up to ``scales`` * k, grouped by every strategy."""
+    """What is searched: every image of ``spaces`` with k, 2k, ... up to ``scales`` * k, grouped by every strategy."""
 
     spaces: tuple[str, ...]
     scales: int
@@ -64,7 +64,7 @@ class SearchParameters:
         if self.k <= 0 or self.sigma <= 0 or self.min_size < 0:
             raise UserError(f'{self} segments nothing; give k and sigma above 0 and min_size from 0 on')
         if self.max_side is not None and self.max_side < 1:
-            raise UserError(f'max_side {self.max_side} leaves nothing of a picture; give 1 or more')
+            raise UserError(f'max_side {self.max_side} leaves nothing of an image; give 1 or more')
 
     def describe(self) -> dict:
         """For the header of a proposal file.
@@ -75,9 +75,9 @@ class SearchParameters:
         require_selective_search()
         return {'name': 'selective_search', **asdict(self), 'opencv': cv2.__version__}
 
-    def propose(self, picture: np.ndarray, file_name: str) -> np.ndarray:
+    def propose(self, image: np.ndarray, file_name: str) -> np.ndarray:
         """:func:`selective_search` with these parameters; the name plays no part."""
-        return selective_search(picture, self)
+        return selective_search(image, self)
 
 
 def require_selective_search() -> None:
@@ -103,7 +103,7 @@ def portable_arithmetic() -> Iterator[None]:
     """Keep OpenCV to the instructions that all x86-64 machines have.
 
     With others, the smoothing before the segmentation rounds differently, and
-    some pictures get other boxes.
+    some images get other boxes.
     """
     before = cv2.useOptimized()
     cv2.setUseOptimized(False)
@@ -114,26 +114,26 @@ def portable_arithmetic() -> Iterator[None]:
 
 
 @portable_arithmetic()
-def selective_search(picture: np.ndarray, parameters: SearchParameters = SearchParameters()) -> np.ndarray:
-    """Propose boxes for one picture.
+def selective_search(image: np.ndarray, parameters: SearchParameters = SearchParameters()) -> np.ndarray:
+    """Propose boxes for one image.
 
     Args:
-        picture: (H, W, 3) uint8 RGB.
+        image: (H, W, 3) uint8 RGB.
 
     Returns:
         (N, 4) int32 boxes, xyxy in pixels, N >= 1, without duplicates and
-        sorted: the boxes that OpenCV returns in random order. A picture has the
+        sorted: the boxes that OpenCV returns in random order. An image has the
         same ones on every x86-64 machine.
     """
-    height, width = picture.shape[:2]
+    height, width = image.shape[:2]
     longest = min(parameters.max_side or _LONGEST, _LONGEST)
     shrink = min(1.0, longest / max(height, width))
     if shrink < 1:
         size = max(1, round(width * shrink)), max(1, round(height * shrink))
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     mode = MODES[parameters.mode]
     found = []
-    for colors in _spaces(picture, mode.spaces):
+    for colors in _spaces(image, mode.spaces):
         for multiple in range(1, mode.scales + 1):
             segmentation = cv2.ximgproc.segmentation.createGraphSegmentation(
                 parameters.sigma, multiple * parameters.k * shrink, round(parameters.min_size * shrink**2)
@@ -148,18 +148,18 @@ def selective_search(picture: np.ndarray, parameters: SearchParameters = SearchP
     return np.unique(boxes, axis=0)
 
 
-def _spaces(picture: np.ndarray, names: tuple[str, ...]) -> Iterator[np.ndarray]:
-    """An RGB picture as each of some colour spaces has it: (H, W, C) or (H, W) uint8."""
+def _spaces(image: np.ndarray, names: tuple[str, ...]) -> Iterator[np.ndarray]:
+    """An RGB image as each of some colour spaces has it: (H, W, C) or (H, W) uint8."""
     for name in names:
         if name == 'hsv':
-            yield cv2.cvtColor(picture, cv2.COLOR_RGB2HSV)
+            yield cv2.cvtColor(image, cv2.COLOR_RGB2HSV)
         elif name == 'lab':
-            yield cv2.cvtColor(picture, cv2.COLOR_RGB2Lab)
+            yield cv2.cvtColor(image, cv2.COLOR_RGB2Lab)
         elif name == 'grey':
-            yield cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+            yield cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
         elif name == 'blue':
-            yield cv2.extractChannel(picture, 2)
+            yield cv2.extractChannel(image, 2)
         elif name == 'red_green_grey':
-            yield np.dstack([picture[..., :2], cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)])
+            yield np.dstack([image[..., :2], cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)])
         else:
             raise ValueError(name)

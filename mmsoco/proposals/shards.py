@@ -1,4 +1,4 @@
-"""A shard: some pictures, and the file of their raw proposals. It is what a worker does at a time."""
+"""A shard: some images, and the file of their raw proposals. It is what a worker does at a time."""
 
 import threading
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ import numpy as np
 
 import mmsoco
 from mmsoco.errors import UserError
+from mmsoco.proposals.images import UnreadableImage, read_image
 from mmsoco.proposals.isolation import Isolated, Lost
-from mmsoco.proposals.pictures import UnreadablePicture, read_picture
 from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
 
 
@@ -22,17 +22,17 @@ class Method(Protocol):
     def describe(self) -> dict:
         """Name and parameters, for the header of the file."""
 
-    def propose(self, picture: np.ndarray, file_name: str) -> np.ndarray:
+    def propose(self, image: np.ndarray, file_name: str) -> np.ndarray:
         """(H, W, 3) uint8 RGB to (N, 4) int boxes, xyxy in pixels, N >= 1."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Some pictures, and the file of their proposals.
+    """Some images, and the file of their proposals.
 
     Args:
         path: The file.
-        names: The pictures.
+        names: The images.
         header: What the file says of itself; another search has another one.
     """
 
@@ -65,31 +65,31 @@ class Shard:
         return store
 
 
-def search_picture(root: Path, method: Method, name: str) -> ProposalRow | str:
-    """A picture's row, or the reason why it has none."""
+def search_image(root: Path, method: Method, name: str) -> ProposalRow | str:
+    """An image's row, or the reason why it has none."""
     try:
-        picture = read_picture(root / name)
-        height, width = picture.shape[:2]
-        return ProposalRow(name, width, height, method.propose(picture, name))
-    except UnreadablePicture as error:
+        image = read_image(root / name)
+        height, width = image.shape[:2]
+        return ProposalRow(name, width, height, method.propose(image, name))
+    except UnreadableImage as error:
         return error.reason
     except cv2.error as error:
         return f'OpenCV: {error.err}'
     except MemoryError:
         return 'needs more memory than there is'
     except Exception as error:
-        # Whatever it is, the other pictures are not to suffer from it.
+        # Whatever it is, the other images are not to suffer from it.
         return f'{type(error).__name__}: {error}'
 
 
 def search_shard(shard: Shard, root: Path, method: Method, timeout: float | None) -> dict[str, str]:
-    """Propose boxes for a shard's pictures and write its file.
+    """Propose boxes for a shard's images and write its file.
 
-    Pictures that the file has already are not searched again. One that hangs, or
+    Images that the file has already are not searched again. One that hangs, or
     kills the process that searches it, fails alone.
 
     Returns:
-        File name -> reason, of the pictures that failed.
+        File name -> reason, of the images that failed.
 
     Raises:
         UserError: The file is of another search, or altered.
@@ -120,5 +120,5 @@ def _isolated(root: Path, method: Method) -> Isolated:
     if getattr(_kept, 'key', None) != (root, method):
         if hasattr(_kept, 'search'):
             _kept.search.close()
-        _kept.key, _kept.search = (root, method), Isolated(partial(search_picture, root, method))
+        _kept.key, _kept.search = (root, method), Isolated(partial(search_image, root, method))
     return _kept.search

@@ -1,7 +1,7 @@
 """The proposal file: Arrow, opened in no time, read a row at a time.
 
-One row a picture: ``file_name`` (POSIX path relative to the root), ``width``,
-``height`` and ``boxes``, a list of xyxy boxes in pixels, int16 unless a picture
+One row an image: ``file_name`` (POSIX path relative to the root), ``width``,
+``height`` and ``boxes``, a list of xyxy boxes in pixels, int16 unless an image
 has a side that needs more. The schema's metadata carries a header (JSON): who
 made the file, how, from which folder, how many rows, and a checksum over the
 header and the rows.
@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
-from mmsoco.proposals.pictures import UnreadablePicture, read_picture
+from mmsoco.proposals.images import UnreadableImage, read_image
 
 FORMAT = 2
 _HEADER_KEY = b'mmsoco.proposals'
@@ -38,7 +38,7 @@ _SCHEMAS = [_schema(pa.from_numpy_dtype(dtype)) for dtype in _BOX_TYPES]
 
 
 class ProposalRow(NamedTuple):
-    """A picture and its proposals: boxes are (N, 4), xyxy in pixels, an integer type."""
+    """An image and its proposals: boxes are (N, 4), xyxy in pixels, an integer type."""
 
     file_name: str
     width: int
@@ -50,7 +50,7 @@ def _box_type(largest_side: int) -> np.dtype:
     for dtype in _BOX_TYPES:
         if largest_side <= np.iinfo(dtype).max:
             return np.dtype(dtype)
-    raise UserError(f'a picture has a side of {largest_side} px, more than a proposal file can hold')
+    raise UserError(f'an image has a side of {largest_side} px, more than a proposal file can hold')
 
 
 class _Columns(NamedTuple):
@@ -95,7 +95,7 @@ def write_proposals(path: str | os.PathLike, rows: Iterable[ProposalRow], header
     The same rows and header give the same bytes.
 
     Args:
-        rows: The pictures, in the order in which they are kept.
+        rows: The images, in the order in which they are kept.
         header: Provenance, anything JSON can hold; ``format``, ``count`` and
             ``checksum`` are added.
 
@@ -253,23 +253,23 @@ class ProposalStore:
             raise UserError(f'{self.path} does not match its checksum; copy or make the file again')
         return self
 
-    def check_pictures(self, root: str | os.PathLike, sample: int = 16) -> None:
-        """Refuse pictures that the proposals were not made for.
+    def check_images(self, root: str | os.PathLike, sample: int = 16) -> None:
+        """Refuse images that the proposals were not made for.
 
-        Looks at ``sample`` evenly spaced pictures. A few that are missing, or
+        Looks at ``sample`` evenly spaced images. A few that are missing, or
         cannot be read, are a data set with gaps; when most are missing, it is
-        another folder. One of another size means that the pictures were changed.
+        another folder. One of another size means that the images were changed.
 
         Raises:
             UserError: With both folders, or both sizes, named.
         """
         if not Path(root).is_dir():
-            raise UserError(f'{root} is not a folder; give the folder that holds the pictures of {self.path}')
+            raise UserError(f'{root} is not a folder; give the folder that holds the images of {self.path}')
         rows = [self[i] for i in _evenly(len(self), sample)]
         missing = [row.file_name for row in rows if not Path(root, row.file_name).is_file()]
         if 2 * len(missing) > len(rows):
             raise UserError(
-                f'{self.path} was made for {self.header.get("root")}, but {root} has not its pictures '
+                f'{self.path} was made for {self.header.get("root")}, but {root} has not its images '
                 f'({missing[0]} is missing); give the folder it was made for'
             )
         check_sizes(rows, root, self.path, sample)
@@ -278,12 +278,12 @@ class ProposalStore:
 def check_sizes(
     rows: Sequence[ProposalRow], root: str | os.PathLike, source: str | os.PathLike, sample: int = 16
 ) -> None:
-    """Refuse pictures of another size than some rows say.
+    """Refuse images of another size than some rows say.
 
     Args:
-        rows: ``sample`` of them are looked at, evenly spaced. Pictures that
+        rows: ``sample`` of them are looked at, evenly spaced. Images that
             cannot be read are passed over.
-        root: Folder of the pictures.
+        root: Folder of the images.
         source: What the rows are from, for the message.
 
     Raises:
@@ -291,13 +291,13 @@ def check_sizes(
     """
     for row in (rows[i] for i in _evenly(len(rows), sample)):
         try:
-            height, width = read_picture(Path(root, row.file_name)).shape[:2]
-        except UnreadablePicture:
+            height, width = read_image(Path(root, row.file_name)).shape[:2]
+        except UnreadableImage:
             continue
         if (width, height) != (row.width, row.height):
             raise UserError(
                 f'{source} has boxes for {row.file_name} of {row.width}x{row.height}, but in {root} it is '
-                f'{width}x{height}; give the pictures the file was made for, or make it for these'
+                f'{width}x{height}; give the images the file was made for, or make it for these'
             )
 
 

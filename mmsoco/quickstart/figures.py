@@ -1,4 +1,4 @@
-"""The pictures of the quickstart."""
+"""The images of the quickstart."""
 
 import json
 import os
@@ -13,11 +13,11 @@ from mmengine.config import Config
 
 from mmsoco.datasets import ProposalDataset
 from mmsoco.files import atomic_path
-from mmsoco.proposals.pictures import read_picture
+from mmsoco.proposals.images import read_image
 from mmsoco.proposals.store import ProposalStore
-from mmsoco.visualization.drawing import contact_sheet, draw_boxes, write_picture
+from mmsoco.visualization.drawing import contact_sheet, draw_boxes, write_image
 from mmsoco.visualization.proposals import choose_rows
-from mmsoco.visualization.proposals import draw_proposals as boxes_on_pictures
+from mmsoco.visualization.proposals import draw_proposals as boxes_on_images
 from mmsoco.visualization.views import draw_matched_views
 
 matplotlib.use('Agg')
@@ -55,7 +55,7 @@ def draw_proposals(folder: Path, out: Path) -> None:
     """Six sheets with twelve of their proposals each, drawn at random."""
     source = folder / 'proposals.arrow'
     rows = choose_rows(source, len(ProposalStore.open(source)), 6, seed=0)
-    write_picture(out, boxes_on_pictures(rows, folder / 'data/train', columns=3))
+    write_image(out, boxes_on_images(rows, folder / 'data/train', columns=3))
 
 
 def draw_views(folder: Path, out: Path) -> None:
@@ -64,7 +64,7 @@ def draw_views(folder: Path, out: Path) -> None:
     config.pop('type')
     dataset = ProposalDataset(**config)
     samples = [dataset[0, int(i)] for i in np.linspace(5, len(dataset) - 5, 4)]
-    write_picture(out, contact_sheet([draw_matched_views(s['inputs'], s['boxes'], zoom=2) for s in samples], 2))
+    write_image(out, contact_sheet([draw_matched_views(s['inputs'], s['boxes'], zoom=2) for s in samples], 2))
 
 
 def read_scalars(work_dir: Path) -> dict[str, list[tuple[int, float]]]:
@@ -115,9 +115,9 @@ def draw_detections(
     digits = Counter(annotation['image_id'] for annotation in truth['annotations'])
     cells = []
     for image in sorted(truth['images'], key=lambda image: -digits[image['id']])[:6]:
-        picture = read_picture(folder / 'data/val' / image['file_name'])
+        sheet = read_image(folder / 'data/val' / image['file_name'])
         boxes = [a['bbox'] for a in truth['annotations'] if a['image_id'] == image['id']]
-        with_truth = draw_boxes(picture, _xyxy(boxes), [WHITE], zoom=zoom)
+        with_truth = draw_boxes(sheet, _xyxy(boxes), [WHITE], zoom=zoom)
         for variant, words in (('soco', 'SoCo'), ('scratch', 'scratch')):
             found = json.loads((folder / detectors[variant] / 'val.bbox.json').read_text())
             found = [d for d in found if d['image_id'] == image['id'] and d['score'] >= threshold]
@@ -126,7 +126,7 @@ def draw_detections(
             for detection, (_, y1, x2, _) in zip(found, rows, strict=True):
                 _label(cell, names[detection['category_id']], x2 - 18, y1)
             cells.append(_label(cell, words))
-    write_picture(out, contact_sheet(cells, 4))
+    write_image(out, contact_sheet(cells, 4))
 
 
 def _xyxy(boxes: list[list[float]]) -> np.ndarray:
@@ -134,10 +134,10 @@ def _xyxy(boxes: list[list[float]]) -> np.ndarray:
     return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
 
 
-def _label(picture: np.ndarray, words: str, x: float = 0, y: float = 0) -> np.ndarray:
-    """Write white words on black at a place, as far as possible inside the picture."""
+def _label(image: np.ndarray, words: str, x: float = 0, y: float = 0) -> np.ndarray:
+    """Write white words on black at a place, as far as possible inside the image."""
     font = cv2.FONT_HERSHEY_SIMPLEX
     (width, height), _ = cv2.getTextSize(words, font, 0.5, 1)
     x, y = int(max(x, 0)), int(max(y, 0))
-    cv2.rectangle(picture, (x, y), (x + width + 8, y + height + 10), (0, 0, 0), -1)
-    return cv2.putText(picture, words, (x + 4, y + height + 5), font, 0.5, WHITE, 1, cv2.LINE_AA)
+    cv2.rectangle(image, (x, y), (x + width + 8, y + height + 10), (0, 0, 0), -1)
+    return cv2.putText(image, words, (x + 4, y + height + 5), font, 0.5, WHITE, 1, cv2.LINE_AA)

@@ -161,7 +161,7 @@ def learning_table(folder: Path) -> str:
     """What the pretraining knows of sheets that it was not trained on, as text."""
     probe = json.loads((folder / 'pretrain/probe.json').read_text())
     figures, random = probe['curve'][-1]['figures']['embedding'], probe['random']['embedding']
-    rows = {'top1': 'own box nearest of all boxes', 'own_picture': "own box nearest of its sheet's"}
+    rows = {'top1': 'own box nearest of all boxes', 'own_image': "own box nearest of its sheet's"}
     lines = [f'{"Held-out sheets, other view, in %":<34}{"SoCo":>8}{"random":>8}{"chance":>8}']
     for name, words in rows.items():
         cells = figures[name], random[name], figures[f'chance_{name}']

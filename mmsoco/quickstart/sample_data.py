@@ -4,7 +4,7 @@ The digits are those of scikit-learn's wheel on PyPI (UCI's optical recognition
 of handwritten digits, Alpaydin and Kaynak, CC BY 4.0): 1,797 of 13 people, 8 x 8 px in
 17 shades. They are put onto coloured paper in coloured ink, at random places and sizes, so
 that neither place nor size nor colour tells a digit. A small problem for a CPU, with what
-makes the pretraining's case: many pictures, few labels, several classes.
+makes the pretraining's case: many images, few labels, several classes.
 """
 
 import csv

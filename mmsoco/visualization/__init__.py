@@ -1,1 +1,1 @@
-"""Pictures of what the method does."""
+"""Images of what the method does."""

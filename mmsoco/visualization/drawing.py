@@ -1,4 +1,4 @@
-"""Boxes on pictures, and pictures on sheets."""
+"""Boxes on images, and images on sheets."""
 
 import os
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ PALETTE = (
 
 
 def draw_boxes(
-    picture: np.ndarray, boxes: np.ndarray, colors: Sequence[tuple[int, int, int]], thickness: int = 1, zoom: int = 1
+    image: np.ndarray, boxes: np.ndarray, colors: Sequence[tuple[int, int, int]], thickness: int = 1, zoom: int = 1
 ) -> np.ndarray:
-    """A copy of a picture with boxes on it.
+    """A copy of an image with boxes on it.
 
     Args:
-        picture: (H, W, 3) uint8 RGB.
+        image: (H, W, 3) uint8 RGB.
         boxes: (N, 4) xyxy in pixels.
         colors: RGB, used in turn: box i has ``colors[i % len(colors)]``.
         zoom: Enlarge by this factor first.
@@ -34,7 +34,7 @@ def draw_boxes(
     Returns:
         (H * zoom, W * zoom, 3) uint8.
     """
-    canvas = cv2.resize(np.ascontiguousarray(picture), None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR)
+    canvas = cv2.resize(np.ascontiguousarray(image), None, fx=zoom, fy=zoom, interpolation=cv2.INTER_LINEAR)
     height, width = canvas.shape[:2]
     for i, box in enumerate(boxes):
         x1, y1, x2, y2 = np.rint(np.asarray(box, float) * zoom).astype(int)
@@ -43,20 +43,20 @@ def draw_boxes(
     return canvas
 
 
-def contact_sheet(pictures: Sequence[np.ndarray], columns: int, gap: int = 6) -> np.ndarray:
-    """Pictures in rows on white, each at the top left of a cell as large as the largest."""
-    height = max(picture.shape[0] for picture in pictures) + gap
-    width = max(picture.shape[1] for picture in pictures) + gap
-    rows = -(-len(pictures) // columns)
+def contact_sheet(images: Sequence[np.ndarray], columns: int, gap: int = 6) -> np.ndarray:
+    """Images in rows on white, each at the top left of a cell as large as the largest."""
+    height = max(image.shape[0] for image in images) + gap
+    width = max(image.shape[1] for image in images) + gap
+    rows = -(-len(images) // columns)
     sheet = np.full((rows * height + gap, columns * width + gap, 3), 255, np.uint8)
-    for i, picture in enumerate(pictures):
+    for i, image in enumerate(images):
         y, x = gap + i // columns * height, gap + i % columns * width
-        sheet[y : y + picture.shape[0], x : x + picture.shape[1]] = picture
+        sheet[y : y + image.shape[0], x : x + image.shape[1]] = image
     return sheet
 
 
-def write_picture(path: str | os.PathLike, picture: np.ndarray) -> None:
-    """Write an RGB picture; the format follows the ending of the name."""
+def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
+    """Write an RGB image; the format follows the ending of the name."""
     with atomic_path(path) as temporary:
-        if not cv2.imwrite(str(temporary), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)):
+        if not cv2.imwrite(str(temporary), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
             raise OSError(f'OpenCV could not write {path}')

@@ -1,4 +1,4 @@
-"""Proposals on their pictures, and how many and how large they are (paper, figures 2 and 3)."""
+"""Proposals on their images, and how many and how large they are (paper, figures 2 and 3)."""
 
 import os
 from array import array
@@ -12,7 +12,7 @@ import numpy as np
 
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
-from mmsoco.proposals.pictures import UnreadablePicture, read_picture
+from mmsoco.proposals.images import UnreadableImage, read_image
 from mmsoco.proposals.raw import read_raw
 from mmsoco.proposals.store import ProposalRow
 from mmsoco.visualization.drawing import PALETTE, contact_sheet, draw_boxes
@@ -28,8 +28,8 @@ class Statistics:
     """Counts and sizes of proposals.
 
     Attributes:
-        counts: (pictures,) boxes of a picture.
-        sizes: (10000,) how many boxes have which sqrt(box area / picture area),
+        counts: (images,) boxes of an image.
+        sizes: (10000,) how many boxes have which sqrt(box area / image area),
             in even steps from 0 to 1: a hundred million boxes need no more.
     """
 
@@ -37,19 +37,19 @@ class Statistics:
     sizes: np.ndarray
 
     def describe(self) -> dict:
-        """Numbers of pictures and boxes, mean and :data:`QUANTILES` of both distributions."""
+        """Numbers of images and boxes, mean and :data:`QUANTILES` of both distributions."""
         values, numbers = np.unique(self.counts, return_counts=True)
         return {
-            'pictures': len(self.counts),
+            'images': len(self.counts),
             'boxes': int(self.counts.sum()),
-            'boxes a picture': _describe(values, numbers),
+            'boxes an image': _describe(values, numbers),
             'size': _describe((np.arange(len(self.sizes)) + 0.5) / len(self.sizes), self.sizes),
         }
 
     def __str__(self) -> str:
         about = self.describe()
-        lines = [f'{about["boxes"]} boxes of {about["pictures"]} pictures']
-        for name in ('boxes a picture', 'size'):
+        lines = [f'{about["boxes"]} boxes of {about["images"]} images']
+        for name in ('boxes an image', 'size'):
             lines.append(f'  {name}: ' + ', '.join(f'{key} {value:.3g}' for key, value in about[name].items()))
         return '\n'.join(lines)
 
@@ -80,7 +80,7 @@ def measure(source: str | os.PathLike) -> Statistics:
 
 
 def plot_statistics(statistics: Mapping[str, Statistics], out: str | os.PathLike) -> None:
-    """Both distributions of some sources over each other, as a picture file.
+    """Both distributions of some sources over each other, as an image file.
 
     Args:
         statistics: What to call a source -> its statistics.
@@ -96,8 +96,8 @@ def plot_statistics(statistics: Mapping[str, Statistics], out: str | os.PathLike
         left.hist(part.counts.clip(1), bins, weights=np.full(len(part.counts), 1 / len(part.counts)), **style)
         shares = part.sizes.reshape(50, -1).sum(axis=1) / max(part.sizes.sum(), 1)
         right.hist(edges[:-1], edges, weights=shares, **style)
-    left.set(xlabel='boxes a picture', ylabel='share of pictures', xscale='log')
-    right.set(xlabel='size: sqrt(box area / picture area)', ylabel='share of boxes', xlim=(0, 1))
+    left.set(xlabel='boxes an image', ylabel='share of images', xscale='log')
+    right.set(xlabel='size: sqrt(box area / image area)', ylabel='share of boxes', xlim=(0, 1))
     for axes in (left, right):
         axes.legend()
     with atomic_path(out) as temporary:
@@ -106,10 +106,10 @@ def plot_statistics(statistics: Mapping[str, Statistics], out: str | os.PathLike
 
 
 def choose_rows(source: str | os.PathLike, total: int, count: int, seed: int) -> list[ProposalRow]:
-    """Some pictures at random, in order; the same ones for sources with the same pictures.
+    """Some images at random, in order; the same ones for sources with the same images.
 
     Args:
-        total: How many pictures the source has.
+        total: How many images the source has.
     """
     chosen = set(np.random.default_rng(seed).permutation(total)[:count].tolist())
     # Copies, so that no shard stays open.
@@ -124,35 +124,35 @@ def draw_proposals(
     side: int = 320,
     seed: int = 0,
 ) -> np.ndarray:
-    """Pictures with some of their boxes each, as one sheet.
+    """Images with some of their boxes each, as one sheet.
 
     Args:
-        rows: The pictures; those that cannot be read are passed over.
+        rows: The images; those that cannot be read are passed over.
         root: Their folder.
-        boxes: Most boxes to draw on a picture, chosen at random.
-        columns: Pictures in a row.
-        side: Longest side of a picture on the sheet, in pixels.
+        boxes: Most boxes to draw on an image, chosen at random.
+        columns: Images in a row.
+        side: Longest side of an image on the sheet, in pixels.
 
     Returns:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        UserError: None of the pictures can be read.
+        UserError: None of the images can be read.
     """
     cells = []
     for row in rows:
         try:
-            picture = read_picture(Path(root) / row.file_name)
-        except UnreadablePicture as error:
+            image = read_image(Path(root) / row.file_name)
+        except UnreadableImage as error:
             reason = error
             continue
         rng = np.random.default_rng([seed, len(cells)])
         chosen = rng.permutation(row.boxes)[:boxes].astype(np.float64)
-        height, width = picture.shape[:2]
+        height, width = image.shape[:2]
         scale = side / max(height, width)
         size = max(1, round(width * scale)), max(1, round(height * scale))
-        shown = cv2.resize(picture, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+        shown = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
         cells.append(draw_boxes(shown, chosen * scale, PALETTE, thickness=2))
     if not cells:
-        raise UserError(f'no picture can be drawn: {reason if rows else "there are none"}')
+        raise UserError(f'no image can be drawn: {reason if rows else "there are none"}')
     return contact_sheet(cells, columns)

@@ -1,4 +1,4 @@
-"""The views of a picture with their matched boxes."""
+"""The views of an image with their matched boxes."""
 
 from collections.abc import Mapping
 

@@ -36,7 +36,7 @@ def checkpoint(model, tmp_path):
         iter=30,
         cfg="model = dict(type='SoCoAlgorithm')",
         experiment_name='soco_tiny_20261123_223004',
-        dataset_meta=dict(root='/pictures'),
+        dataset_meta=dict(root='/images'),
     )
     torch.save({'state_dict': model.state_dict(), 'meta': meta, 'optimizer': {'state': {}}}, path)
     return path
@@ -66,7 +66,7 @@ def test_pth_holds_the_online_detector_parts_and_provenance(checkpoint, model, t
         'config': 'soco_tiny_20261123_223004',
         'epoch': 3,
         'iter': 30,
-        'proposals': {'root': '/pictures'},
+        'proposals': {'root': '/images'},
     }
     assert hashlib.sha256(path.read_bytes()).hexdigest() in table
     assert re.search(r'^backbone +\d+ +[\d,]+ +taken$', table, re.MULTILINE)
@@ -79,7 +79,7 @@ def test_safetensors(checkpoint, model, tmp_path):
     with safe_open(path, 'pt') as file:
         metadata = file.metadata()
     assert metadata['epoch'] == '3' and metadata['config'] == 'soco_tiny_20261123_223004'
-    assert json.loads(metadata['proposals']) == {'root': '/pictures'}
+    assert json.loads(metadata['proposals']) == {'root': '/images'}
 
 
 def test_the_moving_average(checkpoint, model, tmp_path):

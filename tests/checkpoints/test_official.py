@@ -158,7 +158,7 @@ def test_training_goes_on_as_if_never_converted(recipe, tiny_options, tmp_path):
     train(recipe, str(tmp_path / 'whole'), None, False, 1, tiny_options)
     convert(tmp_path / 'whole/epoch_1.pth', tmp_path / 'official.pth', reverse=True)
     convert(tmp_path / 'official.pth', tmp_path / 'ours.pth')
-    # ImageNet's steps an epoch, in the file, give way to those of the eight pictures.
+    # ImageNet's steps an epoch, in the file, give way to those of the eight images.
     assert torch.load(tmp_path / 'ours.pth', weights_only=True)['meta']['iter'] == 625
     train(recipe, str(tmp_path / 'again'), str(tmp_path / 'ours.pth'), False, 1, tiny_options)
     whole, again = (torch.load(tmp_path / name / 'epoch_2.pth', weights_only=True) for name in ('whole', 'again'))

@@ -82,26 +82,26 @@ def c4_file(c4, checkpoints):
 
 
 @pytest.fixture(scope='module')
-def picture():
+def image():
     return torch.randn(1, 3, 64, 96, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.fixture(scope='module')
-def features(fpn, picture):
+def features(fpn, image):
     """The pretraining's own: C2..C5, P2..P5, pooled boxes and their vectors."""
     boxes = torch.tensor([[[4.0, 6.0, 40.0, 50.0], [0.0, 0.0, 96.0, 64.0], [10.0, 10.0, 90.0, 60.0]]])
     with torch.no_grad():
-        body = fpn.backbone(picture)
+        body = fpn.backbone(image)
         pyramid = fpn.neck(body)
         pooled = fpn.roi_head.bbox_roi_extractor(pyramid, boxes, (64, 96))
         return dict(body=body, pyramid=pyramid, pooled=pooled, vectors=fpn.roi_head(pyramid, boxes, (64, 96)))
 
 
 @pytest.fixture(scope='module')
-def c4_features(c4, picture):
+def c4_features(c4, image):
     """C4, and the fifth block on the whole map."""
     with torch.no_grad():
-        (fourth,) = c4.backbone(picture)
+        (fourth,) = c4.backbone(image)
         return fourth, c4.roi_head.shared_head(fourth)
 
 
@@ -117,10 +117,10 @@ def assert_equal_features(mine, theirs):
         torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5)
 
 
-def resnet_outputs(resnet, picture):
+def resnet_outputs(resnet, image):
     """layer1 to layer4 of torchvision's model, which gives only scores."""
     outputs = []
-    x = resnet.maxpool(resnet.relu(resnet.bn1(resnet.conv1(picture))))
+    x = resnet.maxpool(resnet.relu(resnet.bn1(resnet.conv1(image))))
     for layer in (resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4):
         x = layer(x)
         outputs.append(x)
@@ -128,32 +128,32 @@ def resnet_outputs(resnet, picture):
 
 
 @torch.no_grad()
-def test_torchvision_resnet50(fpn_file, features, picture, folder):
+def test_torchvision_resnet50(fpn_file, features, image, folder):
     model = torchvision.models.resnet50().eval()
     keys = model.load_state_dict(extracted(fpn_file, 'torchvision', folder), strict=False)
     assert set(keys.missing_keys) == {'fc.weight', 'fc.bias'} and not keys.unexpected_keys
-    assert_equal_features(features['body'], resnet_outputs(model, picture))
+    assert_equal_features(features['body'], resnet_outputs(model, image))
 
 
 @torch.no_grad()
-def test_torchvision_resnet50_from_c4(c4_file, c4_features, picture, folder):
+def test_torchvision_resnet50_from_c4(c4_file, c4_features, image, folder):
     model = torchvision.models.resnet50().eval()
     keys = model.load_state_dict(extracted(c4_file, 'torchvision', folder), strict=False)
     assert set(keys.missing_keys) == {'fc.weight', 'fc.bias'} and not keys.unexpected_keys
-    assert_equal_features(c4_features, resnet_outputs(model, picture)[2:])
+    assert_equal_features(c4_features, resnet_outputs(model, image)[2:])
 
 
 @torch.no_grad()
 @pytest.mark.parametrize('detector', ['maskrcnn_resnet50_fpn_v2', 'fasterrcnn_resnet50_fpn_v2'])
-def test_torchvision_fpn(fpn_file, features, picture, folder, detector):
+def test_torchvision_fpn(fpn_file, features, image, folder, detector):
     build_detector = getattr(torchvision.models.detection, detector)
     model = build_detector(weights=None, weights_backbone=None).eval()
     keys = model.load_state_dict(extracted(fpn_file, 'torchvision-fpn', folder), strict=False)
     assert not keys.unexpected_keys
     new = ('rpn.', 'roi_heads.box_predictor.', 'roi_heads.mask_head.', 'roi_heads.mask_predictor.')
     assert keys.missing_keys and all(name.startswith(new) for name in keys.missing_keys)
-    assert_equal_features(features['body'], model.backbone.body(picture).values())
-    assert_equal_features(features['pyramid'], list(model.backbone(picture).values())[:4])
+    assert_equal_features(features['body'], model.backbone.body(image).values())
+    assert_equal_features(features['pyramid'], list(model.backbone(image).values())[:4])
     assert_equal_features([features['vectors']], [model.roi_heads.box_head(features['pooled'])])
 
 
@@ -170,42 +170,42 @@ def test_torchvision_first_versions_have_no_place_for_norms(fpn_file, folder):
 
 @torch.no_grad()
 @pytest.mark.parametrize('ending', ['.pth', '.safetensors'])
-def test_timm(fpn_file, features, picture, folder, ending):
+def test_timm(fpn_file, features, image, folder, ending):
     """By timm's own loader, which insists on every name."""
     path, _ = extract(fpn_file, folder / f'timm{ending}', 'timm')
     model = timm.create_model('resnet50', num_classes=0, checkpoint_path=str(path)).eval()
-    outputs = model.forward_intermediates(picture, indices=[1, 2, 3, 4], intermediates_only=True)
+    outputs = model.forward_intermediates(image, indices=[1, 2, 3, 4], intermediates_only=True)
     assert_equal_features(features['body'], outputs)
 
 
 @torch.no_grad()
-def test_timm_from_c4(c4_file, c4_features, picture, folder):
+def test_timm_from_c4(c4_file, c4_features, image, folder):
     model = timm.create_model('resnet50', num_classes=0).eval()
     model.load_state_dict(extracted(c4_file, 'timm', folder))
-    outputs = model.forward_intermediates(picture, indices=[3, 4], intermediates_only=True)
+    outputs = model.forward_intermediates(image, indices=[3, 4], intermediates_only=True)
     assert_equal_features(c4_features, outputs)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize('package', ['mmpretrain', 'mmdet'])
-def test_backbone(fpn_file, features, picture, folder, package):
+def test_backbone(fpn_file, features, image, folder, package):
     cfg = dict(type=f'{package}.ResNet', depth=50, out_indices=(0, 1, 2, 3))
     model = MODELS.build(cfg)
     model.eval()
     model.load_state_dict(extracted(fpn_file, 'backbone', folder))
-    assert_equal_features(features['body'], model(picture))
+    assert_equal_features(features['body'], model(image))
 
 
 @torch.no_grad()
-def test_backbone_from_c4_is_whole(c4_file, c4_features, picture, folder):
+def test_backbone_from_c4_is_whole(c4_file, c4_features, image, folder):
     model = MODELS.build(dict(type='mmpretrain.ResNet', depth=50, out_indices=(2, 3)))
     model.eval()
     model.load_state_dict(extracted(c4_file, 'backbone', folder))
-    assert_equal_features(c4_features, model(picture))
+    assert_equal_features(c4_features, model(image))
 
 
 @torch.no_grad()
-def test_mmdet_c4(c4, c4_file, c4_features, picture, folder):
+def test_mmdet_c4(c4, c4_file, c4_features, image, folder):
     """In new modules of the pretraining's kind, under the detector's names."""
     weights = extracted(c4_file, 'mmdet-c4', folder)
     assert {name.rsplit('.layer', 1)[0] for name in weights if '.layer' in name} == {'backbone', 'roi_head.shared_head'}
@@ -215,7 +215,7 @@ def test_mmdet_c4(c4, c4_file, c4_features, picture, folder):
     detector.roi_head = nn.Module()
     detector.roi_head.shared_head = MODELS.build(dict(type='mmdet.ResLayer', depth=50, style='pytorch'))
     detector.eval().load_state_dict(weights)
-    (fourth,) = detector.backbone(picture)
+    (fourth,) = detector.backbone(image)
     assert_equal_features(c4_features, (fourth, detector.roi_head.shared_head(fourth)))
 
 
@@ -239,19 +239,19 @@ def c3_detector():
 
 
 @torch.no_grad()
-def test_mmdet_p3(fpn_file, features, picture, folder, c3_detector):
+def test_mmdet_p3(fpn_file, features, image, folder, c3_detector):
     keys = c3_detector.load_state_dict(extracted(fpn_file, 'mmdet-p3', folder), strict=False)
     assert not keys.unexpected_keys
     # P6 and P7 are new.
     assert {name.split('.')[2] for name in keys.missing_keys} == {'3', '4'}
     assert all(name.startswith('neck.fpn_convs.') for name in keys.missing_keys)
-    pyramid = c3_detector.neck(c3_detector.backbone(picture))
+    pyramid = c3_detector.neck(c3_detector.backbone(image))
     assert_equal_features(features['pyramid'][1:], pyramid[:3])
 
 
 @torch.no_grad()
 @pytest.mark.parametrize('forgotten', ['fpn_convs', 'lateral_convs'])
-def test_a_forgotten_shift_would_be_seen(fpn, features, picture, c3_detector, forgotten):
+def test_a_forgotten_shift_would_be_seen(fpn, features, image, c3_detector, forgotten):
     """What fits by shape loads, as mmengine does it; the features tell."""
     unshifted = detector_weights(fpn.state_dict(), 'fpn')
     weights = {new: unshifted[name] for name, new in rename(unshifted, 'mmdet-p3', 'fpn').taken.items()}
@@ -262,7 +262,7 @@ def test_a_forgotten_shift_would_be_seen(fpn, features, picture, c3_detector, fo
         if name.startswith(f'neck.{forgotten}.') and name in own and tensor.shape == own[name].shape
     }
     assert not c3_detector.load_state_dict(weights, strict=False).unexpected_keys
-    pyramid = c3_detector.neck(c3_detector.backbone(picture))
+    pyramid = c3_detector.neck(c3_detector.backbone(image))
     with pytest.raises(AssertionError):
         assert_equal_features(features['pyramid'][1:], pyramid[:3])
 

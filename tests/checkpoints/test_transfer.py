@@ -16,7 +16,7 @@ from mmengine.utils import import_modules_from_strings
 
 from mmsoco.checkpoints.pretraining import detector_weights, transferable_weights
 from mmsoco.checkpoints.transfer import plan_transfer, require_complete
-from mmsoco.engine.hooks.transfer import TransferHook, check_pictures
+from mmsoco.engine.hooks.transfer import TransferHook, check_images
 from mmsoco.errors import UserError
 from mmsoco.registry import MODELS
 
@@ -127,17 +127,17 @@ def test_every_tensor_is_accounted_for(filled):
     assert any(line.startswith('backbone') and line.endswith('loaded') for line in lines)
 
 
-def preprocessed(soco, detector, picture):
-    """One uint8 RGB picture through both data preprocessors."""
-    ours = soco.data_preprocessor({'inputs': {'v1': torch.from_numpy(picture)[None]}})['inputs']['v1']
+def preprocessed(soco, detector, image):
+    """One uint8 RGB image through both data preprocessors."""
+    ours = soco.data_preprocessor({'inputs': {'v1': torch.from_numpy(image)[None]}})['inputs']['v1']
     # mmdet's loader gives BGR.
-    bgr = torch.from_numpy(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)).permute(2, 0, 1)
+    bgr = torch.from_numpy(cv2.cvtColor(image, cv2.COLOR_RGB2BGR)).permute(2, 0, 1)
     return ours, detector.data_preprocessor({'inputs': [bgr], 'data_samples': None})['inputs']
 
 
 @torch.no_grad()
 def compare_features(soco, detector):
-    """Backbone, pyramid and box head on one picture; catches channel order, mean, stride and a forgotten shift."""
+    """Backbone, pyramid and box head on one image; catches channel order, mean, stride and a forgotten shift."""
     ours, theirs = preprocessed(soco, detector, np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
     same = lambda a, b: torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-5 * b.abs().max().item())
     same(ours, theirs)
@@ -164,7 +164,7 @@ def compare_features(soco, detector):
             torch.testing.assert_close(scores, head.fc_cls(features), rtol=1e-4, atol=1e-4)
 
 
-def test_equal_features_from_one_picture(filled):
+def test_equal_features_from_one_image(filled):
     compare_features(*filled[:2])
 
 
@@ -215,7 +215,7 @@ def test_a_forgotten_shift_is_caught(root, pretrainings):
 @torch.no_grad()
 @pytest.mark.parametrize('kind', ['fpn', 'c4'])
 def test_equal_features_in_a_classifier(pretrainings, kind):
-    """The linear evaluation, from a picture as mmpretrain loads it."""
+    """The linear evaluation, from an image as mmpretrain loads it."""
     soco = pretrainings[kind]
     cfg = Config.fromfile(CONFIGS / 'transfer/imagenet/linear_r50_8xb32_100e_in1k.py')
     with DefaultScope.overwrite_default_scope('mmpretrain'):
@@ -226,9 +226,9 @@ def test_equal_features_in_a_classifier(pretrainings, kind):
     transfer = plan_transfer(transferable_weights(soco.state_dict(), 'soco'), classifier.state_dict())
     require_complete(transfer, 'soco')
     classifier.load_state_dict(transfer.loaded, strict=False)
-    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    ours = soco.data_preprocessor({'inputs': {'v1': torch.from_numpy(picture)[None]}})['inputs']['v1']
-    bgr = torch.from_numpy(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)).permute(2, 0, 1)[None]
+    image = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    ours = soco.data_preprocessor({'inputs': {'v1': torch.from_numpy(image)[None]}})['inputs']['v1']
+    bgr = torch.from_numpy(cv2.cvtColor(image, cv2.COLOR_RGB2BGR)).permute(2, 0, 1)[None]
     theirs = classifier.data_preprocessor({'inputs': bgr})['inputs']
     torch.testing.assert_close(ours, theirs)
     maps = soco.backbone(ours)[-1]
@@ -432,22 +432,22 @@ def test_a_neck_that_is_a_projector_makes_an_image_level_pretraining():
         ('faster_rcnn/faster-rcnn_r50-caffe_c4-1x_coco.py', 'caffe-style, its features would be wrong'),
     ],
 )
-def test_models_that_see_other_pictures(base, words):
+def test_models_that_see_other_images(base, words):
     cfg = get_config(f'mmdet::{base}')
     with torch.device('meta'):
         detector = build_detector(cfg.model)
     with pytest.raises(UserError, match=words):
-        check_pictures(detector)
+        check_images(detector)
     changes = {'model.backbone.style': 'pytorch'}
     if 'c4' in base:
         changes['model.roi_head.shared_head.style'] = 'pytorch'
     cfg.merge_from_dict(changes)
-    with pytest.raises(UserError, match='the model sees other pictures than the pretraining did; set in its data_pre'):
-        check_pictures(build_detector(cfg.model))
+    with pytest.raises(UserError, match='the model sees other images than the pretraining did; set in its data_pre'):
+        check_images(build_detector(cfg.model))
 
 
-def test_all_models_here_see_the_pretrainings_pictures(filled):
-    check_pictures(filled[1])
+def test_all_models_here_see_the_pretrainings_images(filled):
+    check_images(filled[1])
 
 
 def test_lists_that_are_strings():

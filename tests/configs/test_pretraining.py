@@ -216,7 +216,7 @@ def test_each_row_of_table_5_changes_one_number():
 def test_dice_of_each_view_over_two_thousand_draws():
     """The probabilities of section 4.1, of each view of the built recipe, by what happens to its pixels and boxes."""
     views = TRANSFORMS.build(Config.fromfile(CONFIGS / RECIPE).train_dataloader.dataset.pipeline[1])
-    picture = np.random.default_rng(0).integers(0, 256, (6, 6, 3), np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (6, 6, 3), np.uint8)
     expected = {
         'HorizontalFlip': dict(v1=0.5, v2=0.5, v3=0.5),
         'ColorJitter': dict(v1=0.8, v2=0.8, v3=0.8),
@@ -229,11 +229,10 @@ def test_dice_of_each_view_over_two_thousand_draws():
         for step in steps:
             rng = np.random.default_rng(1)
             changed = sum(
-                not np.array_equal(step(dict(img=picture.copy(), boxes={}, rng=rng))['img'], picture)
-                for _ in range(2000)
+                not np.array_equal(step(dict(img=image.copy(), boxes={}, rng=rng))['img'], image) for _ in range(2000)
             )
             probability = expected[type(step).__name__][view]
-            # Four standard deviations; a blur of the smallest sigma leaves small pictures as they are.
+            # Four standard deviations; a blur of the smallest sigma leaves small images as they are.
             slack = 4 * (probability * (1 - probability) / 2000) ** 0.5 + (0.15 if 'Blur' in type(step).__name__ else 0)
             assert abs(changed / 2000 - probability) <= slack * (1 if probability < 1 else 1.5), (view, step)
     jitter = views.jitters['v1']
@@ -252,19 +251,19 @@ def test_dice_of_each_view_over_two_thousand_draws():
 
 
 @pytest.mark.parametrize('path', OWN, ids=lambda path: path.stem)
-def test_recipes_for_own_pictures_learn_by_contrast_and_are_measured(path):
+def test_recipes_for_own_images_learn_by_contrast_and_are_measured(path):
     cfg = Config.fromfile(path)
     assert cfg.model.predictor.type == 'InfoNCEHead' and cfg.optim_wrapper.optimizer.type == 'AdamW'
     assert cfg.train_cfg.max_steps > 0 and cfg.train_cfg.max_epochs is None
     assert cfg.model.neck.norm_cfg.type == 'BN' and cfg.train_dataloader.drop_last
     hooks = {hook.type: hook for hook in cfg.custom_hooks}
     assert hooks['TargetUpdateHook'].base_momentum is None and hooks['WarmupCosineLRHook'].base_batch_size is None
-    assert hooks['ProbeHook'].pictures == 10 and cfg.train_cfg.max_steps >= 3 * hooks['ProbeHook'].interval > 0
+    assert hooks['ProbeHook'].images == 10 and cfg.train_cfg.max_steps >= 3 * hooks['ProbeHook'].interval > 0
     # The bounds of the levels are the paper's, in proportion to the views.
     size = cfg.train_dataloader.dataset.pipeline[1].views[0].size
     bounds = cfg.model.roi_head.bbox_roi_extractor.max_sizes
     assert bounds == pytest.approx([bound * size / 224 for bound in (48, 96, 192)], abs=0.6)
-    # Enough pictures for a batch, less the tenth that is held out.
+    # Enough images for a batch, less the tenth that is held out.
     count = {'100': 100, '1k': 1000, '10k': 10_000, '50k': 50_000}[path.stem.partition('-')[0]]
     assert cfg.total_batch_size <= 0.9 * count
 
@@ -296,9 +295,9 @@ def test_metafile_names_every_config(folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('path', PRETRAININGS, ids=lambda path: path.stem)
-def test_pretraining_config_trains(path, pictures, proposal_file, tmp_path):
-    """Two epochs of two steps, on eight pictures and a model some channels wide."""
-    train(path, str(tmp_path), None, False, 1, shrink(path, pictures, proposal_file))
+def test_pretraining_config_trains(path, images, proposal_file, tmp_path):
+    """Two epochs of two steps, on eight images and a model some channels wide."""
+    train(path, str(tmp_path), None, False, 1, shrink(path, images, proposal_file))
     record = json.loads((tmp_path / 'record_0.json').read_text())
     assert record['iter'] == 4
     (last,) = (path for name in ('epoch_2.pth', 'iter_4.pth') if (path := tmp_path / name).exists())

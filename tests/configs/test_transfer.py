@@ -28,15 +28,15 @@ CONFIGS = Path(__file__).parents[2] / 'configs'
 
 @pytest.fixture
 def coco(tmp_path):
-    """Four pictures of two rectangles each, as COCO has them, masks included."""
+    """Four images of two rectangles each, as COCO has them, masks included."""
     rng = np.random.default_rng(0)
     images, annotations = [], []
     (tmp_path / 'coco').mkdir()
     for i in range(4):
-        picture = rng.integers(0, 80, (96, 128, 3), np.uint8)
+        image = rng.integers(0, 80, (96, 128, 3), np.uint8)
         images.append(dict(id=i, file_name=f'{i}.jpg', width=128, height=96))
         for x, y in ((8, 10), (64, 30)):
-            picture[y : y + 50, x : x + 50] = rng.integers(120, 255, 3)
+            image[y : y + 50, x : x + 50] = rng.integers(120, 255, 3)
             annotations.append(
                 dict(
                     id=len(annotations) + 1,
@@ -48,7 +48,7 @@ def coco(tmp_path):
                     segmentation=[[x, y, x + 50, y, x + 50, y + 50, x, y + 50]],
                 )
             )
-        cv2.imwrite(str(tmp_path / f'coco/{i}.jpg'), picture)
+        cv2.imwrite(str(tmp_path / f'coco/{i}.jpg'), image)
     categories = [dict(id=i, name=name) for i, name in enumerate(CocoDataset.METAINFO['classes'], 1)]
     truth = dict(images=images, annotations=annotations, categories=categories)
     (tmp_path / 'coco.json').write_text(json.dumps(truth))
@@ -56,7 +56,7 @@ def coco(tmp_path):
 
 
 def coco_options(path, coco):
-    """A COCO config of the transfer on four tiny pictures: two steps, then an evaluation."""
+    """A COCO config of the transfer on four tiny images: two steps, then an evaluation."""
     cfg = Config.fromfile(path)
     options = shrink_detector(path)
     if cfg.train_cfg.type == 'IterBasedTrainLoop':
@@ -89,7 +89,7 @@ def narrow_pretraining(path, work_dir):
     kind = 'r50c4' if 'r50c4' in path.stem else 'r50fpn'
     config = CONFIGS / f'soco/soco_{kind}_8xb256_100e_in1k.py'
     cfg = Config.fromfile(config)
-    options = shrink(config, 'pictures', 'proposals', channels=64)
+    options = shrink(config, 'images', 'proposals', channels=64)
     cfg.merge_from_dict({key: value for key, value in options.items() if key.startswith('model.')})
     with DefaultScope.overwrite_default_scope('mmsoco'):
         model = MODELS.build(cfg.model)
@@ -216,25 +216,25 @@ def test_metafile_of_coco():
             assert str(next(iter(result['Metrics'].values()))) in words, model['Name']
 
 
-def trained(path, pictures, proposal_file, work_dir, depth=18):
+def trained(path, images, proposal_file, work_dir, depth=18):
     """The checkpoint of a pretraining config after one epoch of two steps, some channels wide."""
-    options = shrink(path, pictures, proposal_file, depth)
+    options = shrink(path, images, proposal_file, depth)
     train(path, str(work_dir), None, False, 1, {**options, 'train_cfg.max_epochs': 1})
     return work_dir / 'epoch_1.pth'
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name, depth', [('r18fpn', 18), ('r101fpn', 101), ('convnext-t-fpn', None)])
-def test_other_backbones_by_config_alone(name, depth, pictures, proposal_file, tmp_path):
+def test_other_backbones_by_config_alone(name, depth, images, proposal_file, tmp_path):
     """Two steps, then into Mask R-CNN with the same backbone: every tensor, and equal features."""
     path = CONFIGS / f'soco/soco_{name}_8xb256_100e_in1k.py'
     backbone = Config.fromfile(path).model.backbone
     assert backbone.get('depth') == depth
-    checkpoint = trained(path, pictures, proposal_file, tmp_path, depth)
+    checkpoint = trained(path, images, proposal_file, tmp_path, depth)
     state_dict = torch.load(checkpoint, weights_only=True)['state_dict']
 
     # The narrow pretraining once more, to compare features with.
-    options = shrink(path, pictures, proposal_file, depth)
+    options = shrink(path, images, proposal_file, depth)
     pretraining = Config.fromfile(path)
     pretraining.merge_from_dict({key: value for key, value in options.items() if key.startswith('model.')})
     with DefaultScope.overwrite_default_scope('mmsoco'):
@@ -263,17 +263,17 @@ def test_other_backbones_by_config_alone(name, depth, pictures, proposal_file, t
     require_complete(transfer, 'x')
     assert {'backbone', 'neck', 'roi_head'} == {key.split('.')[0] for key in transfer.loaded}
     detector.load_state_dict(transfer.loaded, strict=False)
-    picture = torch.randn(1, 3, 64, 64)
+    image = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
-        for mine, theirs in zip(soco.extract_feat(picture), detector.extract_feat(picture), strict=False):
+        for mine, theirs in zip(soco.extract_feat(image), detector.extract_feat(image), strict=False):
             torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('row', ['row1_whole-image', 'row3_fpn'])
-def test_ablations_load_as_far_as_they_go(row, pictures, proposal_file, tmp_path):
+def test_ablations_load_as_far_as_they_go(row, images, proposal_file, tmp_path):
     path = CONFIGS / f'ablation/table4_{row}.py'
-    state_dict = torch.load(trained(path, pictures, proposal_file, tmp_path), weights_only=True)['state_dict']
+    state_dict = torch.load(trained(path, images, proposal_file, tmp_path), weights_only=True)['state_dict']
     cfg = Config.fromfile(CONFIGS / 'transfer/coco/mask-rcnn_r50fpn_soco_1x.py')
     widths = {'depth': 18, 'base_channels': 8, 'stem_channels': 8}
     cfg.merge_from_dict({f'model.backbone.{key}': value for key, value in widths.items()})
@@ -290,13 +290,13 @@ def test_ablations_load_as_far_as_they_go(row, pictures, proposal_file, tmp_path
 
 
 def class_folders(root, classes):
-    """Folders of a colour each, two pictures in each."""
+    """Folders of a colour each, two images in each."""
     rng = np.random.default_rng(0)
     for i in range(classes):
         (root / f'{i:04d}').mkdir(parents=True)
         for j in range(2):
-            picture = np.clip(rng.normal(40 * i % 240, 20, (36, 40, 3)), 0, 255).astype(np.uint8)
-            cv2.imwrite(str(root / f'{i:04d}/{j}.jpg'), picture)
+            image = np.clip(rng.normal(40 * i % 240, 20, (36, 40, 3)), 0, 255).astype(np.uint8)
+            cv2.imwrite(str(root / f'{i:04d}/{j}.jpg'), image)
     return str(root)
 
 
@@ -317,8 +317,8 @@ LINEAR_OPTIONS = {
 
 
 @pytest.fixture
-def soco_checkpoint(pictures, proposal_file, tmp_path):
-    return trained(CONFIGS / 'soco/soco_r50fpn_8xb256_100e_in1k.py', pictures, proposal_file, tmp_path / 'soco')
+def soco_checkpoint(images, proposal_file, tmp_path):
+    return trained(CONFIGS / 'soco/soco_r50fpn_8xb256_100e_in1k.py', images, proposal_file, tmp_path / 'soco')
 
 
 def linear(name, options, work_dir, checkpoint):
@@ -339,7 +339,7 @@ def test_linear_evaluation_on_a_folder(soco_checkpoint, tmp_path):
     """Appendix B: the backbone with its BN statistics stays as it was, the classifier learns, top-1 and top-5."""
     root = class_folders(tmp_path / 'classes', 6)
     options = {**LINEAR_OPTIONS, 'model.head.num_classes': 6, 'train_cfg.max_epochs': 20, 'train_cfg.val_interval': 20}
-    # With three steps an epoch the warm-up would never end, and the rate is meant for 256 pictures.
+    # With three steps an epoch the warm-up would never end, and the rate is meant for 256 images.
     options |= {'param_scheduler.0.end': 1, 'param_scheduler.1.begin': 1, 'optim_wrapper.optimizer.lr': 1.0}
     options |= {
         'param_scheduler.1.T_max': 19,
@@ -359,9 +359,9 @@ def test_linear_evaluation_on_a_folder(soco_checkpoint, tmp_path):
 
 
 @pytest.mark.slow
-def test_linear_evaluation_of_c4(pictures, proposal_file, tmp_path):
+def test_linear_evaluation_of_c4(images, proposal_file, tmp_path):
     """The fifth block, which its detectors have as their head, is the backbone's again."""
-    checkpoint = trained(CONFIGS / 'soco/soco_r50c4_8xb256_100e_in1k.py', pictures, proposal_file, tmp_path / 'soco')
+    checkpoint = trained(CONFIGS / 'soco/soco_r50c4_8xb256_100e_in1k.py', images, proposal_file, tmp_path / 'soco')
     root = class_folders(tmp_path / 'classes', 6)
     options = {**LINEAR_OPTIONS, 'model.head.num_classes': 6, 'train_cfg.max_epochs': 1}
     options |= {'model.backbone.base_channels': 64, 'model.backbone.stem_channels': 64, 'model.head.in_channels': 512}
@@ -403,7 +403,7 @@ def test_linear_recipe_of_the_paper():
 
 @pytest.mark.slow
 @pytest.mark.parametrize('start', ['soco', 'scratch'])
-def test_quickstart_detectors_train(start, coco, pictures, proposal_file, tmp_path):
+def test_quickstart_detectors_train(start, coco, images, proposal_file, tmp_path):
     config = CONFIGS / f'quickstart/faster-rcnn_r18fpn_digits_{start}.py'
     options = {
         'train_cfg.max_iters': 2,
@@ -458,7 +458,7 @@ def test_no_config_is_left_out():
     ids=lambda path: path.stem,
 )
 def test_example_trains_and_evaluates(path, coco, monkeypatch, tmp_path):
-    """On pictures of its own, found by the environment variable; from a pretraining of the example's width."""
+    """On images of its own, found by the environment variable; from a pretraining of the example's width."""
     data = 'NUCLEI' if 'nuclei' in path.stem else 'CARDS'
     monkeypatch.setenv(data, str(coco))
     classes = Config.fromfile(path).train_dataloader.dataset.metainfo.classes

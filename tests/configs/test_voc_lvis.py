@@ -88,7 +88,7 @@ def test_lvis_recipe(start, length):
 
 @pytest.mark.parametrize('path', sorted(CONFIGS.glob('transfer/mini_coco/*.py')), ids=lambda path: path.stem)
 def test_mini_coco_recipe(path):
-    """All as on the whole of COCO, but for the pictures."""
+    """All as on the whole of COCO, but for the images."""
     whole = load(f'coco/{path.stem.rpartition("_")[0]}')
     part = Config.fromfile(path)
     percent = float(path.stem.rpartition('_')[2].removesuffix('percent'))
@@ -114,9 +114,9 @@ def test_what_all_have_in_common(path):
     assert cfg.sync_bn == 'torch'
 
     model = cfg.model
-    pictures = model.data_preprocessor
-    assert pictures.bgr_to_rgb and pictures.mean == [123.675, 116.28, 103.53]
-    assert pictures.std == [58.395, 57.12, 57.375]
+    images = model.data_preprocessor
+    assert images.bgr_to_rgb and images.mean == [123.675, 116.28, 103.53]
+    assert images.std == [58.395, 57.12, 57.375]
     parts = [model.backbone]
     if 'r50c4' in path.stem:
         parts.append(model.roi_head.shared_head)
@@ -157,11 +157,11 @@ def test_metafile_names_every_config(folder):
             assert metrics['AP50'] > first[1]
 
 
-# Pictures and annotations in the three formats
+# Images and annotations in the three formats
 
 
-def picture(path, rng):
-    """A dark picture of two bright squares; returns their boxes, (x, y, w, h)."""
+def image(path, rng):
+    """A dark image of two bright squares; returns their boxes, (x, y, w, h)."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = rng.integers(0, 80, (SIZE[1], SIZE[0], 3), np.uint8)
     boxes = [(8, 10, 50, 50), (64, 30, 50, 50)]
@@ -177,7 +177,7 @@ def outline(x, y, w, h):
 
 @pytest.fixture
 def voc(tmp_path):
-    """A VOCdevkit: 2007 trainval and test, 2012 trainval, three pictures each; one box is difficult."""
+    """A VOCdevkit: 2007 trainval and test, 2012 trainval, three images each; one box is difficult."""
     root = tmp_path / 'VOCdevkit'
     rng = np.random.default_rng(0)
     for year, split in (('VOC2007', 'trainval'), ('VOC2007', 'test'), ('VOC2012', 'trainval')):
@@ -187,7 +187,7 @@ def voc(tmp_path):
             size = ElementTree.SubElement(annotation, 'size')
             for tag, value in (('width', SIZE[0]), ('height', SIZE[1]), ('depth', 3)):
                 ElementTree.SubElement(size, tag).text = str(value)
-            for k, (x, y, w, h) in enumerate(picture(root / f'{year}/JPEGImages/{name}.jpg', rng)):
+            for k, (x, y, w, h) in enumerate(image(root / f'{year}/JPEGImages/{name}.jpg', rng)):
                 item = ElementTree.SubElement(annotation, 'object')
                 ElementTree.SubElement(item, 'name').text = VOCDataset.METAINFO['classes'][k]
                 ElementTree.SubElement(item, 'difficult').text = str(int(name == 'trainval0' and k == 0))
@@ -202,12 +202,12 @@ def voc(tmp_path):
     return root
 
 
-def coco_annotations(root, folder, count, classes, rng, **of_picture):
-    """COCO JSON of some pictures that are written, too; their ids begin with 1."""
+def coco_annotations(root, folder, count, classes, rng, **of_image):
+    """COCO JSON of some images that are written, too; their ids begin with 1."""
     images, annotations = [], []
     for i in range(1, count + 1):
-        images.append(dict(id=i, file_name=f'{i}.jpg', width=SIZE[0], height=SIZE[1], **of_picture))
-        for k, box in enumerate(picture(root / folder / f'{i}.jpg', rng), 1):
+        images.append(dict(id=i, file_name=f'{i}.jpg', width=SIZE[0], height=SIZE[1], **of_image))
+        for k, box in enumerate(image(root / folder / f'{i}.jpg', rng), 1):
             annotations.append(
                 dict(
                     id=len(annotations) + 1,
@@ -228,7 +228,7 @@ def coco_annotations(root, folder, count, classes, rng, **of_picture):
 
 @pytest.fixture
 def lvis(tmp_path):
-    """LVIS v1: training and validation pictures in COCO's folders, four each."""
+    """LVIS v1: training and validation images in COCO's folders, four each."""
     pytest.importorskip('lvis')
     root = tmp_path / 'lvis_v1'
     rng = np.random.default_rng(0)
@@ -247,7 +247,7 @@ def lvis(tmp_path):
 
 @pytest.fixture
 def mini_coco(tmp_path):
-    """COCO with 60 training pictures, drawn from as the tool does by default."""
+    """COCO with 60 training images, drawn from as the tool does by default."""
     root = tmp_path / 'coco'
     rng = np.random.default_rng(0)
     (root / 'annotations').mkdir(parents=True)
@@ -270,7 +270,7 @@ def soco_weights(tmp_path_factory):
     for kind in ('r50c4', 'r50fpn'):
         config = CONFIGS / f'soco/soco_{kind}_8xb256_100e_in1k.py'
         cfg = Config.fromfile(config)
-        options = shrink(config, 'pictures', 'proposals', channels=channels)
+        options = shrink(config, 'images', 'proposals', channels=channels)
         cfg.merge_from_dict({key: value for key, value in options.items() if key.startswith('model.')})
         with DefaultScope.overwrite_default_scope('mmsoco'):
             model = MODELS.build(cfg.model)
@@ -287,7 +287,7 @@ def torchvision_weights(tmp_path_factory):
 
 
 def tiny_options(path, root):
-    """Two steps on small pictures below a folder; the names of files in it stay the config's."""
+    """Two steps on small images below a folder; the names of files in it stay the config's."""
     cfg = Config.fromfile(path)
     options = shrink_detector(path)
     options |= {'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2, 'default_hooks.checkpoint.interval': 2}

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader, default_collate
 
-from mmsoco.datasets import EpochSampler, ProposalDataset, TooManyBadPictures, one_thread
+from mmsoco.datasets import EpochSampler, ProposalDataset, TooManyBadImages, one_thread
 from mmsoco.errors import UserError
 from mmsoco.proposals.filters import ProposalFilter, filter_folder
 from mmsoco.proposals.raw import search_folder
@@ -31,7 +31,7 @@ VIEWS = [
     dict(name='v3', source='v2', size=16, augment=COLOR),
 ]
 PIPELINE = [
-    dict(type='mmsoco.LoadPicture'),
+    dict(type='mmsoco.LoadImage'),
     dict(type='mmsoco.MultiViewProposalPipeline', views=VIEWS, pairs=[('v1', 'v2'), ('v1', 'v3')], num_proposals=K),
     dict(type='mmsoco.PackViews'),
 ]
@@ -128,20 +128,20 @@ def test_global_generators_are_neither_used_nor_changed(proposal_file):
     assert_equal(*samples)
 
 
-def test_the_pipeline_gets_what_the_file_holds(proposal_file, pictures):
+def test_the_pipeline_gets_what_the_file_holds(proposal_file, images):
     dataset = ProposalDataset(proposal_file, LOAD_ONLY)
     store = ProposalStore.open(proposal_file)
     assert len(dataset) == len(store) == 8
     sample = dataset[0, 6]
-    assert sample['img_path'] == str(pictures / store[6].file_name)
+    assert sample['img_path'] == str(images / store[6].file_name)
     assert sample['proposals'].dtype == np.float32
     np.testing.assert_array_equal(sample['proposals'], store[6].boxes)
     assert sample['img'].shape == (store[6].height, store[6].width, 3)
 
 
-def test_metainfo_names_the_proposals(proposal_file, pictures):
+def test_metainfo_names_the_proposals(proposal_file, images):
     metainfo = ProposalDataset(proposal_file, LOAD_ONLY).metainfo
-    assert metainfo['root'] == str(pictures.resolve())
+    assert metainfo['root'] == str(images.resolve())
     assert metainfo['count'] == 8
     assert metainfo['filter']['min_side'] == 8
     assert metainfo['generator']['name'] == 'selective_search'
@@ -149,20 +149,20 @@ def test_metainfo_names_the_proposals(proposal_file, pictures):
 
 
 @pytest.fixture
-def gaps(pictures, proposal_file, tmp_path):
-    """A copy of the pictures, four of them unusable, and the indices of these."""
+def gaps(images, proposal_file, tmp_path):
+    """A copy of the images, four of them unusable, and the indices of these."""
     root = tmp_path / 'gaps'
-    shutil.copytree(pictures, root)
+    shutil.copytree(images, root)
     names = [row.file_name for row in ProposalStore.open(proposal_file)]
-    (root / names[1]).write_text('not a picture')
+    (root / names[1]).write_text('not an image')
     (root / names[3]).unlink()
-    picture = cv2.imread(str(root / names[4]))
-    assert cv2.imwrite(str(root / names[4]), picture[:, :-1])
+    image = cv2.imread(str(root / names[4]))
+    assert cv2.imwrite(str(root / names[4]), image[:, :-1])
     (root / names[6]).write_bytes(b'')
     return root, (1, 3, 4, 6)
 
 
-def test_unusable_pictures_are_replaced_by_others_deterministically(proposal_file, gaps):
+def test_unusable_images_are_replaced_by_others_deterministically(proposal_file, gaps):
     root, bad = gaps
     dataset, again = (ProposalDataset(proposal_file, LOAD_ONLY, root, min_bad=1000, checked=0) for _ in range(2))
     used = {index: set() for index in bad}
@@ -173,7 +173,7 @@ def test_unusable_pictures_are_replaced_by_others_deterministically(proposal_fil
             replacement = names.index(sample['img_path'])
             assert replacement not in bad
             np.testing.assert_array_equal(sample['proposals'], dataset.store[replacement].boxes)
-            # In another order, after another number of bad pictures: the same.
+            # In another order, after another number of bad images: the same.
             again[epoch, bad[0]]
             assert again[epoch, index]['img_path'] == sample['img_path']
             used[index].add(replacement)
@@ -190,27 +190,27 @@ def test_replacements_are_the_same_for_any_number_of_workers(proposal_file, gaps
         assert_equal(a, b)
 
 
-def test_more_unusable_pictures_than_the_bound_stop_the_run(proposal_file, gaps):
+def test_more_unusable_images_than_the_bound_stop_the_run(proposal_file, gaps):
     root, bad = gaps
     dataset = ProposalDataset(proposal_file, LOAD_ONLY, root, min_bad=0, max_bad=0, checked=0)
     dataset[0, 0]
-    with pytest.raises(TooManyBadPictures, match=r'1 pictures of epoch 1 could not be read, more than the 0 allowed'):
+    with pytest.raises(TooManyBadImages, match=r'1 images of epoch 1 could not be read, more than the 0 allowed'):
         dataset[0, bad[1]]
-    with pytest.raises(TooManyBadPictures, match=str(root)):
+    with pytest.raises(TooManyBadImages, match=str(root)):
         dataset[0, bad[0]]
 
 
 def bad_events(dataset, epoch=0):
-    """How many unreadable pictures an epoch meets, replacements included."""
+    """How many unreadable images an epoch meets, replacements included."""
     for bound in range(1000):
         dataset.max_bad = bound
         try:
             for index in range(len(dataset)):
                 dataset[epoch, index]
             return bound
-        except TooManyBadPictures:
+        except TooManyBadImages:
             dataset._bad[:] = [0, 0]
-    raise AssertionError('no end of bad pictures')
+    raise AssertionError('no end of bad images')
 
 
 def test_the_count_starts_again_with_each_epoch(proposal_file, gaps):
@@ -253,13 +253,13 @@ def test_the_bound_holds_over_all_workers_and_names_its_error(proposal_file, gap
             loader._shutdown_workers()  # left to the garbage collector after an error, it waits for seconds
 
     assert len(run(events)) == 4
-    with pytest.raises(TooManyBadPictures, match=rf'more than the {events - 1} allowed'):
+    with pytest.raises(TooManyBadImages, match=rf'more than the {events - 1} allowed'):
         run(events - 1)
 
 
-def test_a_picture_without_proposals_gives_the_whole_view(pictures, proposal_file, tmp_path):
+def test_a_image_without_proposals_gives_the_whole_view(images, proposal_file, tmp_path):
     rows = [row._replace(boxes=np.empty((0, 4), int)) for row in ProposalStore.open(proposal_file)]
-    write_proposals(tmp_path / 'empty.arrow', rows, dict(root=str(pictures)))
+    write_proposals(tmp_path / 'empty.arrow', rows, dict(root=str(images)))
     views = [dict(view, jitter=None) for view in VIEWS]
     pipeline = [PIPELINE[0], dict(PIPELINE[1], views=views), PIPELINE[2]]
     sample = ProposalDataset(tmp_path / 'empty.arrow', pipeline)[0, 2]
@@ -274,21 +274,21 @@ def test_a_missing_proposal_file_is_refused(tmp_path):
         ProposalDataset(tmp_path / 'gone.arrow', PIPELINE)
 
 
-def test_another_folder_of_pictures_is_refused(proposal_file, pictures, tmp_path):
+def test_another_folder_of_images_is_refused(proposal_file, images, tmp_path):
     (tmp_path / 'other').mkdir()
     with pytest.raises(UserError, match='was made for') as error:
         ProposalDataset(proposal_file, PIPELINE, tmp_path / 'other')
-    assert str(tmp_path / 'other') in str(error.value) and str(pictures) in str(error.value)
+    assert str(tmp_path / 'other') in str(error.value) and str(images) in str(error.value)
 
 
-def test_the_data_root_overrides_the_files(pictures, proposal_file, tmp_path):
-    shutil.copytree(pictures, tmp_path / 'moved')
+def test_the_data_root_overrides_the_files(images, proposal_file, tmp_path):
+    shutil.copytree(images, tmp_path / 'moved')
     moved = ProposalDataset(proposal_file, PIPELINE, tmp_path / 'moved')
     assert_equal(moved[0, 0], ProposalDataset(proposal_file, PIPELINE)[0, 0])
 
 
-def test_unusual_pictures_give_normal_samples(tmp_path):
-    root = tmp_path / 'pictures'
+def test_unusual_images_give_normal_samples(tmp_path):
+    root = tmp_path / 'images'
     root.mkdir()
     rgb = cv2.resize(np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8), (90, 70))
     Image.fromarray(rgb[..., 0]).save(root / 'grey.png')
@@ -323,19 +323,19 @@ def test_default_collate_stacks_samples(proposal_file):
     assert batch['num_distinct'][DRAW].shape == (2,)
 
 
-def test_a_picture_of_another_size_is_counted_with_both_sizes(proposal_file, pictures, tmp_path):
+def test_a_image_of_another_size_is_counted_with_both_sizes(proposal_file, images, tmp_path):
     rows = [ProposalRow(r.file_name, r.width + 1, r.height, r.boxes) for r in ProposalStore.open(proposal_file)]
-    write_proposals(tmp_path / 'p.arrow', rows, dict(root=str(pictures)))
+    write_proposals(tmp_path / 'p.arrow', rows, dict(root=str(images)))
     dataset = ProposalDataset(tmp_path / 'p.arrow', PIPELINE, min_bad=0, max_bad=0, checked=0)
     sizes = f'is {rows[0].width - 1}x{rows[0].height}, but its proposals are for {rows[0].width}x{rows[0].height}'
-    with pytest.raises(TooManyBadPictures, match=sizes):
+    with pytest.raises(TooManyBadImages, match=sizes):
         dataset[0, 0]
 
 
-def test_pictures_of_other_sizes_and_altered_files_are_refused_at_the_start(proposal_file, pictures, tmp_path):
+def test_images_of_other_sizes_and_altered_files_are_refused_at_the_start(proposal_file, images, tmp_path):
     rows = [ProposalRow(r.file_name, r.width + 1, r.height, r.boxes) for r in ProposalStore.open(proposal_file)]
-    write_proposals(tmp_path / 'p.arrow', rows, dict(root=str(pictures)))
-    with pytest.raises(UserError, match='give the pictures the file was made for, or make it for these'):
+    write_proposals(tmp_path / 'p.arrow', rows, dict(root=str(images)))
+    with pytest.raises(UserError, match='give the images the file was made for, or make it for these'):
         ProposalDataset(tmp_path / 'p.arrow', PIPELINE)
     content = Path(proposal_file).read_bytes()
     (tmp_path / 'p.arrow').write_bytes(content.replace(b'first/0.png', b'first/0.pnh', 1))
@@ -344,14 +344,14 @@ def test_pictures_of_other_sizes_and_altered_files_are_refused_at_the_start(prop
 
 
 @pytest.fixture
-def parts(proposal_file, pictures):
-    """Names of the pictures of both parts."""
+def parts(proposal_file, images):
+    """Names of the images of both parts."""
 
     def parts(held_out):
         return [
-            [data[0, i]['img_path'].removeprefix(f'{pictures}/') for i in range(len(data))]
+            [data[0, i]['img_path'].removeprefix(f'{images}/') for i in range(len(data))]
             for data in (
-                ProposalDataset(proposal_file, LOAD_ONLY, pictures, held_out=held_out, part=part)
+                ProposalDataset(proposal_file, LOAD_ONLY, images, held_out=held_out, part=part)
                 for part in ProposalDataset.PARTS
             )
         ]
@@ -359,24 +359,24 @@ def parts(proposal_file, pictures):
     return parts
 
 
-def test_every_nth_picture_is_held_out(parts, proposal_file):
+def test_every_nth_image_is_held_out(parts, proposal_file):
     training, held_out = parts(3)
     names = [row.file_name for row in ProposalStore.open(proposal_file)]
     assert held_out == names[::3] and sorted(training + held_out) == sorted(names)
     assert not set(training) & set(held_out)
 
 
-def test_the_pictures_of_a_list_are_held_out(parts, tmp_path, proposal_file):
+def test_the_images_of_a_list_are_held_out(parts, tmp_path, proposal_file):
     names = [row.file_name for row in ProposalStore.open(proposal_file)]
     (tmp_path / 'list.txt').write_text(f'# some\n{names[4]}\n{names[1]}\n')
     training, held_out = parts(tmp_path / 'list.txt')
     assert held_out == [names[1], names[4]] and len(training) == len(names) - 2
 
 
-def test_a_list_of_other_pictures(parts, tmp_path):
+def test_a_list_of_other_images(parts, tmp_path):
     (tmp_path / 'list.txt').write_text('elsewhere.jpg\n')
     with pytest.raises(
-        UserError, match=r'lacks 1 of the 1 pictures that .* holds out, first elsewhere.jpg; take it off the list'
+        UserError, match=r'lacks 1 of the 1 images that .* holds out, first elsewhere.jpg; take it off the list'
     ):
         parts(tmp_path / 'list.txt')
 
@@ -385,10 +385,10 @@ def test_a_list_of_other_pictures(parts, tmp_path):
     ('options', 'words'),
     [
         (dict(held_out=1), 'held_out=1 would leave nothing to train on'),
-        (dict(part='held_out'), 'leaves none of the 8 pictures'),
+        (dict(part='held_out'), 'leaves none of the 8 images'),
         (dict(part='validation'), "part 'validation' of the data set is unknown; choose one of training, held_out"),
     ],
 )
-def test_parts_that_cannot_be(proposal_file, pictures, options, words):
+def test_parts_that_cannot_be(proposal_file, images, options, words):
     with pytest.raises(UserError, match=words):
-        ProposalDataset(proposal_file, LOAD_ONLY, pictures, **options)
+        ProposalDataset(proposal_file, LOAD_ONLY, images, **options)

@@ -25,7 +25,7 @@ def take_steps(sampler, steps):
 
 @pytest.mark.parametrize('accumulate', [1, 2])
 @pytest.mark.parametrize('world_size', [1, 2, 4])
-def test_a_step_takes_the_same_pictures_however_the_batch_is_divided(monkeypatch, world_size, accumulate):
+def test_a_step_takes_the_same_images_however_the_batch_is_divided(monkeypatch, world_size, accumulate):
     steps = 2 * STEPS_PER_EPOCH + 2
     whole = take_steps(make(monkeypatch), steps)
     ranks = [take_steps(make(monkeypatch, rank, world_size, accumulate), steps) for rank in range(world_size)]
@@ -54,7 +54,7 @@ def test_an_epoch_drops_its_tail_and_the_next_has_another_order(monkeypatch):
         assert set(indices) < set(range(SIZE))
     first, second = ([i for _, i in epoch] for epoch in epochs)
     assert first != second
-    assert set(first) != set(second)  # other pictures wait, too
+    assert set(first) != set(second)  # other images wait, too
     assert first != sorted(first)
 
 
@@ -99,5 +99,5 @@ def test_len_is_a_processes_samples_of_an_epoch(monkeypatch, world_size, accumul
 
 
 def test_a_data_set_smaller_than_a_batch_is_refused(monkeypatch):
-    with pytest.raises(UserError, match='7 pictures are less than one batch of 8'):
+    with pytest.raises(UserError, match='7 images are less than one batch of 8'):
         make(monkeypatch, world_size=2, size=7)

@@ -70,12 +70,12 @@ def test_resume_survives_moving_the_folder_and_names_what_is_missing(tmp_path):
     assert newest_checkpoint(tmp_path) == str(tmp_path / 'epoch_3.pth')
 
 
-def test_fewer_pictures_than_a_batch(recipe, tiny_options, tmp_path):
-    with pytest.raises(UserError, match='8 pictures are less than one batch of 16'):
+def test_fewer_images_than_a_batch(recipe, tiny_options, tmp_path):
+    with pytest.raises(UserError, match='8 images are less than one batch of 16'):
         train(recipe, str(tmp_path), None, False, 1, {**tiny_options, 'total_batch_size': 16})
 
 
-def test_seed_reaches_pictures_and_samples(recipe, tiny_options, tmp_path):
+def test_seed_reaches_images_and_samples(recipe, tiny_options, tmp_path):
     runner = train(recipe, str(tmp_path), None, False, 1, {**tiny_options, 'randomness.seed': 7})
     assert runner.train_dataloader.dataset.seed == 7
     assert runner.train_dataloader.sampler.seed == 7

@@ -22,7 +22,7 @@ def rectangle(box):
 
 @pytest.fixture
 def case(tmp_path):
-    """Six pictures of three classes with objects of all sizes, detections more and less near them, some crowds."""
+    """Six images of three classes with objects of all sizes, detections more and less near them, some crowds."""
     rng = np.random.default_rng(0)
     annotations, samples = [], []
     for image in range(6):

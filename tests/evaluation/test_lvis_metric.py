@@ -13,7 +13,7 @@ from mmsoco.evaluation.lvis_metric import numpy_float
 
 @pytest.fixture
 def truth(tmp_path):
-    """LVIS annotations: three classes of three frequencies in four pictures of 60x50."""
+    """LVIS annotations: three classes of three frequencies in four images of 60x50."""
     pytest.importorskip('lvis')
     images, annotations = [], []
     for i in range(4):

@@ -9,7 +9,7 @@ from mmsoco.models.matching import gather_candidates
 from mmsoco.registry import MODELS
 
 CHANNELS, TEMPERATURE = 8, 0.2
-# Three boxes a picture: the first two overlap, the third is apart.
+# Three boxes an image: the first two overlap, the third is apart.
 BOXES = torch.tensor([[0.0, 0, 10, 10], [5, 5, 15, 15], [20, 20, 30, 30]]).expand(2, 3, 4)
 
 
@@ -21,10 +21,10 @@ def rows(seed, count=6):
     return torch.randn(count, CHANNELS, generator=torch.Generator().manual_seed(seed))
 
 
-def pool(targets, pictures=(0, 1), num_distinct=None):
+def pool(targets, images=(0, 1), num_distinct=None):
     known = None if num_distinct is None else {'d': torch.tensor(num_distinct)}
     key = 'd', 'v2'
-    return gather_candidates({key: targets}, torch.tensor(pictures), len(targets) // len(pictures), known)[key]
+    return gather_candidates({key: targets}, torch.tensor(images), len(targets) // len(images), known)[key]
 
 
 def expected(prediction, targets, negatives, past=()):
@@ -38,14 +38,14 @@ def expected(prediction, targets, negatives, past=()):
     return sum(losses) / len(losses)
 
 
-def test_negatives_are_other_pictures_and_boxes_apart():
+def test_negatives_are_other_images_and_boxes_apart():
     prediction, targets = rows(0), rows(1)
     loss = head().loss(prediction, targets, pool(targets), BOXES)
     negatives = [[2, 3, 4, 5], [2, 3, 4, 5], [0, 1, 3, 4, 5], [5, 0, 1, 2], [5, 0, 1, 2], [3, 4, 0, 1, 2]]
     assert loss.item() == pytest.approx(expected(prediction, targets, negatives), rel=1e-5)
 
 
-def test_boxes_of_the_own_picture_can_be_left_out():
+def test_boxes_of_the_own_image_can_be_left_out():
     prediction, targets = rows(0), rows(1)
     loss = head(max_overlap=None).loss(prediction, targets, pool(targets), BOXES)
     assert loss.item() == pytest.approx(expected(prediction, targets, [[3, 4, 5]] * 3 + [[0, 1, 2]] * 3), rel=1e-5)
@@ -59,7 +59,7 @@ def test_some_overlap_can_be_allowed():
 
 
 def test_copies_are_no_negatives():
-    """The second picture has one box, three times."""
+    """The second image has one box, three times."""
     targets = rows(1)
     targets[3:] = targets[3]
     boxes = BOXES.clone()
@@ -96,11 +96,11 @@ def test_the_queue_holds_the_last_targets_and_they_are_negatives():
     )
     queued.remember([pool(first, (0, 1))])
     queued.remember([pool(second, (2, 3))])
-    # The last eight: two of the first step, of picture 1, and all of the second.
+    # The last eight: two of the first step, of image 1, and all of the second.
     now = pool(third, (1, 4))
     loss = queued.loss(prediction, third, now, BOXES)
     others = [[3, 4, 5]] * 3 + [[0, 1, 2]] * 3
-    # Those of picture 1, which is in the batch again, do not count.
+    # Those of image 1, which is in the batch again, do not count.
     assert loss.item() == pytest.approx(expected(prediction, third, others, second), rel=1e-5)
     loss = queued.loss(prediction, third, pool(third, (5, 4)), BOXES)
     assert loss.item() == pytest.approx(expected(prediction, third, others, [*first[4:], *second]), rel=1e-5)
@@ -127,10 +127,10 @@ def test_the_algorithm_fills_the_queue_once_a_step(tiny_model_cfg, batch):
     )
     model = MODELS.build(tiny_model_cfg)
     model.init_weights()
-    batch['pictures'] = torch.tensor([5, 9])
+    batch['images'] = torch.tensor([5, 9])
     losses = model(**model.data_preprocessor(batch), mode='loss')
     assert all(torch.isfinite(value) for value in losses.values())
-    # Three views of two pictures with three boxes each.
+    # Three views of two images with three boxes each.
     assert (model.predictor.past_pictures >= 0).sum() == 18
     assert set(model.predictor.past_pictures.tolist()) == {-1, 5, 9}
     model.eval()

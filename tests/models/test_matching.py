@@ -8,8 +8,8 @@ from torch.nn.functional import normalize
 from mmsoco.models import BYOLHead, InfoNCEHead
 from mmsoco.models.matching import gather_candidates, match_figures
 
-PICTURES, BOXES, CHANNELS = 6, 4, 16
-ROWS = PICTURES * BOXES
+IMAGES, BOXES, CHANNELS = 6, 4, 16
+ROWS = IMAGES * BOXES
 
 
 @pytest.fixture
@@ -21,15 +21,15 @@ def targets():
 
 @pytest.fixture
 def boxes():
-    """Four boxes a picture, apart from each other."""
+    """Four boxes an image, apart from each other."""
     corners = torch.tensor([[0.0, 0, 10, 10], [20, 0, 30, 10], [0, 20, 10, 30], [20, 20, 30, 30]])
-    return corners.expand(PICTURES, BOXES, 4)
+    return corners.expand(IMAGES, BOXES, 4)
 
 
 def candidates(targets, num_distinct=None):
-    pictures = torch.arange(PICTURES)
+    images = torch.arange(IMAGES)
     known = None if num_distinct is None else {'d': torch.tensor(num_distinct)}
-    return gather_candidates({('d', 'v2'): targets}, pictures, BOXES, known)['d', 'v2']
+    return gather_candidates({('d', 'v2'): targets}, images, BOXES, known)['d', 'v2']
 
 
 def figures(prediction, targets, boxes, head, num_distinct=None):
@@ -70,22 +70,22 @@ def test_learned_is_the_share_of_the_loss_that_is_gained(targets, boxes):
     assert 0 < found['learned'] < 1
 
 
-def test_telling_pictures_apart_is_not_finding_boxes(targets, boxes):
-    """A prediction of each picture's mean: a large gap to others, and one box in four is found."""
-    pictures = 5 * normalize(torch.randn(PICTURES, CHANNELS, generator=torch.Generator().manual_seed(2)), dim=1)
-    targets = 0.1 * targets + pictures.repeat_interleave(BOXES, dim=0)
-    means = targets.unflatten(0, (PICTURES, BOXES)).mean(dim=1).repeat_interleave(BOXES, dim=0)
+def test_telling_images_apart_is_not_finding_boxes(targets, boxes):
+    """A prediction of each image's mean: a large gap to others, and one box in four is found."""
+    images = 5 * normalize(torch.randn(IMAGES, CHANNELS, generator=torch.Generator().manual_seed(2)), dim=1)
+    targets = 0.1 * targets + images.repeat_interleave(BOXES, dim=0)
+    means = targets.unflatten(0, (IMAGES, BOXES)).mean(dim=1).repeat_interleave(BOXES, dim=0)
     found = figures(means, targets, boxes, HEADS[0])
     assert found['match_cos'] > 0.95 and found['other_cos'] < 0.2 and found['learned'] > 0.9
     assert found['match_top1'] == pytest.approx(1 / BOXES)
-    assert found['match_picture'] == found['chance_picture'] == pytest.approx(1 / BOXES)
+    assert found['match_image'] == found['chance_image'] == pytest.approx(1 / BOXES)
 
 
-def test_telling_boxes_of_a_picture_apart_is_seen(targets, boxes):
-    """The same boxes in every picture: each is found in its own picture, and nobody knows which picture it is."""
-    same = targets[:BOXES].repeat(PICTURES, 1)
+def test_telling_boxes_of_a_image_apart_is_seen(targets, boxes):
+    """The same boxes in every image: each is found in its own image, and nobody knows which image it is."""
+    same = targets[:BOXES].repeat(IMAGES, 1)
     found = figures(same, same, boxes, HEADS[0])
-    assert found['match_picture'] == 1 and found['match_top1'] == pytest.approx(1 / PICTURES)
+    assert found['match_image'] == 1 and found['match_top1'] == pytest.approx(1 / IMAGES)
 
 
 @pytest.mark.parametrize('broken', ['prediction', 'targets'])
@@ -93,11 +93,11 @@ def test_what_is_no_number_is_no_hit(targets, boxes, broken):
     values = {'prediction': targets, 'targets': targets}
     values[broken] = torch.full_like(targets, float('nan'))
     found = figures(**values, boxes=boxes, head=HEADS[0])
-    assert found['match_top1'] == found['match_picture'] == 0 and math.isnan(found['match_cos'])
+    assert found['match_top1'] == found['match_image'] == 0 and math.isnan(found['match_cos'])
 
 
 def test_copies_of_a_box_count_once(targets, boxes):
-    """Pictures with 4, 3, 2, 1 and no proposals: the copies neither ask nor answer."""
+    """Images with 4, 3, 2, 1 and no proposals: the copies neither ask nor answer."""
     known = [4, 3, 2, 1, 0, 4]
     rows = torch.cat([i * BOXES + torch.arange(BOXES) % max(n, 1) for i, n in enumerate(known)])
     copied = targets[rows]
@@ -106,17 +106,17 @@ def test_copies_of_a_box_count_once(targets, boxes):
     distinct = candidates(copied, known).distinct
     assert distinct.sum() == sum(max(n, 1) for n in known)
     assert found['chance_top1'] == pytest.approx(1 / distinct.sum().item())
-    # A picture's n boxes ask n times with a chance of 1 / n each.
-    assert found['chance_picture'] == pytest.approx(PICTURES / distinct.sum().item())
+    # An image's n boxes ask n times with a chance of 1 / n each.
+    assert found['chance_image'] == pytest.approx(IMAGES / distinct.sum().item())
     similarity = normalize(prediction[distinct], dim=1) @ normalize(copied[distinct], dim=1).T
     hits = (similarity.argmax(dim=1) == torch.arange(len(similarity))).float().mean().item()
     assert found['match_top1'] == pytest.approx(hits) and 0 < hits < 1
     assert found['match_cos'] == pytest.approx(similarity.diag().mean().item(), abs=1e-6)
 
 
-def test_boxes_of_the_own_picture_are_not_others(targets, boxes):
-    """All boxes of a picture alike, and at right angles to those of other pictures."""
-    targets = torch.eye(PICTURES, CHANNELS).repeat_interleave(BOXES, dim=0)
+def test_boxes_of_the_own_image_are_not_others(targets, boxes):
+    """All boxes of an image alike, and at right angles to those of other images."""
+    targets = torch.eye(IMAGES, CHANNELS).repeat_interleave(BOXES, dim=0)
     found = figures(targets, targets, boxes, HEADS[0])
     assert found['other_cos'] == 0 and found['match_cos'] == 1
     # Among four that are the same, each is found by chance.
@@ -138,7 +138,7 @@ def test_mixed_precision_changes_nothing(targets, boxes):
         assert figures(prediction, targets, boxes, HEADS[1]) == plain
 
 
-def test_one_picture_has_no_others(targets, boxes):
+def test_one_image_has_no_others(targets, boxes):
     pool = gather_candidates({('d', 'v2'): targets[:BOXES]}, torch.tensor([3]), BOXES)['d', 'v2']
     named = match_figures({'a_b': [(targets[:BOXES], pool, partial(HEADS[0].loss, target=targets[:BOXES]))]})
     assert math.isnan(named['other_cos_a_b']) and named['match_top1_a_b'] == 1
@@ -152,5 +152,5 @@ def test_targets_all_alike_leave_nothing_to_learn(boxes):
 def test_several_rows_a_box_belong_to_the_same_box(targets):
     """As the extractor of every level gives them."""
     pool = gather_candidates({('d', 'v2'): targets}, torch.arange(3), 4, {'d': torch.tensor([1, 4, 2])})['d', 'v2']
-    assert pool.pictures.tolist() == [0] * 8 + [1] * 8 + [2] * 8
+    assert pool.images.tolist() == [0] * 8 + [1] * 8 + [2] * 8
     assert pool.distinct.tolist() == [True] * 2 + [False] * 6 + [True] * 8 + [True] * 4 + [False] * 4

@@ -5,25 +5,25 @@ import pytest
 import torch
 
 from mmsoco.errors import UserError
-from mmsoco.probe.data import background_boxes, labelled_boxes, labelled_pictures, matched_views
+from mmsoco.probe.data import background_boxes, labelled_boxes, labelled_images, matched_views
 from mmsoco.proposals.recall import iou
 
 
 @pytest.fixture(scope='module')
-def matched(proposal_file, pictures):
-    return matched_views(proposal_file, pictures, held_out=4, size=64, boxes=20, num_proposals=6)
+def matched(proposal_file, images):
+    return matched_views(proposal_file, images, held_out=4, size=64, boxes=20, num_proposals=6)
 
 
-def test_views_are_always_the_same(matched, proposal_file, pictures):
-    again = matched_views(proposal_file, pictures, held_out=4, size=64, boxes=20, num_proposals=6)
+def test_views_are_always_the_same(matched, proposal_file, images):
+    again = matched_views(proposal_file, images, held_out=4, size=64, boxes=20, num_proposals=6)
     for one, two in zip((*matched.views, *matched.boxes), (*again.views, *again.boxes), strict=True):
         assert torch.equal(one, two)
-    other = matched_views(proposal_file, pictures, held_out=4, size=64, boxes=20, num_proposals=6, seed=1)
+    other = matched_views(proposal_file, images, held_out=4, size=64, boxes=20, num_proposals=6, seed=1)
     assert not torch.equal(matched.views[1][: len(other.views[1])], other.views[1][: len(matched.views[1])])
 
 
-def test_held_out_pictures_ask_and_others_fill_up(matched):
-    # Of eight pictures every fourth.
+def test_held_out_images_ask_and_others_fill_up(matched):
+    # Of eight images every fourth.
     assert matched.asks.sum() == 2 and matched.asks[:2].all()
     assert matched.distinct.sum() >= 20 > matched.distinct[:-1].sum()
     assert matched.views[0].shape[1:] == (64, 64, 3) and matched.views[0].dtype == torch.uint8
@@ -36,15 +36,15 @@ def test_boxes_to_find_lie_apart(matched):
         assert overlaps.max(initial=0) <= 0.5 + 1e-6
 
 
-def test_no_picture_held_out(proposal_file, pictures):
+def test_no_image_held_out(proposal_file, images):
     with pytest.raises(UserError, match='held_out=1 would leave nothing to train on'):
-        matched_views(proposal_file, pictures, held_out=1)
+        matched_views(proposal_file, images, held_out=1)
 
 
 @pytest.fixture
-def labels(pictures, tmp_path):
-    """Two kinds of objects and a crowd, in all pictures but one."""
-    names = sorted(path.relative_to(pictures).as_posix() for path in pictures.glob('*/*'))
+def labels(images, tmp_path):
+    """Two kinds of objects and a crowd, in all images but one."""
+    names = sorted(path.relative_to(images).as_posix() for path in images.glob('*/*'))
     images = [dict(id=i, file_name=name, width=60, height=60) for i, name in enumerate(names)]
     annotations = [
         dict(image_id=i, category_id=7 + 4 * (k % 2), bbox=[5 + 20 * k, 5, 10, 20], iscrowd=int(k == 2))
@@ -57,8 +57,8 @@ def labels(pictures, tmp_path):
     return path
 
 
-def test_labelled_boxes_have_background_beside_them(labels, pictures):
-    data = labelled_boxes(labels, pictures, size=32)
+def test_labelled_boxes_have_background_beside_them(labels, images):
+    data = labelled_boxes(labels, images, size=32)
     assert data.views.shape == (7, 32, 32, 3)
     assert data.teaches.sum() == 4
     for boxes, kinds in zip(data.boxes, data.labels, strict=True):
@@ -67,23 +67,23 @@ def test_labelled_boxes_have_background_beside_them(labels, pictures):
         assert iou(boxes[2:].numpy(), boxes[:2].numpy()).max() < 0.3
 
 
-def test_background_has_the_sides_of_objects_and_stays_in_the_picture():
+def test_background_has_the_sides_of_objects_and_stays_in_the_image():
     objects = np.array([[0.0, 0, 30, 10], [50, 50, 60, 90]])
     found = background_boxes(objects, 100, 100, np.random.default_rng(0))
     assert sorted((found[:, 2:] - found[:, :2]).round().tolist()) == [[10, 40], [30, 10]]
     assert found.min() >= 0 and found.max() <= 100
-    # Where an object fills the picture there is no other place.
+    # Where an object fills the image there is no other place.
     assert len(background_boxes(np.array([[0.0, 0, 100, 100]]), 100, 100, np.random.default_rng(0))) == 0
 
 
-def test_labels_without_their_pictures(labels, tmp_path):
-    with pytest.raises(UserError, match='give the folder that holds its pictures'):
+def test_labels_without_their_images(labels, tmp_path):
+    with pytest.raises(UserError, match='give the folder that holds its images'):
         labelled_boxes(labels, tmp_path / 'elsewhere')
 
 
-def test_a_folder_a_class(pictures):
-    data = labelled_pictures(pictures, size=32, each=4)
-    # Five and three pictures in the two subfolders.
+def test_a_folder_a_class(images):
+    data = labelled_images(images, size=32, each=4)
+    # Five and three images in the two subfolders.
     assert data.labels.tolist() == [0] * 4 + [1] * 3 and data.teaches.sum() == 4
     with pytest.raises(UserError, match='a subfolder for each class'):
-        labelled_pictures(pictures / 'first')
+        labelled_images(images / 'first')

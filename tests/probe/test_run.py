@@ -1,4 +1,4 @@
-"""The probe on a run that has learned its pictures by heart."""
+"""The probe on a run that has learned its images by heart."""
 
 import json
 
@@ -25,14 +25,14 @@ def test_what_is_learned_ranks_above_random_weights(figures):
     weights, random = figures['weights'], figures['random']
     assert list(weights) == list(random) == ['backbone', 'neck', 'head', 'embedding']
     # Of some 70 boxes a single figure is a matter of a few: together they are more.
-    names = ('top1', 'top5', 'own_picture')
+    names = ('top1', 'top5', 'own_image')
     for stage in ('head', 'embedding'):
         found, by_random, by_chance = (
             sum(row[prefix + name] for name in names)
             for row, prefix in ((weights[stage], ''), (random[stage], ''), (weights[stage], 'chance_'))
         )
         assert found > 1.2 * by_random and found > 1.2 * by_chance
-    assert 'own box nearest of all' in table and 'held-out pictures, among' in table
+    assert 'own box nearest of all' in table and 'held-out images, among' in table
 
 
 def test_the_same_weights_give_the_same_figures(figures, learned, proposal_file, tmp_path):
@@ -83,8 +83,8 @@ def test_weights_of_another_backbone_are_refused(learned, proposal_file, tmp_pat
         probe(tmp_path / 'other.safetensors', next(learned.glob('*.py')), proposal_file)
 
 
-def test_without_pictures_or_config(learned, tmp_path):
-    with pytest.raises(UserError, match='no pictures to measure on; give a proposal file'):
+def test_without_images_or_config(learned, tmp_path):
+    with pytest.raises(UserError, match='no images to measure on; give a proposal file'):
         probe(learned / 'iter_160.pth')
     with pytest.raises(UserError, match=r'no config beside .*; name the one of its model: --config FILE'):
         probe(tmp_path / 'weights.pth')
@@ -106,12 +106,12 @@ def test_a_checkpoint_with_mmengines_log_says_what_to_do(learned, proposal_file,
     assert '\n' not in str(error.value) and '\x1b' not in str(error.value)
 
 
-def test_pictures_that_the_config_holds_out_are_the_default(learned, tmp_path):
+def test_images_that_the_config_holds_out_are_the_default(learned, tmp_path):
     """The hook of a config says which, also where the data set does not."""
     cfg = Config.fromfile(next(learned.glob('*.py')))
-    cfg.custom_hooks.append(dict(type='ProbeHook', interval=10, pictures=4))
+    cfg.custom_hooks.append(dict(type='ProbeHook', interval=10, images=4))
     cfg.dump(tmp_path / 'config.py')
-    assert 'boxes of 2 held-out pictures' in probe(learned / 'iter_160.pth', tmp_path / 'config.py', boxes=60)
+    assert 'boxes of 2 held-out images' in probe(learned / 'iter_160.pth', tmp_path / 'config.py', boxes=60)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_pictures_that_the_config_holds_out_are_the_default(learned, tmp_path):
     [
         (dict(size=100), '--size 100 does not fit the strides of a network; give a multiple of 32'),
         (dict(device='nonsense'), '--device nonsense cannot be used'),
-        (dict(labels='labels.json'), '--labels and --labelled-pictures go together'),
+        (dict(labels='labels.json'), '--labels and --labelled-images go together'),
         (dict(out='.'), 'is a folder; name a file for the figures'),
     ],
 )

@@ -11,7 +11,7 @@ from mmengine.structures import InstanceData
 from mmsoco.errors import UserError
 from mmsoco.proposals.convert import Choice, export_boxes, import_boxes
 from mmsoco.proposals.filters import ProposalFilter, filter_folder
-from mmsoco.proposals.lists import PictureList
+from mmsoco.proposals.lists import ImageList
 from mmsoco.proposals.raw import read_raw
 from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
 
@@ -26,7 +26,7 @@ SIZE = (40, 30)
 
 @pytest.fixture(scope='module')
 def root(tmp_path_factory):
-    """Three pictures of 40x30 px in two folders, as ImageNet has them."""
+    """Three images of 40x30 px in two folders, as ImageNet has them."""
     root = tmp_path_factory.mktemp('train')
     for name in BOXES:
         (root / name).parent.mkdir(exist_ok=True)
@@ -59,7 +59,7 @@ EVERYTHING = {name: (*SIZE, boxes) for name, boxes in BOXES.items()}
 def test_there_and_back(store, root, tmp_path, name, kind):
     assert export_boxes(store, tmp_path / name, kind) == 3
     done = import_boxes(tmp_path / name, tmp_path / 'back.arrow', root)
-    assert (done.pictures, done.boxes, done.empty, done.without, done.failures) == (3, 3, 1, 0, {})
+    assert (done.images, done.boxes, done.empty, done.without, done.failures) == (3, 3, 1, 0, {})
     assert contents(tmp_path / 'back.arrow') == EVERYTHING
     header = ProposalStore.open(tmp_path / 'back.arrow').header
     assert header['generator']['name'] == kind and header['generator']['file'] == name
@@ -149,7 +149,7 @@ def test_a_pickle_runs_no_code(root, tmp_path):
     ('content', 'words'),
     [
         (b'nothing', 'is not a pickle'),
-        (pickle.dumps([np.zeros((1, 4))]), 'does not say which picture its boxes are of'),
+        (pickle.dumps([np.zeros((1, 4))]), 'does not say which image its boxes are of'),
         (pickle.dumps({'n01/n01_1.png': np.zeros((1, 4))}), 'has no bboxes'),
         (pickle.dumps({'n01/n01_1.png': dict(bboxes=np.ones((2, 4)), scores=np.ones(3))}), '3 scores for 2 boxes'),
         (pickle.dumps({'n01/n01_1.png': dict(bboxes=np.ones((2, 3)))}), 'not rows of 4 numbers'),
@@ -182,7 +182,7 @@ def test_fractions_become_whole_pixels_without_duplicates(root, tmp_path):
     [
         (
             [[0, 0, 5, 5], [30, 20, 11, 10]],
-            r'n01_1, box 2: the box \[30.0, 20.0, 41.0, 30.0\] .*leaves its picture of 40x30',
+            r'n01_1, box 2: the box \[30.0, 20.0, 41.0, 30.0\] .*leaves its image of 40x30',
         ),
         ([[0, 0, 5, 5], [3, 3, 0, 5]], 'n01_1, box 2: .* has no area'),
         ([[5, 5, -2, 3]], 'n01_1, box 1: .* has no area'),
@@ -199,17 +199,17 @@ def test_the_first_bad_box_is_named_and_nothing_is_written(root, tmp_path, boxes
     assert not (tmp_path / 'a.arrow').exists()
 
 
-def test_files_without_boxes_and_boxes_in_parts_of_a_picture_are_refused(root, tmp_path):
+def test_files_without_boxes_and_boxes_in_parts_of_a_image_are_refused(root, tmp_path):
     path = released(tmp_path, n01_1=[], n01_2=[])
     with pytest.raises(UserError, match='has no box, or none that is chosen'):
         import_boxes(path, tmp_path / 'a.arrow', root)
     path = released(tmp_path, n01_1=[[0.1, 0.2, 0.5, 0.5]], n01_2=[])
-    with pytest.raises(UserError, match='has no coordinate above 1: they are parts of the pictures'):
+    with pytest.raises(UserError, match='has no coordinate above 1: they are parts of the images'):
         import_boxes(path, tmp_path / 'a.arrow', root)
     assert not (tmp_path / 'a.arrow').exists()
 
 
-def test_boxes_that_leave_their_picture_can_be_cut(root, tmp_path):
+def test_boxes_that_leave_their_image_can_be_cut(root, tmp_path):
     path = released(tmp_path, n01_1=[[-5, -5, 10, 10], [30, 20, 100, 100], [50, 50, 9, 9]])
     import_boxes(path, tmp_path / 'a.arrow', root, choice=Choice(clip=True))
     assert contents(tmp_path / 'a.arrow')['n01/n01_1.png'][2] == [[0, 0, 5, 5], [30, 20, 40, 30]]
@@ -222,27 +222,27 @@ def test_scores_choose(root, tmp_path):
     path = released(tmp_path, n01_1=[[0, 0, 5, 5, 0.2], [1, 1, 5, 5, 0.9], [2, 2, 5, 5, 0.6]])
     with pytest.raises(UserError, match=r'has no scores for n01/n01_2\.png; leave --min-score out'):
         import_boxes(path, tmp_path / 'a.arrow', root, choice=Choice(min_score=0.5))
-    only = PictureList('one', ['n01/n01_1.png'])
+    only = ImageList('one', ['n01/n01_1.png'])
     for choice, kept in (
         (Choice(min_score=0.5), [[1, 1, 6, 6], [2, 2, 7, 7]]),
         (Choice(top=1), [[1, 1, 6, 6]]),
         (Choice(), [[0, 0, 5, 5], [1, 1, 6, 6], [2, 2, 7, 7]]),
     ):
-        import_boxes(path, tmp_path / 'a.arrow', root, picture_list=only, choice=choice)
+        import_boxes(path, tmp_path / 'a.arrow', root, image_list=only, choice=choice)
         assert contents(tmp_path / 'a.arrow') == {'n01/n01_1.png': (*SIZE, kept)}
 
 
-def test_pictures_and_entries_that_do_not_match(root, tmp_path):
+def test_images_and_entries_that_do_not_match(root, tmp_path):
     path = released(tmp_path, n09_9=[[0, 0, 5, 5]])
     with pytest.raises(UserError, match=r'has boxes of n09_9, which is not in .*; give the folder that such'):
         import_boxes(path, tmp_path / 'a.arrow', root)
-    chosen = PictureList('two', ['n02/n02_3.png', 'n01/n01_2.png'])
-    done = import_boxes(path, tmp_path / 'a.arrow', root, picture_list=chosen)
-    assert (done.pictures, done.without) == (2, 0)
+    chosen = ImageList('two', ['n02/n02_3.png', 'n01/n01_2.png'])
+    done = import_boxes(path, tmp_path / 'a.arrow', root, image_list=chosen)
+    assert (done.images, done.without) == (2, 0)
     assert ProposalStore.open(tmp_path / 'a.arrow').header['list']['title'] == 'two'
     (tmp_path / 'released.json').write_text(json.dumps({'n01_2': [[1, 2, 2, 2]]}))
     done = import_boxes(path, tmp_path / 'a.arrow', root)
-    assert (done.pictures, done.without) == (1, 2)
+    assert (done.images, done.without) == (1, 2)
     with pytest.raises(UserError, match='is not a folder'):
         import_boxes(path, tmp_path / 'a.arrow', tmp_path / 'gone')
 
@@ -254,24 +254,24 @@ def test_names_that_a_format_cannot_tell_apart(root, store, tmp_path):
         import_boxes(released(tmp_path), tmp_path / 'a.arrow', copy)
     rows = [*ProposalStore.open(store), ProposalRow('n02/n01_1.png', *SIZE, np.empty((0, 4), int))]
     write_proposals(tmp_path / 'twins.arrow', rows, dict(root=str(copy)))
-    with pytest.raises(UserError, match='two pictures are called n01_1'):
+    with pytest.raises(UserError, match='two images are called n01_1'):
         export_boxes(tmp_path / 'twins.arrow', tmp_path / 'b.json', 'released')
     assert not (tmp_path / 'b.json').exists()
 
 
-def test_pictures_that_cannot_be_read_are_left_out(root, tmp_path):
+def test_images_that_cannot_be_read_are_left_out(root, tmp_path):
     copy = shutil.copytree(root, tmp_path / 'copy')
     (copy / 'n01/n01_2.png').write_text('broken')
     done = import_boxes(released(tmp_path), tmp_path / 'a.arrow', copy, jobs=2)
-    assert done.pictures == 2 and list(done.failures) == ['n01/n01_2.png']
+    assert done.images == 2 and list(done.failures) == ['n01/n01_2.png']
     header, failures, _ = read_raw(tmp_path / 'a.arrow')
     assert header['failures'] == 1 and failures == done.failures
-    # So a list of all pictures does not miss it.
-    everything = PictureList('all', list(BOXES))
+    # So a list of all images does not miss it.
+    everything = ImageList('all', list(BOXES))
     assert sum(filter_folder(tmp_path / 'a.arrow', tmp_path / 'b.arrow', ProposalFilter(), everything).values()) == 2
 
 
-def test_sizes_of_a_file_are_compared_with_the_pictures(store, root, tmp_path):
+def test_sizes_of_a_file_are_compared_with_the_images(store, root, tmp_path):
     export_boxes(store, tmp_path / 'c.json', 'coco')
     content = json.loads((tmp_path / 'c.json').read_text())
     content['images'][1]['width'] = 80
@@ -307,7 +307,7 @@ def test_crowds_are_no_instances(root, tmp_path):
         ),
         (coco(annotations=[dict(image_id=0)]), r'annotations\[0\]: its boxes are not rows of 4 numbers'),
         (coco(annotations=[dict(image_id=0, bbox=[])]), r'a bbox of n01/n01_1\.png is empty'),
-        (coco(annotations=[dict(image_id=0, bbox=[0, 0, 50, 5])]), r'annotations\[0\]: .* leaves its picture'),
+        (coco(annotations=[dict(image_id=0, bbox=[0, 0, 50, 5])]), r'annotations\[0\]: .* leaves its image'),
         (coco(images=[dict(id=0, file_name='n01/n01_1.png')]), 'lacks file_name, width or height|missing or unknown'),
         (coco(images=None), 'its list of images is missing'),
         (coco(annotations=None), 'its annotations are not a list'),

@@ -5,7 +5,7 @@ import pytest
 
 from mmsoco.errors import UserError
 from mmsoco.proposals.filters import STAGES, ProposalFilter, filter_boxes, filter_folder
-from mmsoco.proposals.lists import PictureList
+from mmsoco.proposals.lists import ImageList
 from mmsoco.proposals.raw import search_folder
 from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
 
@@ -18,7 +18,7 @@ def box(width, height, x=0, y=0):
 
 
 def kept(boxes, side, rules):
-    """The boxes that pass all rules in a square picture; the last one always passes."""
+    """The boxes that pass all rules in a square image; the last one always passes."""
     result, stage = filter_boxes(np.array(boxes, np.int16), side, side, rules)
     assert stage == ALL_RULES
     return result.tolist()
@@ -36,7 +36,7 @@ def test_size_keeps_both_bounds():
     assert kept(boxes, 100, rules) == [boxes[0], boxes[2], boxes[4], boxes[5]]
 
 
-def test_size_is_relative_to_both_sides_of_the_picture():
+def test_size_is_relative_to_both_sides_of_the_image():
     boxes = np.array([box(60, 60), box(59, 60), box(160, 160), box(160, 161)], np.int16)
     result, stage = filter_boxes(boxes, 400, 100, ProposalFilter(min_side=0))
     assert stage == ALL_RULES
@@ -72,7 +72,7 @@ def test_the_rules_are_loosened_in_turn(boxes, stage, expected):
 
 
 @pytest.mark.parametrize('boxes', [[box(31, 90), box(5, 5)], []])
-def test_with_no_box_left_the_whole_picture_is_the_box(boxes):
+def test_with_no_box_left_the_whole_image_is_the_box(boxes):
     result, served = filter_boxes(np.array(boxes, np.int16).reshape(-1, 4), 100, 70, ProposalFilter())
     assert served == WHOLE
     assert result.tolist() == [[0, 0, 100, 70]]
@@ -97,16 +97,16 @@ def test_rules_that_hold_no_box_are_refused(arguments):
         ProposalFilter(**arguments)
 
 
-def test_filter_folder_counts_what_served_each_picture(tmp_path):
-    pictures = {
+def test_filter_folder_counts_what_served_each_image(tmp_path):
+    images = {
         'a.jpg': [box(40, 40), box(95, 95)],
         'b.jpg': [box(95, 95)],
         'c.jpg': [box(32, 100)],
         'd.jpg': [box(5, 5)],
         'e.jpg': [box(40, 40, 3, 4), box(50, 50)],
     }
-    rows = [ProposalRow(name, 100, 100, np.array(boxes, np.int32)) for name, boxes in pictures.items()]
-    header = dict(kind='raw', root='/pictures', generator=dict(name='made up'))
+    rows = [ProposalRow(name, 100, 100, np.array(boxes, np.int32)) for name, boxes in images.items()]
+    header = dict(kind='raw', root='/images', generator=dict(name='made up'))
     for i, part in enumerate((rows[:2], rows[2:])):
         failures = [(f'{n}.jpg', 'broken') for n in range(i, 2 * i + 1)]
         write_proposals(tmp_path / 'raw' / f'shard-{i:05d}-of-00002.arrow', part, {**header, 'failures': failures})
@@ -120,55 +120,55 @@ def test_filter_folder_counts_what_served_each_picture(tmp_path):
         'b.jpg': [box(95, 95)],
         'c.jpg': [box(32, 100)],
         'd.jpg': [[0, 0, 100, 100]],
-        'e.jpg': pictures['e.jpg'],
+        'e.jpg': images['e.jpg'],
     }
     assert all((row.width, row.height) == (100, 100) for row in store)
     assert store.header['kind'] == 'filtered'
-    assert store.header['root'] == '/pictures'
+    assert store.header['root'] == '/images'
     assert store.header['generator'] == dict(name='made up')
     assert store.header['failures'] == 3
     assert store.header['filter'] == dict(max_aspect=3.0, size=[0.3, 0.8], min_side=32.0)
 
 
-def test_raw_proposals_of_no_picture_make_no_file(tmp_path):
-    header = dict(kind='raw', root='/pictures', generator=dict(name='made up'), failures=[('a.jpg', 'broken')])
+def test_raw_proposals_of_no_image_make_no_file(tmp_path):
+    header = dict(kind='raw', root='/images', generator=dict(name='made up'), failures=[('a.jpg', 'broken')])
     write_proposals(tmp_path / 'raw' / 'shard-00000-of-00001.arrow', [], header)
-    with pytest.raises(UserError, match='has proposals of no picture'):
+    with pytest.raises(UserError, match='has proposals of no image'):
         filter_folder(tmp_path / 'raw', tmp_path / 'out.arrow', ProposalFilter())
     assert not (tmp_path / 'out.arrow').exists()
 
 
-def test_incomplete_raw_proposals_are_refused_with_the_counts(pictures, tmp_path):
+def test_incomplete_raw_proposals_are_refused_with_the_counts(images, tmp_path):
     raw = tmp_path / 'raw'
-    search_folder(pictures, raw, shard_size=2)
+    search_folder(images, raw, shard_size=2)
     (raw / 'shard-00003-of-00004.arrow').unlink()
     with pytest.raises(UserError, match='holds 3 of 4 shards'):
         filter_folder(raw, tmp_path / 'out.arrow', ProposalFilter())
     assert not (tmp_path / 'out.arrow').exists()
 
 
-def test_a_list_takes_a_part_of_what_was_searched(pictures, tmp_path):
-    search_folder(pictures, tmp_path / 'raw')
-    chosen = PictureList('two', ['second/6.png', 'first/1.jpg'])
+def test_a_list_takes_a_part_of_what_was_searched(images, tmp_path):
+    search_folder(images, tmp_path / 'raw')
+    chosen = ImageList('two', ['second/6.png', 'first/1.jpg'])
     served = filter_folder(tmp_path / 'raw', tmp_path / 'part.arrow', ProposalFilter(min_side=8), chosen)
     store = ProposalStore.open(tmp_path / 'part.arrow')
     assert sum(served.values()) == 2 and [row.file_name for row in store] == sorted(chosen.names)
     assert store.header['list'] == chosen.describe()
     filter_folder(tmp_path / 'raw', tmp_path / 'all.arrow', ProposalFilter(min_side=8))
     assert ProposalStore.open(tmp_path / 'all.arrow').header['list'] is None
-    with pytest.raises(UserError, match=r'lacks 1 of the 2 pictures of the list, first gone\.jpg'):
-        other = PictureList('x', ['first/1.jpg', 'gone.jpg'])
+    with pytest.raises(UserError, match=r'lacks 1 of the 2 images of the list, first gone\.jpg'):
+        other = ImageList('x', ['first/1.jpg', 'gone.jpg'])
         filter_folder(tmp_path / 'raw', tmp_path / 'none.arrow', ProposalFilter(), other)
     assert not (tmp_path / 'none.arrow').exists()
 
 
-def test_pictures_of_a_list_that_could_not_be_read(pictures, tmp_path):
+def test_images_of_a_list_that_could_not_be_read(images, tmp_path):
     """They are no surprise; a wrong name is one, however many could not be read."""
-    shutil.copytree(pictures, tmp_path / 'pictures')
-    (tmp_path / 'pictures/first/2.png').write_text('not a picture')
-    search_folder(tmp_path / 'pictures', tmp_path / 'raw')
-    both = PictureList('x', ['first/1.jpg', 'first/2.png'])
+    shutil.copytree(images, tmp_path / 'images')
+    (tmp_path / 'images/first/2.png').write_text('not an image')
+    search_folder(tmp_path / 'images', tmp_path / 'raw')
+    both = ImageList('x', ['first/1.jpg', 'first/2.png'])
     assert sum(filter_folder(tmp_path / 'raw', tmp_path / 'p.arrow', ProposalFilter(), both).values()) == 1
-    with pytest.raises(UserError, match=r'lacks 1 of the 2 pictures of the list, first typo\.png'):
-        wrong = PictureList('x', ['first/1.jpg', 'typo.png'])
+    with pytest.raises(UserError, match=r'lacks 1 of the 2 images of the list, first typo\.png'):
+        wrong = ImageList('x', ['first/1.jpg', 'typo.png'])
         filter_folder(tmp_path / 'raw', tmp_path / 'none.arrow', ProposalFilter(), wrong)

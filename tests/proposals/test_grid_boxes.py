@@ -9,7 +9,7 @@ def propose(height, width, **arguments):
     return GridBoxes(**arguments).propose(np.zeros((height, width, 3), np.uint8), 'a.jpg')
 
 
-def test_one_size_covers_the_picture_evenly():
+def test_one_size_covers_the_image_evenly():
     boxes = propose(100, 200, scales=(0.5,), ratios=(1.0,))
     assert boxes.tolist() == sorted([x, y, x + 100, y + 50] for x in (0, 50, 100) for y in (0, 25, 50))
 
@@ -31,7 +31,7 @@ def test_scales_ratios_and_reach():
 
 
 @pytest.mark.parametrize('shape', [(1, 1), (1, 40), (3, 2)])
-def test_tiny_pictures_have_a_box(shape):
+def test_tiny_images_have_a_box(shape):
     height, width = shape
     boxes = propose(height, width)
     assert len(boxes) >= 1 and boxes.dtype == np.int32

@@ -15,7 +15,7 @@ def same_arithmetic():
         yield
 
 
-def picture(seed, height=90, width=120, channels=3):
+def random_image(seed, height=90, width=120, channels=3):
     """Blobs with some noise: segments of all sizes, hardly two pairs equally similar."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (7, 9, channels), dtype=np.uint8)
@@ -59,7 +59,7 @@ def segment(image, min_size=20):
 )
 @pytest.mark.parametrize(('seed', 'channels'), [(0, 3), (1, 3), (2, 1)])
 def test_boxes_are_opencvs(strategies, seed, channels):
-    image = picture(seed, channels=channels)
+    image = random_image(seed, channels=channels)
     segmenter, segments = segment(image)
     boxes = group(image, segments, strategies)
     assert segments.max() > 20
@@ -68,7 +68,7 @@ def test_boxes_are_opencvs(strategies, seed, channels):
 
 @pytest.mark.parametrize('measure', MEASURES)
 def test_similarities_are_opencvs_to_the_last_bit(measure):
-    image = picture(4, 150, 170)
+    image = random_image(4, 150, 170)
     _, segments = segment(image)
     sizes = np.bincount(segments.ravel())
     strategy = getattr(segmentation, f'createSelectiveSearchSegmentationStrategy{measure.capitalize()}')()
@@ -87,9 +87,9 @@ def test_similarities_are_opencvs_to_the_last_bit(measure):
 
 
 @pytest.mark.parametrize('shape', [(30, 200), (200, 30), (12, 13), (2, 50), (50, 2)])
-def test_narrow_pictures_too(shape):
-    """A turned copy of a narrow picture is smaller than the picture is long."""
-    image = picture(3, *shape)
+def test_narrow_images_too(shape):
+    """A turned copy of a narrow image is smaller than the image is long."""
+    image = random_image(3, *shape)
     segmenter, segments = segment(image, min_size=5)
     boxes = group(image, segments, [MEASURES])
     np.testing.assert_array_equal(np.unique(boxes, axis=0), opencv_group(image, segmenter, [MEASURES]))
@@ -111,7 +111,7 @@ def test_segments_that_do_not_touch_stay_apart():
     assert boxes.tolist() == [[0, 0, 2, 1], [2, 0, 4, 1]]
 
 
-def test_pictures_of_one_colour():
+def test_images_of_one_colour():
     """Each texture map is constant then, which OpenCV divides by."""
     image = np.full((40, 50, 3), 77, np.uint8)
     segments = np.zeros((40, 50), np.int32)

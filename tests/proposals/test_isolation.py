@@ -104,7 +104,7 @@ def test_any_timeout_is_understood():
 
 def test_a_child_that_cannot_start_is_explained(monkeypatch):
     monkeypatch.setattr(sys, 'executable', '/bin/false')
-    with pytest.raises(UserError, match=r'a process for pictures could not start \(exit status 1\)'):
+    with pytest.raises(UserError, match=r'a process for images could not start \(exit status 1\)'):
         Isolated(os.getpid)()
 
 

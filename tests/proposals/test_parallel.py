@@ -46,31 +46,31 @@ def test_a_backend_that_is_not_installed_is_explained(monkeypatch, backend, pack
         run_tasks(print, [], 1, backend)
 
 
-def search(pictures, out, **engine):
-    result = search_folder(pictures, out, GridBoxes(), Engine(jobs=2, **engine), shard_size=2)
+def search(images, out, **engine):
+    result = search_folder(images, out, GridBoxes(), Engine(jobs=2, **engine), shard_size=2)
     assert (result.searched, result.failures) == (8, {})
     return {path.name: path.read_bytes() for path in out.iterdir()}
 
 
 @pytest.fixture
-def expected(pictures, tmp_path):
-    return search(pictures, tmp_path / 'expected')
+def expected(images, tmp_path):
+    return search(images, tmp_path / 'expected')
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('backend', ['dask', 'ray'])
-def test_clusters_on_this_machine_write_the_same(pictures, expected, tmp_path, backend):
-    assert search(pictures, tmp_path / backend, backend=backend) == expected
+def test_clusters_on_this_machine_write_the_same(images, expected, tmp_path, backend):
+    assert search(images, tmp_path / backend, backend=backend) == expected
 
 
 @pytest.mark.slow
-def test_a_dask_cluster_with_an_address_whose_workers_have_threads(pictures, expected, tmp_path):
+def test_a_dask_cluster_with_an_address_whose_workers_have_threads(images, expected, tmp_path):
     from distributed import LocalCluster
 
     # Worker processes as `dask worker` starts them: daemons, which multiprocessing gives no children.
     with LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster:
         address = cluster.scheduler_address
-        assert search(pictures, tmp_path / 'dask', backend='dask', address=address) == expected
+        assert search(images, tmp_path / 'dask', backend='dask', address=address) == expected
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ def test_iou_is_that_of_torchvision():
 def write(tmp_path, proposals, objects, size=(400, 300)):
     """``a.jpg`` and so on: boxes as xyxy and as COCO's xywh."""
     rows = [ProposalRow(name, *size, np.array(boxes, int).reshape(-1, 4)) for name, boxes in proposals.items()]
-    write_proposals(tmp_path / 'p.arrow', rows, dict(root='/pictures'))
+    write_proposals(tmp_path / 'p.arrow', rows, dict(root='/images'))
     images = [dict(id=i, file_name=name, width=size[0], height=size[1]) for i, name in enumerate(objects)]
     annotations = [dict(image_id=i, bbox=box) for i, boxes in enumerate(objects.values()) for box in boxes]
     (tmp_path / 'l.json').write_text(json.dumps(dict(images=images, annotations=annotations)))
@@ -37,7 +37,7 @@ def test_recall_and_overlaps_by_size(tmp_path):
             {'a.jpg': [[0, 0, 20, 20], [0, 0, 20, 12], [100, 100, 100, 125]], 'b.jpg': [[0, 0, 50, 50]], 'c.jpg': []},
         )
     )
-    assert (recall.pictures, recall.missing, recall.proposals) == (2, 0, 2)
+    assert (recall.images, recall.missing, recall.proposals) == (2, 0, 2)
     rows = {row['objects']: row for row in recall.table()}
     assert [rows[name]['count'] for name in ('all', 'small', 'medium', 'large')] == [4, 2, 1, 1]
     assert rows['all']['0.50'] == 3 / 4 and rows['all']['0.65'] == 2 / 4 and rows['all']['0.85'] == 1 / 4
@@ -46,7 +46,7 @@ def test_recall_and_overlaps_by_size(tmp_path):
     assert rows['small']['AR'] == pytest.approx((1 + 3 / 10) / 2)
     assert rows['medium']['ABO'] == 0 and rows['large']['0.80'] == 1
     text = str(recall)
-    assert '1.0 proposals a picture, 2 pictures' in text and ' 75.0' in text
+    assert '1.0 proposals an image, 2 images' in text and ' 75.0' in text
 
 
 def test_sizes_without_objects_have_no_numbers(tmp_path):
@@ -56,16 +56,16 @@ def test_sizes_without_objects_have_no_numbers(tmp_path):
     assert str(recall).splitlines()[-1].split()[:3] == ['large', '0', '-']
 
 
-def test_labelled_pictures_without_a_row_are_counted(tmp_path):
+def test_labelled_images_without_a_row_are_counted(tmp_path):
     recall = measure_recall(
         *write(tmp_path, {'a.jpg': [[0, 0, 9, 9]]}, {'a.jpg': [[0, 0, 9, 9]], 'b.jpg': [[1, 1, 2, 2]]})
     )
-    assert (recall.pictures, recall.missing, len(recall.overlaps)) == (1, 1, 1)
-    assert '1 labelled pictures have no proposals' in str(recall)
+    assert (recall.images, recall.missing, len(recall.overlaps)) == (1, 1, 1)
+    assert '1 labelled images have no proposals' in str(recall)
 
 
-def test_other_pictures_are_refused(tmp_path):
-    with pytest.raises(UserError, match='has none of the labelled pictures'):
+def test_other_images_are_refused(tmp_path):
+    with pytest.raises(UserError, match='has none of the labelled images'):
         measure_recall(*write(tmp_path, {'a.jpg': [[0, 0, 9, 9]]}, {'x/a.jpg': [[0, 0, 9, 9]]}))
     proposals, labels = write(tmp_path, {'a.jpg': [[0, 0, 9, 9]]}, {'a.jpg': [[0, 0, 9, 9]]})
     labels.write_text(labels.read_text().replace('400', '401'))

@@ -17,11 +17,11 @@ def iou(boxes, box):
     return overlap / ((boxes[:, 2:] - boxes[:, :2]).prod(axis=1) + np.prod(box[2:] - box[:2]) - overlap)
 
 
-def rectangle_picture():
+def rectangle_image():
     """(120, 160, 3): one rectangle, and where it is, xyxy."""
-    picture = np.full((120, 160, 3), (200, 190, 180), np.uint8)
-    picture[30:90, 40:110] = (40, 80, 200)
-    return picture, np.array([40, 30, 110, 90])
+    image = np.full((120, 160, 3), (200, 190, 180), np.uint8)
+    image[30:90, 40:110] = (40, 80, 200)
+    return image, np.array([40, 30, 110, 90])
 
 
 def textured(seed, height=80, width=100):
@@ -32,12 +32,12 @@ def textured(seed, height=80, width=100):
 
 @pytest.mark.parametrize('mode', MODES)
 def test_a_rectangle_on_a_plain_background_is_found(mode):
-    picture, box = rectangle_picture()
-    assert iou(selective_search(picture, SearchParameters(mode)), box).max() > 0.9
+    image, box = rectangle_image()
+    assert iou(selective_search(image, SearchParameters(mode)), box).max() > 0.9
 
 
 @pytest.mark.parametrize('mode', MODES)
-def test_boxes_are_unique_sorted_inside_the_picture_and_not_empty(mode):
+def test_boxes_are_unique_sorted_inside_the_image_and_not_empty(mode):
     boxes = selective_search(textured(0), SearchParameters(mode))
     assert boxes.dtype == np.int32
     assert len(boxes) > 10
@@ -51,26 +51,26 @@ def test_boxes_are_unique_sorted_inside_the_picture_and_not_empty(mode):
 
 
 @pytest.mark.parametrize('mode', MODES)
-def test_the_same_picture_gives_the_same_boxes(mode):
+def test_the_same_image_gives_the_same_boxes(mode):
     first, second = (selective_search(textured(1), SearchParameters(mode)) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
 def test_parameters_reach_the_search():
-    picture = textured(2)
-    counts = {min_size: len(selective_search(picture, SearchParameters(min_size=min_size))) for min_size in (20, 800)}
+    image = textured(2)
+    counts = {min_size: len(selective_search(image, SearchParameters(min_size=min_size))) for min_size in (20, 800)}
     assert counts[20] > counts[800]
 
 
 @pytest.mark.parametrize('mode', MODES)
 @pytest.mark.parametrize('shape', [(1, 1), (1, 60), (60, 1), (2, 300), (300, 2), (3, 3)])
-def test_extreme_shapes_give_a_box_inside_the_picture(mode, shape):
+def test_extreme_shapes_give_a_box_inside_the_image(mode, shape):
     height, width = shape
-    for picture in (
+    for image in (
         np.zeros((height, width, 3), np.uint8),
         np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8),
     ):
-        boxes = selective_search(picture, SearchParameters(mode))
+        boxes = selective_search(image, SearchParameters(mode))
         assert len(boxes) >= 1
         assert (boxes >= 0).all()
         assert (boxes[:, 2:] <= (width, height)).all()
@@ -85,23 +85,23 @@ import numpy as np
 
 from mmsoco.proposals.selective_search import SearchParameters, selective_search
 
-picture = cv2.imread(sys.argv[1], cv2.IMREAD_COLOR_RGB)
-np.save(sys.argv[2], selective_search(picture, SearchParameters(k=50, min_size=20)))
+image = cv2.imread(sys.argv[1], cv2.IMREAD_COLOR_RGB)
+np.save(sys.argv[2], selective_search(image, SearchParameters(k=50, min_size=20)))
 """
 
 
 @pytest.mark.parametrize('seed', [11, 13])
 def test_boxes_do_not_depend_on_the_processor(tmp_path, seed):
-    """Smooth pictures, in which the last bit decides."""
+    """Smooth images, in which the last bit decides."""
     coarse = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-    picture = cv2.resize(coarse, (240, 180), interpolation=cv2.INTER_CUBIC)
+    image = cv2.resize(coarse, (240, 180), interpolation=cv2.INTER_CUBIC)
     parameters = SearchParameters(k=50, min_size=20)
-    boxes = selective_search(picture, parameters)
+    boxes = selective_search(image, parameters)
     assert cv2.useOptimized(), 'the search left its mark on the process'
     if 'AVX2' in cv2.getCPUFeaturesLine():
-        # It is such a picture.
-        assert selective_search.__wrapped__(picture, parameters).shape != boxes.shape
-    cv2.imwrite(str(tmp_path / 'a.png'), picture[..., ::-1])
+        # It is such an image.
+        assert selective_search.__wrapped__(image, parameters).shape != boxes.shape
+    cv2.imwrite(str(tmp_path / 'a.png'), image[..., ::-1])
     subprocess.run(
         [sys.executable, '-c', BOXES_ELSEWHERE, tmp_path / 'a.png', tmp_path / 'boxes.npy'],
         env={**os.environ, 'OPENCV_CPU_DISABLE': 'AVX512-SKX,AVX2,AVX,FP16,SSE4.2,SSE4.1'},
@@ -116,35 +116,35 @@ def test_boxes_do_not_depend_on_the_processor(tmp_path, seed):
 def test_boxes_are_opencvs(mode, seed):
     """In ``quality``, groupings by size alone meet pairs that are equally similar; then OpenCV's sorting decides."""
     noise = np.random.default_rng(seed).integers(-9, 10, (110, 140, 3))
-    picture = np.clip(textured(seed, 110, 140) + noise, 0, 255).astype(np.uint8)
+    image = np.clip(textured(seed, 110, 140) + noise, 0, 255).astype(np.uint8)
     # OpenCV's own modes round sigma to float32, and 0.75 is the same there.
     parameters = SearchParameters(mode, k=100, sigma=0.75)
-    expected = opencv_search(picture, parameters)
+    expected = opencv_search(image, parameters)
     assert len(expected) > 20
-    np.testing.assert_array_equal(selective_search(picture, parameters), expected)
+    np.testing.assert_array_equal(selective_search(image, parameters), expected)
 
 
 def test_quality_has_nearly_opencvs_boxes():
     noise = np.random.default_rng(0).integers(-9, 10, (110, 140, 3))
-    picture = np.clip(textured(0, 110, 140) + noise, 0, 255).astype(np.uint8)
+    image = np.clip(textured(0, 110, 140) + noise, 0, 255).astype(np.uint8)
     parameters = SearchParameters('quality', k=100, sigma=0.75)
-    ours, theirs = ({tuple(box) for box in f(picture, parameters).tolist()} for f in (selective_search, opencv_search))
+    ours, theirs = ({tuple(box) for box in f(image, parameters).tolist()} for f in (selective_search, opencv_search))
     assert len(ours & theirs) > 0.9 * len(ours | theirs)
 
 
 def test_a_smaller_copy_is_searched_with_parameters_that_shrink_along():
-    picture = cv2.resize(textured(4, 60, 80), (320, 240), interpolation=cv2.INTER_NEAREST)
+    image = cv2.resize(textured(4, 60, 80), (320, 240), interpolation=cv2.INTER_NEAREST)
     small = SearchParameters(max_side=160)
-    shrunk = cv2.resize(picture, (160, 120), interpolation=cv2.INTER_AREA)
+    shrunk = cv2.resize(image, (160, 120), interpolation=cv2.INTER_AREA)
     expected = selective_search(shrunk, SearchParameters(k=150, min_size=25))
-    np.testing.assert_array_equal(selective_search(picture, small), 2 * expected)
+    np.testing.assert_array_equal(selective_search(image, small), 2 * expected)
     # The full size is left as it is.
-    same = selective_search(picture, SearchParameters(max_side=320))
-    np.testing.assert_array_equal(same, selective_search(picture))
+    same = selective_search(image, SearchParameters(max_side=320))
+    np.testing.assert_array_equal(same, selective_search(image))
 
 
 @pytest.mark.parametrize('shape', [(97, 131), (131, 97), (5, 301), (301, 5)])
-def test_boxes_of_a_smaller_copy_reach_the_edges_of_the_picture(shape):
+def test_boxes_of_a_smaller_copy_reach_the_edges_of_the_image(shape):
     boxes = selective_search(textured(5, *shape), SearchParameters(max_side=64))
     height, width = shape
     assert (boxes >= 0).all() and (boxes[:, 2:] > boxes[:, :2]).all()
@@ -154,14 +154,14 @@ def test_boxes_of_a_smaller_copy_reach_the_edges_of_the_picture(shape):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('shape', [(2, 33000), (40000, 2)])
-def test_pictures_longer_than_opencv_can_turn_have_boxes(shape):
+def test_images_longer_than_opencv_can_turn_have_boxes(shape):
     boxes = selective_search(textured(6, *shape))
     height, width = shape
     assert len(boxes) > 1
     assert boxes[:, :2].min(axis=0).tolist() == [0, 0] and boxes[:, 2:].max(axis=0).tolist() == [width, height]
 
 
-def test_a_picture_in_which_nothing_is_found_is_its_own_box():
+def test_a_image_in_which_nothing_is_found_is_its_own_box():
     boxes = selective_search(np.zeros((1, 1, 3), np.uint8))
     assert boxes.tolist() == [[0, 0, 1, 1]]
 

@@ -29,7 +29,7 @@ def make_rows(side=100, counts=(3, 1, 5), seed=0):
 @pytest.fixture
 def path(tmp_path):
     path = tmp_path / 'proposals.arrow'
-    write_proposals(path, make_rows(), dict(root='/pictures'))
+    write_proposals(path, make_rows(), dict(root='/images'))
     return path
 
 
@@ -45,7 +45,7 @@ def assert_same(store, rows):
 )
 def test_round_trip_in_the_smallest_type_that_holds_the_sides(tmp_path, side, dtype):
     rows = make_rows(side)
-    assert write_proposals(tmp_path / 'a.arrow', rows, dict(root='/pictures')) == 3
+    assert write_proposals(tmp_path / 'a.arrow', rows, dict(root='/images')) == 3
     store = ProposalStore.open(tmp_path / 'a.arrow')
     assert_same(store, rows)
     assert all(row.boxes.dtype == dtype for row in store)
@@ -53,7 +53,7 @@ def test_round_trip_in_the_smallest_type_that_holds_the_sides(tmp_path, side, dt
     store.verify()
 
 
-def test_one_large_picture_decides_the_type_of_all(tmp_path):
+def test_one_large_image_decides_the_type_of_all(tmp_path):
     rows = [*make_rows(100), *make_rows(40000)]
     write_proposals(tmp_path / 'a.arrow', rows, {})
     store = ProposalStore.open(tmp_path / 'a.arrow')
@@ -77,7 +77,7 @@ def test_the_same_rows_give_the_same_bytes(tmp_path):
 
 def test_the_header_is_kept_and_completed(path):
     header = ProposalStore.open(path).header
-    assert header['root'] == '/pictures'
+    assert header['root'] == '/images'
     assert header['count'] == 3
     assert header['format'] == 2
     assert len(header['checksum']) == 64
@@ -115,7 +115,7 @@ def test_rows_of_a_run_through_are_views_and_outlive_their_store(path):
 
 def test_single_rows_leave_the_file_out_of_memory(tmp_path):
     path = tmp_path / 'big.arrow'
-    write_proposals(path, make_rows(counts=[5000] * 400), dict(root='/pictures'))
+    write_proposals(path, make_rows(counts=[5000] * 400), dict(root='/images'))
     assert path.stat().st_size > 15e6
     store = ProposalStore.open(path)
     for i in range(0, 400, 3):
@@ -137,7 +137,7 @@ def test_indices_may_be_numpy_integers(path):
 def test_pickling_carries_only_the_path(tmp_path):
     path = tmp_path / 'big.arrow'
     rows = make_rows(counts=[100] * 200)
-    write_proposals(path, rows, dict(root='/pictures'))
+    write_proposals(path, rows, dict(root='/images'))
     store = ProposalStore.open(path)
     pickled = pickle.dumps(store)
     assert len(pickled) < 200 + len(str(path))
@@ -224,58 +224,58 @@ def test_verify_detects_an_altered_name(path):
         store.verify()
 
 
-def write_store(folder, names, root='/old/pictures'):
+def write_store(folder, names, root='/old/images'):
     rows = [ProposalRow(name, 10, 10, np.array([[0, 0, 10, 10]])) for name in names]
     write_proposals(folder / 'proposals.arrow', rows, dict(root=root))
     return ProposalStore.open(folder / 'proposals.arrow')
 
 
-def test_check_pictures_refuses_another_folder_and_names_both(tmp_path):
+def test_check_images_refuses_another_folder_and_names_both(tmp_path):
     store = write_store(tmp_path, [f'{i}.jpg' for i in range(40)])
     other = tmp_path / 'other'
     other.mkdir()
     (other / 'stranger.jpg').touch()
     with pytest.raises(UserError) as error:
-        store.check_pictures(other)
-    for part in ('/old/pictures', str(other), 'proposals.arrow', '0.jpg'):
+        store.check_images(other)
+    for part in ('/old/images', str(other), 'proposals.arrow', '0.jpg'):
         assert part in str(error.value)
 
 
-def test_check_pictures_refuses_what_is_no_folder(tmp_path):
+def test_check_images_refuses_what_is_no_folder(tmp_path):
     store = write_store(tmp_path, ['a.jpg'])
     with pytest.raises(UserError, match='gone is not a folder'):
-        store.check_pictures(tmp_path / 'gone')
+        store.check_images(tmp_path / 'gone')
 
 
 @pytest.mark.parametrize('count', [1, 3, 16, 40])
-def test_check_pictures_accepts_the_folder_wherever_it_is(tmp_path, count):
+def test_check_images_accepts_the_folder_wherever_it_is(tmp_path, count):
     names = [f'sub/{i}.jpg' for i in range(count)]
     store = write_store(tmp_path, names)
     (tmp_path / 'moved' / 'sub').mkdir(parents=True)
     for name in names:
         (tmp_path / 'moved' / name).touch()
-    store.check_pictures(tmp_path / 'moved')
+    store.check_images(tmp_path / 'moved')
 
 
-def test_check_pictures_tolerates_a_few_missing_files(tmp_path):
+def test_check_images_tolerates_a_few_missing_files(tmp_path):
     names = [f'{i:02d}.jpg' for i in range(16)]
     store = write_store(tmp_path, names)
     root = Path(tmp_path, 'root')
     root.mkdir()
     for name in names[4:]:
         (root / name).touch()
-    store.check_pictures(root)
+    store.check_images(root)
     for name in names[4:10]:
         (root / name).unlink()
-    with pytest.raises(UserError, match='has not its pictures'):
-        store.check_pictures(root)
+    with pytest.raises(UserError, match='has not its images'):
+        store.check_images(root)
 
 
-def test_check_pictures_of_a_file_without_rows_is_no_crash(tmp_path):
-    """What filtering makes when no picture could be read."""
+def test_check_images_of_a_file_without_rows_is_no_crash(tmp_path):
+    """What filtering makes when no image could be read."""
     store = write_store(tmp_path, [])
     try:
-        store.check_pictures(tmp_path)
+        store.check_images(tmp_path)
     except UserError as error:
         assert 'proposals.arrow' in str(error)
 

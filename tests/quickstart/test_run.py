@@ -72,8 +72,8 @@ def test_table_of_several_seeds(tmp_path):
 
 def test_table_of_what_is_learned(tmp_path):
     (tmp_path / 'pretrain').mkdir()
-    row = dict(top1=0.2, own_picture=0.6, chance_top1=0.001, chance_own_picture=0.05)
-    random = dict(top1=0.01, own_picture=0.1)
+    row = dict(top1=0.2, own_image=0.6, chance_top1=0.001, chance_own_image=0.05)
+    random = dict(top1=0.01, own_image=0.1)
     curve = [
         {'step': 100, 'figures': {'embedding': dict.fromkeys(row, 0)}},
         {'step': 200, 'figures': {'embedding': row}},
@@ -126,12 +126,12 @@ def test_steps_are_done_once_and_the_figures_are_shown(tmp_path, monkeypatch):
     monkeypatch.setattr(quickstart, 'results_table', lambda where, seeds, times: f'{seeds} seeds, {times} times')
     monkeypatch.setattr(
         'mmsoco.quickstart.figures.draw_figures',
-        lambda where, detectors: {where / f'{detectors["soco"]}.png': 'a picture'},
+        lambda where, detectors: {where / f'{detectors["soco"]}.png': 'an image'},
     )
     said = []
     quickstart.run(folder, 2, 2, said.append)
     assert sum(line.startswith('    python') for line in said) == 4
-    assert 'learned' in said and '2 seeds, 2 times' in said and said[-1].endswith('soco_2x.png  a picture')
+    assert 'learned' in said and '2 seeds, 2 times' in said and said[-1].endswith('soco_2x.png  an image')
     again = []
     quickstart.run(folder, 2, 2, again.append)
     assert sum(line.endswith('done already') for line in again) == 4

@@ -10,7 +10,7 @@ from mmsoco.proposals.grid_boxes import GridBoxes
 
 @dataclass(frozen=True)
 class FragileSearch:
-    """A grid of boxes that kills its process at one picture and has no memory for another."""
+    """A grid of boxes that kills its process at one image and has no memory for another."""
 
     kills: str
     raises: str
@@ -18,12 +18,12 @@ class FragileSearch:
     def describe(self):
         return {'name': 'fragile', **asdict(self)}
 
-    def propose(self, picture, file_name):
+    def propose(self, image, file_name):
         if file_name == self.kills:
             os.kill(os.getpid(), signal.SIGKILL)
         if file_name == self.raises:
             raise MemoryError
-        return GridBoxes().propose(picture, file_name)
+        return GridBoxes().propose(image, file_name)
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,9 @@ class SlowSearch:
     def describe(self):
         return {'name': 'slow', **asdict(self)}
 
-    def propose(self, picture, file_name):
+    def propose(self, image, file_name):
         time.sleep(self.seconds)
-        return GridBoxes().propose(picture, file_name)
+        return GridBoxes().propose(image, file_name)
 
 
 def write_pid(folder, name):

@@ -7,12 +7,12 @@ from mmsoco.proposals.selective_search import SearchParameters, portable_arithme
 
 
 @portable_arithmetic()
-def opencv_search(picture, parameters=SearchParameters()):
-    """(N, 4) sorted xyxy boxes of an RGB picture; OpenCV's modes keep its own min_size, 100."""
+def opencv_search(image, parameters=SearchParameters()):
+    """(N, 4) sorted xyxy boxes of an RGB image; OpenCV's modes keep its own min_size, 100."""
     segmentation = cv2.ximgproc.segmentation
     search = segmentation.createSelectiveSearchSegmentation()
     if parameters.mode == 'single':
-        search.addImage(cv2.cvtColor(picture, cv2.COLOR_RGB2HSV))
+        search.addImage(cv2.cvtColor(image, cv2.COLOR_RGB2HSV))
         search.addGraphSegmentation(
             segmentation.createGraphSegmentation(parameters.sigma, parameters.k, parameters.min_size)
         )
@@ -22,7 +22,7 @@ def opencv_search(picture, parameters=SearchParameters()):
         )
         search.addStrategy(segmentation.createSelectiveSearchSegmentationStrategyMultiple(*measures))
     else:
-        search.setBaseImage(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        search.setBaseImage(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         name = 'Fast' if parameters.mode == 'fast' else 'Quality'
         getattr(search, f'switchToSelectiveSearch{name}')(parameters.k, parameters.k, parameters.sigma)
     found = np.asarray(search.process(), np.int32).reshape(-1, 4)

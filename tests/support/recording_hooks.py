@@ -26,7 +26,7 @@ def digest(tensors) -> str:
 
 @HOOKS.register_module()
 class EvalNormsHook(Hook):
-    """BN in eval mode: a picture's embedding does not depend on the others in its batch."""
+    """BN in eval mode: an image's embedding does not depend on the others in its batch."""
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         for module in runner.model.modules():

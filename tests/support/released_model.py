@@ -63,9 +63,9 @@ class FPN(nn.Module):
         return [conv(x) for conv, x in zip(self.fpn_convs, merged, strict=True)]
 
 
-def run_encoder(encoder, pictures, last):
+def run_encoder(encoder, images, last):
     """The outputs of layer1 to layer`last`."""
-    x = encoder.maxpool(encoder.relu(encoder.bn1(encoder.conv1(pictures))))
+    x = encoder.maxpool(encoder.relu(encoder.bn1(encoder.conv1(images))))
     maps = []
     for n in range(1, last + 1):
         x = getattr(encoder, f'layer{n}')(x)
@@ -127,7 +127,7 @@ class ReleasedModel(nn.Module):
             self.add_module(f'{name}_k', copy.deepcopy(module).requires_grad_(False))
         self.predictor = mlp(256, hidden)
 
-    def feature_maps(self, pictures, suffix):
+    def feature_maps(self, images, suffix):
         """The maps to pool from, of the online (suffix '') or the target network ('_k')."""
         raise NotImplementedError
 
@@ -175,8 +175,8 @@ class ReleasedFPN(ReleasedModel):
     def __init__(self, pairs, hidden=4096):
         super().__init__(pairs, hidden, width=1024, neck=FPN(), head=box_head())
 
-    def feature_maps(self, pictures, suffix):
-        maps = run_encoder(getattr(self, f'encoder{suffix}'), pictures, last=4)
+    def feature_maps(self, images, suffix):
+        maps = run_encoder(getattr(self, f'encoder{suffix}'), images, last=4)
         return getattr(self, f'neck{suffix}')(maps)
 
     def describe(self, feature_map, boxes, view_size, suffix):
@@ -195,8 +195,8 @@ class ReleasedC4(ReleasedModel):
         self.register_buffer('queue', torch.zeros(128, 65536))
         self.register_buffer('queue_ptr', torch.zeros(1, dtype=torch.long))
 
-    def feature_maps(self, pictures, suffix):
-        return run_encoder(getattr(self, f'encoder{suffix}'), pictures, last=3)[-1:]
+    def feature_maps(self, images, suffix):
+        return run_encoder(getattr(self, f'encoder{suffix}'), images, last=3)[-1:]
 
     def describe(self, feature_map, boxes, view_size, suffix):
         layer4 = getattr(self, f'encoder{suffix}').layer4

@@ -1,4 +1,4 @@
-"""``--cfg-options`` that make configs small: some channels wide, some pictures, two steps."""
+"""``--cfg-options`` that make configs small: some channels wide, some images, two steps."""
 
 from mmengine.config import Config
 
@@ -19,7 +19,7 @@ def shrunk_backbone(backbone, depth):
     return {'depth': depth, 'base_channels': base, 'stem_channels': base}, widths
 
 
-def shrink(config, pictures, proposal_file, depth=18, channels=CHANNELS):
+def shrink(config, images, proposal_file, depth=18, channels=CHANNELS):
     """Options for the config at a path; ``depth`` is the ResNet's, ``channels`` the FPN's."""
     cfg = Config.fromfile(config)
     backbone, widths = shrunk_backbone(cfg.model.backbone, depth)
@@ -45,8 +45,8 @@ def shrink(config, pictures, proposal_file, depth=18, channels=CHANNELS):
     if cfg.train_cfg.get('max_steps'):
         length = {'train_cfg.max_steps': 4}
     for i, hook in enumerate(cfg.custom_hooks):
-        if hook.type == 'ProbeHook':  # two of eight pictures
-            options |= {f'custom_hooks.{i}.{key}': value for key, value in dict(pictures=4, boxes=20).items()}
+        if hook.type == 'ProbeHook':  # two of eight images
+            options |= {f'custom_hooks.{i}.{key}': value for key, value in dict(images=4, boxes=20).items()}
     return options | {
         'model.projector.in_channels': features,
         'model.projector.hid_channels': 16,
@@ -54,7 +54,7 @@ def shrink(config, pictures, proposal_file, depth=18, channels=CHANNELS):
         'model.predictor.in_channels': 8,
         'model.predictor.hid_channels': 16,
         'model.predictor.out_channels': 8,
-        'train_dataloader.dataset.data_root': str(pictures),
+        'train_dataloader.dataset.data_root': str(images),
         'train_dataloader.dataset.proposal_file': str(proposal_file),
         'train_dataloader.num_workers': 0,
         'train_dataloader.persistent_workers': False,

@@ -25,15 +25,15 @@ def recipe(root):
 
 
 @pytest.fixture
-def tiny_options(recipe, pictures, proposal_file):
-    """``--cfg-options`` that make the recipe two epochs of two steps on eight pictures."""
-    return shrink(recipe, pictures, proposal_file)
+def tiny_options(recipe, images, proposal_file):
+    """``--cfg-options`` that make the recipe two epochs of two steps on eight images."""
+    return shrink(recipe, images, proposal_file)
 
 
 @pytest.fixture(scope='session')
-def learned(recipe, pictures, proposal_file, tmp_path_factory):
-    """The work folder of a run that learns to tell the boxes of its eight pictures apart, in 160 steps."""
-    options = shrink(recipe, pictures, proposal_file, channels=16) | {
+def learned(recipe, images, proposal_file, tmp_path_factory):
+    """The work folder of a run that learns to tell the boxes of its eight images apart, in 160 steps."""
+    options = shrink(recipe, images, proposal_file, channels=16) | {
         'model.predictor.type': 'InfoNCEHead',
         'model.projector.hid_channels': 32,
         'model.predictor.hid_channels': 32,
@@ -95,7 +95,7 @@ def tiny_model_cfg():
 
 @pytest.fixture
 def batch():
-    """Two pictures in three views of 64, 64 and 32 px, with three matched boxes."""
+    """Two images in three views of 64, 64 and 32 px, with three matched boxes."""
     generator = torch.Generator().manual_seed(0)
 
     def view(size):

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmsoco.visualization.drawing import PALETTE, contact_sheet, draw_boxes, write_picture
+from mmsoco.visualization.drawing import PALETTE, contact_sheet, draw_boxes, write_image
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 
@@ -33,17 +33,17 @@ def test_coordinates_are_rounded():
     np.testing.assert_array_equal(canvas, draw_boxes(black(), [[5, 8, 30, 25]], [RED]))
 
 
-def test_the_whole_picture_is_framed_at_its_border():
+def test_the_whole_image_is_framed_at_its_border():
     canvas = draw_boxes(black(), [[0, 0, 50, 40]], [RED])
     for edge in (canvas[0], canvas[-1], canvas[:, 0], canvas[:, -1]):
         assert (edge == RED).all()
     assert not canvas[1:-1, 1:-1].any()
 
 
-def test_zoom_enlarges_the_picture_and_the_boxes():
-    picture = black()
-    picture[10:20, 10:20] = 200
-    canvas = draw_boxes(picture, [[5, 8, 30, 25]], [RED], zoom=3)
+def test_zoom_enlarges_the_image_and_the_boxes():
+    image = black()
+    image[10:20, 10:20] = 200
+    canvas = draw_boxes(image, [[5, 8, 30, 25]], [RED], zoom=3)
     assert canvas.shape == (120, 150, 3)
     assert (canvas[24, 15:90] == RED).all() and (canvas[24:75, 15] == RED).all()
     assert (canvas[35:55, 35:55] == 200).all()
@@ -54,26 +54,26 @@ def test_a_thick_line_is_thicker():
     assert thick > 2 * thin
 
 
-def test_the_picture_itself_is_not_drawn_on():
-    picture = black()
-    draw_boxes(picture, [[5, 8, 30, 25]], [RED])
-    assert not picture.any()
+def test_the_image_itself_is_not_drawn_on():
+    image = black()
+    draw_boxes(image, [[5, 8, 30, 25]], [RED])
+    assert not image.any()
 
 
-def test_a_mirrored_picture_can_be_drawn_on():
-    picture = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
-    canvas = draw_boxes(picture[:, ::-1], np.empty((0, 4)), [RED])
-    np.testing.assert_array_equal(canvas, picture[:, ::-1])
+def test_a_mirrored_image_can_be_drawn_on():
+    image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    canvas = draw_boxes(image[:, ::-1], np.empty((0, 4)), [RED])
+    np.testing.assert_array_equal(canvas, image[:, ::-1])
 
 
 def test_palette_colors_are_distinct():
     assert len(set(PALETTE)) == len(PALETTE) >= 4
 
 
-def test_a_contact_sheet_has_its_pictures_in_rows_on_white():
+def test_a_contact_sheet_has_its_images_in_rows_on_white():
     sizes = [(10, 20), (8, 12), (10, 5), (4, 20), (7, 7)]
-    pictures = [np.full((*size, 3), 10 * (i + 1), np.uint8) for i, size in enumerate(sizes)]
-    sheet = contact_sheet(pictures, columns=2, gap=3)
+    images = [np.full((*size, 3), 10 * (i + 1), np.uint8) for i, size in enumerate(sizes)]
+    sheet = contact_sheet(images, columns=2, gap=3)
     assert sheet.shape == (3 * 13 + 3, 2 * 23 + 3, 3)
     expected = np.full_like(sheet, 255)
     for i, (height, width) in enumerate(sizes):
@@ -83,20 +83,20 @@ def test_a_contact_sheet_has_its_pictures_in_rows_on_white():
 
 
 def test_a_written_png_is_read_back_in_rgb_order(tmp_path):
-    picture = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
-    write_picture(tmp_path / 'new' / 'a.png', picture)
-    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / 'new' / 'a.png')), picture)
+    image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    write_image(tmp_path / 'new' / 'a.png', image)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / 'new' / 'a.png')), image)
     assert [path.name for path in (tmp_path / 'new').iterdir()] == ['a.png']
 
 
 def test_the_ending_decides_the_format(tmp_path):
-    write_picture(tmp_path / 'a.jpg', np.full((20, 30, 3), (200, 100, 50), np.uint8))
-    with Image.open(tmp_path / 'a.jpg') as picture:
-        assert picture.format == 'JPEG'
-        assert np.abs(np.asarray(picture).astype(int) - (200, 100, 50)).max() < 6
+    write_image(tmp_path / 'a.jpg', np.full((20, 30, 3), (200, 100, 50), np.uint8))
+    with Image.open(tmp_path / 'a.jpg') as image:
+        assert image.format == 'JPEG'
+        assert np.abs(np.asarray(image).astype(int) - (200, 100, 50)).max() < 6
 
 
 def test_an_unknown_ending_fails_and_leaves_nothing(tmp_path):
     with pytest.raises((OSError, cv2.error)):
-        write_picture(tmp_path / 'a.unknown', black())
+        write_image(tmp_path / 'a.unknown', black())
     assert list(tmp_path.iterdir()) == []

@@ -29,11 +29,11 @@ def test_statistics(source):
     found = np.repeat(np.arange(10_000) / 10_000, statistics.sizes)
     np.testing.assert_allclose(found, [0.4, 0.5, 0.5, 1], atol=2e-4)
     about = statistics.describe()
-    assert about['pictures'] == 3 and about['boxes'] == 4
-    assert about['boxes a picture']['50 %'] == 1 and about['size']['mean'] == pytest.approx(0.6, abs=2e-4)
+    assert about['images'] == 3 and about['boxes'] == 4
+    assert about['boxes an image']['50 %'] == 1 and about['size']['mean'] == pytest.approx(0.6, abs=2e-4)
     assert about['size']['50 %'] == pytest.approx(0.5, abs=2e-4) and about['size']['95 %'] > 0.99
     json.dumps(about)
-    assert '4 boxes of 3 pictures' in str(statistics)
+    assert '4 boxes of 3 images' in str(statistics)
 
 
 def test_the_plot_has_both_sources(source, tmp_path):
@@ -51,7 +51,7 @@ def test_boxes_are_drawn_where_they_are(source, tmp_path):
     sheet = draw_proposals(rows, tmp_path, columns=3, side=200)
     assert sheet.shape == (6 + 200 + 6, 3 * 206 + 6, 3)
     drawn = (sheet[:, :, None] == np.array(PALETTE)).all(axis=3).any(axis=2)
-    # The second picture is enlarged to 200x50 px, its box to 50x50, at the top left of its cell.
+    # The second image is enlarged to 200x50 px, its box to 50x50, at the top left of its cell.
     ys, xs = np.nonzero(drawn[:, 206:412])
     assert ys.max() <= 6 + 51 and ys.max() >= 6 + 48
     assert 206 + xs.max() <= 212 + 51 and 206 + xs.max() >= 212 + 48
@@ -60,11 +60,11 @@ def test_boxes_are_drawn_where_they_are(source, tmp_path):
     assert len({tuple(color) for color in few[(few[:, :, None] == np.array(PALETTE)).all(axis=3).any(axis=2)]}) == 1
 
 
-def test_seeds_choose_and_unreadable_pictures_are_passed_over(source, tmp_path):
+def test_seeds_choose_and_unreadable_images_are_passed_over(source, tmp_path):
     chosen = {tuple(row.file_name for row in choose_rows(source, 3, 2, seed)) for seed in range(20)}
     assert len(chosen) == 3
     (tmp_path / 'a.png').write_text('broken')
     rows = choose_rows(source, 3, 3, 0)
     assert draw_proposals(rows, tmp_path, columns=3, side=100).shape[1] == 3 * 106 + 6
-    with pytest.raises(UserError, match=r'no picture can be drawn: .*a\.png'):
+    with pytest.raises(UserError, match=r'no image can be drawn: .*a\.png'):
         draw_proposals(rows[:1], tmp_path)

@@ -21,7 +21,7 @@ import numpy as np
 from mmsoco.errors import command
 from mmsoco.proposals.cli import positive
 from mmsoco.proposals.filters import ProposalFilter, filter_boxes
-from mmsoco.proposals.pictures import list_pictures, read_picture
+from mmsoco.proposals.images import list_images, read_image
 from mmsoco.proposals.raw import Engine, search_folder
 from mmsoco.proposals.recall import best_overlaps
 from mmsoco.proposals.selective_search import MODES, SearchParameters, selective_search
@@ -37,10 +37,10 @@ ROWS, BOXES, READ, WORKERS = 1_281_167, 22, 10_000, 4
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Measure, and print Markdown tables. Takes some 10 minutes.')
-    parser.add_argument('photos', help='folder of pictures')
+    parser.add_argument('photos', help='folder of images')
     parser.add_argument('--parts', nargs='+', choices=PARTS, default=PARTS, help='what to measure (default: all)')
     parser.add_argument('--labelled', nargs=3, action='append', default=[], metavar=('NAME', 'IMAGES', 'JSON'))
-    parser.add_argument('--every', type=positive, default=1, metavar='N', help='only every n-th picture')
+    parser.add_argument('--every', type=positive, default=1, metavar='N', help='only every n-th image')
     parser.add_argument('--repeat', type=positive, default=3, help='rounds of engine runs (default 3)')
     return parser.parse_args()
 
@@ -61,13 +61,13 @@ def same(a: np.ndarray, b: np.ndarray) -> bool:
     return a.shape == b.shape and bool((a == b).all())
 
 
-def compare(pictures: list[Path], parameters: SearchParameters) -> tuple[float, float, int]:
-    """Seconds a picture by OpenCV and by ours, in turn, decoding included; how many have other boxes."""
+def compare(images: list[Path], parameters: SearchParameters) -> tuple[float, float, int]:
+    """Seconds an image by OpenCV and by ours, in turn, decoding included; how many have other boxes."""
     naive, ours, differ = [], [], 0
-    for path in pictures:
-        seconds, theirs = timed(lambda path=path: opencv_search(read_picture(path), parameters))
+    for path in images:
+        seconds, theirs = timed(lambda path=path: opencv_search(read_image(path), parameters))
         naive.append(seconds)
-        seconds, boxes = timed(lambda path=path: selective_search(read_picture(path), parameters))
+        seconds, boxes = timed(lambda path=path: selective_search(read_image(path), parameters))
         ours.append(seconds)
         differ += not same(theirs, boxes)
     return sum(naive) / len(naive), sum(ours) / len(ours), differ
@@ -75,7 +75,7 @@ def compare(pictures: list[Path], parameters: SearchParameters) -> tuple[float, 
 
 def search(root: str, every: int, repeat: int) -> None:
     """The search by itself, and in the engine with one worker and with two."""
-    naive, ours, differ = compare([Path(root, name) for name in list_pictures(root)[::every]], SearchParameters())
+    naive, ours, differ = compare([Path(root, name) for name in list_images(root)[::every]], SearchParameters())
     wall: dict[int, list[float]] = {1: [], 2: []}
     with tempfile.TemporaryDirectory() as folder:
         for i in range(repeat):
@@ -85,9 +85,9 @@ def search(root: str, every: int, repeat: int) -> None:
                 wall[jobs].append(seconds / result.total)
     one, two = median(wall[1]), median(wall[2])
     table(
-        ('', 's/picture', 'against OpenCV'),
+        ('', 's/image', 'against OpenCV'),
         ("OpenCV's own selective search, one process", naive, 1.0),
-        (f'ours, the same process ({differ} pictures with other boxes)', ours, naive / ours),
+        (f'ours, the same process ({differ} images with other boxes)', ours, naive / ours),
         ('ours by `selective_search.py --jobs 1`, all of it', one, naive / one),
         ('ours by `selective_search.py --jobs 2`, all of it', two, naive / two),
     )
@@ -97,31 +97,31 @@ def search(root: str, every: int, repeat: int) -> None:
 def modes(root: str, every: int) -> None:
     """OpenCV's other modes; sigma is a number that float32 holds, as they round it."""
     rows = []
-    names = list_pictures(root)[:: 10 * every]
+    names = list_images(root)[:: 10 * every]
     for mode in MODES:
         naive, ours, differ = compare([Path(root, name) for name in names], SearchParameters(mode, sigma=0.75))
         rows.append((mode, naive, ours, naive / ours, f'{differ} of {len(names)}'))
-    table(('mode', 'OpenCV, s/picture', 'ours', 'ratio', 'pictures with other boxes'), *rows)
+    table(('mode', 'OpenCV, s/image', 'ours', 'ratio', 'images with other boxes'), *rows)
 
 
 def sides(root: str, labelled: list[tuple[str, str, str]], every: int) -> None:
     """What --max-side saves and costs."""
     rules = ProposalFilter()
-    pictures = [read_picture(Path(root, name)) for name in list_pictures(root)[::every]]
-    objects = {name: list(labelled_pictures(images, labels))[::every] for name, images, labels in labelled}
+    images = [read_image(Path(root, name)) for name in list_images(root)[::every]]
+    objects = {name: list(labelled_images(images, labels))[::every] for name, images, labels in labelled}
 
-    def kept(picture: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-        return filter_boxes(boxes, picture.shape[1], picture.shape[0], rules)[0]
+    def kept(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        return filter_boxes(boxes, image.shape[1], image.shape[0], rules)[0]
 
-    full = [kept(picture, selective_search(picture)) for picture in pictures]
+    full = [kept(image, selective_search(image)) for image in images]
     rows = []
     for side in SIDES:
         parameters = SearchParameters(max_side=side)
-        seconds, found = timed(lambda p=parameters: [selective_search(picture, p) for picture in pictures])
-        filtered = [kept(picture, boxes) for picture, boxes in zip(pictures, found, strict=True)]
+        seconds, found = timed(lambda p=parameters: [selective_search(image, p) for image in images])
+        filtered = [kept(image, boxes) for image, boxes in zip(images, found, strict=True)]
         overlaps = np.concatenate([best_overlaps(a, b) for a, b in zip(full, filtered, strict=True)])
-        row = [side or 'full', seconds / len(pictures)]
-        row += [sum(map(len, boxes)) / len(pictures) for boxes in (found, filtered)]
+        row = [side or 'full', seconds / len(images)]
+        row += [sum(map(len, boxes)) / len(images) for boxes in (found, filtered)]
         row += [percent(overlaps >= 0.5), percent(overlaps >= 0.7), percent(overlaps)]
         for entries in objects.values():
             best = np.concatenate([best_overlaps(o, selective_search(p, parameters)) for p, o in entries])
@@ -130,7 +130,7 @@ def sides(root: str, labelled: list[tuple[str, str, str]], every: int) -> None:
     table(
         (
             'side',
-            's/picture',
+            's/image',
             'boxes',
             'kept by the filter',
             'full-size boxes at IoU 0.5',
@@ -146,8 +146,8 @@ def percent(values: np.ndarray) -> str:
     return f'{100 * values.mean():.1f}'
 
 
-def labelled_pictures(images: str, labels: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pictures and the xyxy boxes of their objects, (N, 4), N >= 1."""
+def labelled_images(images: str, labels: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Images and the xyxy boxes of their objects, (N, 4), N >= 1."""
     content = json.loads(Path(labels).read_text())
     boxes: dict[int, list] = {}
     for a in content['annotations']:
@@ -155,7 +155,7 @@ def labelled_pictures(images: str, labels: str) -> Iterator[tuple[np.ndarray, np
         boxes.setdefault(a['image_id'], []).append([x, y, x + w, y + h])
     for image in content['images']:
         if image['id'] in boxes:
-            yield read_picture(Path(images, image['file_name'])), np.array(boxes[image['id']], float)
+            yield read_image(Path(images, image['file_name'])), np.array(boxes[image['id']], float)
 
 
 def pss() -> float:
@@ -210,7 +210,7 @@ def store_part() -> None:
             worker.join()
         seconds_to_read = read_rows(store, WORKERS)
         table(
-            (f'{ROWS:,} pictures, {BOXES} boxes each', ''),
+            (f'{ROWS:,} images, {BOXES} boxes each', ''),
             ('file, GB', path.stat().st_size / 1e9),
             ('write, s', seconds_to_write),
             ('open, s', seconds_to_open),
@@ -227,7 +227,7 @@ def store_part() -> None:
 def main() -> None:
     args = parse_args()
     cv2.setNumThreads(0)
-    print(f'{os.cpu_count()} cores, OpenCV {cv2.__version__}, {len(list_pictures(args.photos))} pictures\n')
+    print(f'{os.cpu_count()} cores, OpenCV {cv2.__version__}, {len(list_images(args.photos))} images\n')
     if 'search' in args.parts:
         search(args.photos, args.every, args.repeat)
     if 'modes' in args.parts:

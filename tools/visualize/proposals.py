@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Proposals on their pictures, and their distributions (paper, figures 2 and 3).
+"""Proposals on their images, and their distributions (paper, figures 2 and 3).
 
 python tools/visualize/proposals.py work_dirs/proposals RAW FILTERED.arrow
 """
@@ -12,21 +12,23 @@ from mmsoco.errors import UserError, command
 from mmsoco.files import atomic_path
 from mmsoco.proposals.cli import positive
 from mmsoco.proposals.raw import read_raw
-from mmsoco.visualization.drawing import write_picture
+from mmsoco.visualization.drawing import write_image
 from mmsoco.visualization.proposals import choose_rows, draw_proposals, measure, plot_statistics
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Draw a sheet of pictures with some of their boxes for each source, and the distributions of boxes '
-        'a picture and of their sizes for all: before and after the filter, or of two ways to propose.'
+        description='Draw a sheet of images with some of their boxes for each source, and the distributions of boxes '
+        'an image and of their sizes for all: before and after the filter, or of two ways to propose.'
     )
     parser.add_argument('out', help='folder for NAME.png of each source, distributions.png and distributions.json')
     parser.add_argument('sources', nargs='+', metavar='SOURCE', help='folder of raw proposals, or proposal file')
-    parser.add_argument('--images', metavar='FOLDER', help='folder of the pictures (default: as the source says)')
-    parser.add_argument('--pictures', type=positive, default=16, help='pictures on a sheet (default 16)')
-    parser.add_argument('--boxes', type=positive, default=12, help='most boxes to draw on a picture (default 12)')
-    parser.add_argument('--seed', type=int, default=0, help='other seed, other pictures and boxes (default 0)')
+    parser.add_argument('--images', metavar='FOLDER', help='folder of the images (default: as the source says)')
+    parser.add_argument(
+        '--count', '--pictures', dest='count', type=positive, default=16, help='images on a sheet (default 16)'
+    )
+    parser.add_argument('--boxes', type=positive, default=12, help='most boxes to draw on an image (default 12)')
+    parser.add_argument('--seed', type=int, default=0, help='other seed, other images and boxes (default 0)')
     return parser.parse_args()
 
 
@@ -45,8 +47,8 @@ def main() -> None:
     for name, source in zip(names, args.sources, strict=True):
         statistics[name] = measure(source)
         root = args.images or read_raw(source)[0]['root']
-        rows = choose_rows(source, len(statistics[name].counts), args.pictures, args.seed)
-        write_picture(out / f'{name}.png', draw_proposals(rows, root, args.boxes, seed=args.seed))
+        rows = choose_rows(source, len(statistics[name].counts), args.count, args.seed)
+        write_image(out / f'{name}.png', draw_proposals(rows, root, args.boxes, seed=args.seed))
         print(f'{out / name}.png: {statistics[name]}')
     plot_statistics(statistics, out / 'distributions.png')
     with atomic_path(out / 'distributions.json') as temporary:

@@ -1,4 +1,4 @@
-# Eight GPUs, 64 pictures each. Not run: nobody has measured these recipes yet.
+# Eight GPUs, 64 images each. Not run: nobody has measured these recipes yet.
 _base_ = './gpu.py'
 
 total_batch_size = 512

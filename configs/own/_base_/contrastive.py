@@ -3,7 +3,7 @@
 # optimizer and schedules to match. docs/recipes.md says what was tried.
 _base_ = '../../soco/soco_r50fpn_8xb256_100e_in1k.py'
 
-# A prediction must name its box among those of other pictures, where BYOL's loss, in
+# A prediction must name its box among those of other images, where BYOL's loss, in
 # this time, learns little more than their mean.
 model = dict(predictor=dict(type='InfoNCEHead', temperature=0.2, max_overlap=0.0))
 
@@ -18,8 +18,8 @@ custom_hooks = [
     dict(type='WarmupCosineLRHook', warmup_share=0.1, base_batch_size=None),
     dict(type='MatchedBoxesHook', interval=500),
     dict(type='HealthHook', interval=50),
-    # Every tenth picture is not trained on, and shows what is learned.
-    dict(type='ProbeHook', interval=100, pictures=10),
+    # Every tenth image is not trained on, and shows what is learned.
+    dict(type='ProbeHook', interval=100, images=10),
 ]
 default_hooks = dict(
     logger=dict(interval=25),

@@ -12,8 +12,8 @@ four_conv_head = dict(type='Shared4Conv1FCBBoxHead', conv_out_channels=256, norm
 # C4's head, with a norm more after it; import mmpretrain.models.utils.res_layer_extra_norm.
 shared_block = dict(type='ResLayerExtraNorm', style='pytorch', norm_cfg=norm, norm_eval=False, init_cfg=None)
 
-# The pretraining's pictures: RGB, with ImageNet's mean and standard deviation.
-pictures = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True)
+# The pretraining's images: RGB, with ImageNet's mean and standard deviation.
+images = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True)
 
 # What the two kinds of R-CNN take over and what they change for it.
 mask_rcnn_fpn = dict(
@@ -21,7 +21,7 @@ mask_rcnn_fpn = dict(
     neck=dict(norm_cfg=norm),
     roi_head=dict(bbox_head=four_conv_head, mask_head=dict(norm_cfg=norm)),
 )
-rcnn_c4 = dict(data_preprocessor=pictures, backbone=whole_backbone, roi_head=dict(shared_head=shared_block))
+rcnn_c4 = dict(data_preprocessor=images, backbone=whole_backbone, roi_head=dict(shared_head=shared_block))
 
 # The paper's supervised baseline; give the path of a file where nothing can be fetched.
 imagenet_labels = dict(type='Pretrained', checkpoint='torchvision://resnet50')
@@ -31,7 +31,7 @@ short_side_640_to_800 = dict(
     type='RandomChoiceResize', scales=[(1333, side) for side in range(640, 801, 32)], keep_ratio=True
 )
 
-# The paper's schedule on COCO, 16 pictures a step: drops at 2/3 and 8/9 of the time.
+# The paper's schedule on COCO, 16 images a step: drops at 2/3 and 8/9 of the time.
 shuffled_forever = dict(_delete_=True, type='InfiniteSampler', shuffle=True)
 sgd = dict(optimizer=dict(lr=0.02, momentum=0.9, weight_decay=2.5e-5), paramwise_cfg=dict(norm_decay_mult=0))
 iterations_90k = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=90000, val_interval=10000)

@@ -1,5 +1,5 @@
 # Mask R-CNN R50-C4, COCO, 90k iterations (paper, table 2: box AP 40.4 / 40.9, mask AP
-# 34.9 / 35.3 after 100 / 400 epochs of SoCo on R50-C4). 8 GPUs with 2 pictures each.
+# 34.9 / 35.3 after 100 / 400 epochs of SoCo on R50-C4). 8 GPUs with 2 images each.
 _base_ = ['mmdet::mask_rcnn/mask-rcnn_r50-caffe-c4_1x_coco.py', '../_base_/finetuning.py']
 
 custom_imports = dict(imports=['mmpretrain.models.utils.res_layer_extra_norm'], allow_failed_imports=False)

@@ -1,6 +1,6 @@
 # Mask R-CNN R50-FPN, COCO, 90k iterations (paper, table 1: box AP 42.3 / 43.0, mask
 # AP 37.6 / 38.2 after 100 / 400 epochs of SoCo, 43.2 and 38.4 after 400 of SoCo*).
-# 8 GPUs with 2 pictures each.
+# 8 GPUs with 2 images each.
 _base_ = ['mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py', '../_base_/finetuning.py']
 
 model = _base_.mask_rcnn_fpn

@@ -1,6 +1,6 @@
 # RetinaNet R50-FPN, COCO, 12 epochs (paper, table 7: box AP 38.3 after 400 epochs of
 # SoCo*). Schedule and optimizer are mmdet's; backbone and FPN are pretrained.
-# 8 GPUs with 2 pictures each.
+# 8 GPUs with 2 images each.
 _base_ = ['mmdet::retinanet/retinanet_r50_fpn_1x_coco.py', '../_base_/finetuning.py']
 
 model = dict(backbone=_base_.whole_backbone, neck=dict(norm_cfg=_base_.norm))

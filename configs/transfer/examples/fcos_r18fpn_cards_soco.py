@@ -2,7 +2,7 @@
 _base_ = ['mmdet::fcos/fcos_r50-caffe_fpn_gn-head_1x_coco.py', './_base_/small.py', './_base_/cards.py']
 
 model = dict(
-    data_preprocessor=_base_.pictures,
+    data_preprocessor=_base_.images,
     backbone=_base_.small_backbone,
     neck=_base_.small_neck,
     bbox_head=dict(in_channels=64, feat_channels=64, stacked_convs=2, num_classes=6),

@@ -1,4 +1,4 @@
-# Mask R-CNN on microscopy pictures: COCO format, one class. NUCLEI says where they are.
+# Mask R-CNN on microscopy images: COCO format, one class. NUCLEI says where they are.
 _base_ = ['mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py', './_base_/small.py']
 
 model = dict(

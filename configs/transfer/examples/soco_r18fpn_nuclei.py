@@ -1,4 +1,4 @@
-# SoCo on the training pictures of nuclei, without their labels. NUCLEI says where they
+# SoCo on the training images of nuclei, without their labels. NUCLEI says where they
 # are; their proposals are made by the commands in docs/transfer.md.
 _base_ = '../../own/100-pictures_cpu.py'
 

@@ -1,7 +1,7 @@
 # Linear evaluation of the backbone on ImageNet-1k (paper, appendix B, table 11:
 # top-1 / top-5 of 53.0 / 77.5 and 54.2 / 79.5 after 100 and 400 epochs of SoCo on
 # R50-FPN, 59.7 / 82.8 and 62.6 / 84.6 on R50-C4, 53.9 / 79.2 after 400 of SoCo*).
-# 8 GPUs with 32 pictures each. The pretraining is given by
+# 8 GPUs with 32 images each. The pretraining is given by
 # --cfg-options load_from=work_dirs/soco_r50fpn_8xb256_100e_in1k/epoch_100.pth
 _base_ = [
     'mmpretrain::_base_/models/resnet50.py',

@@ -1,6 +1,6 @@
 # Faster R-CNN R50-C4, VOC 07+12 trainval, tested on VOC 07 (paper, table 3: AP 59.1 /
 # 59.7, AP50 83.4 / 83.8, AP75 65.6 / 66.8 after 100 / 400 epochs of SoCo on R50-C4).
-# 8 GPUs with 2 pictures each. The paper's code, detectron2, trains on the boxes that
+# 8 GPUs with 2 images each. The paper's code, detectron2, trains on the boxes that
 # are marked difficult, too; mmdet ignores them.
 _base_ = ['mmdet::pascal_voc/faster-rcnn_r50-caffe-c4_ms-18k_voc0712.py', '../_base_/finetuning.py']
 

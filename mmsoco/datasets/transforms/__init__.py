@@ -1,5 +1,5 @@
 from mmsoco.datasets.transforms.boxes import BoxCutout, BoxJitter, HorizontalFlip, Thin
-from mmsoco.datasets.transforms.formatting import LoadPicture, PackViews
+from mmsoco.datasets.transforms.formatting import LoadImage, PackViews
 from mmsoco.datasets.transforms.photometric import ColorJitter, GaussianBlur, Grayscale, Solarize
 from mmsoco.datasets.transforms.views import MultiViewProposalPipeline
 
@@ -10,7 +10,7 @@ __all__ = [
     'GaussianBlur',
     'Grayscale',
     'HorizontalFlip',
-    'LoadPicture',
+    'LoadImage',
     'MultiViewProposalPipeline',
     'PackViews',
     'Solarize',

@@ -20,18 +20,18 @@ def _lookup(img: np.ndarray, levels: np.ndarray) -> np.ndarray:
 
 
 def adjust_brightness(img: np.ndarray, factor: float) -> np.ndarray:
-    """Blend with black: 0 gives black, 1 the picture."""
+    """Blend with black: 0 gives black, 1 the image."""
     return _lookup(img, _LEVELS * factor)
 
 
 def adjust_contrast(img: np.ndarray, factor: float) -> np.ndarray:
-    """Blend with the mean of the grey picture: 0 gives flat grey, 1 the picture."""
+    """Blend with the mean of the grey image: 0 gives flat grey, 1 the image."""
     mean = np.rint(cv2.mean(cv2.cvtColor(img, cv2.COLOR_RGB2GRAY))[0])
     return _lookup(img, mean + (_LEVELS - mean) * factor)
 
 
 def adjust_saturation(img: np.ndarray, factor: float) -> np.ndarray:
-    """Blend with the grey picture: 0 gives grey, 1 the picture."""
+    """Blend with the grey image: 0 gives grey, 1 the image."""
     return cv2.transform(img, factor * np.eye(3, dtype=np.float32) + (1 - factor) * np.tile(_LUMA, (3, 1)))
 
 

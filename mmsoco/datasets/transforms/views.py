@@ -1,4 +1,4 @@
-"""Views of a picture and the boxes that match across them."""
+"""Views of an image and the boxes that match across them."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -15,7 +15,7 @@ IMAGE = 'image'
 
 
 class Region(NamedTuple):
-    """A rectangle of the decoded picture, in its whole pixels."""
+    """A rectangle of the decoded image, in its whole pixels."""
 
     x1: int
     y1: int
@@ -43,20 +43,20 @@ class Draw:
     regions: list[str]
 
 
-def resample(picture: np.ndarray, region: Region, size: int) -> np.ndarray:
-    """Cut a region out of a picture and resize it to (size, size, 3), aspect not kept.
+def resample(image: np.ndarray, region: Region, size: int) -> np.ndarray:
+    """Cut a region out of an image and resize it to (size, size, 3), aspect not kept.
 
     Bilinear with antialiasing: the result is Pillow's, at a fraction of the time
     (torchvision resizes tensors with the same kernel).
     """
-    cut = picture[region.y1 : region.y2, region.x1 : region.x2]
+    cut = image[region.y1 : region.y2, region.x1 : region.x2]
     tensor = torch.from_numpy(cut).permute(2, 0, 1)[None]
     resized = interpolate(tensor, (size, size), mode='bilinear', antialias=True)
     return resized[0].permute(1, 2, 0).numpy()
 
 
 def map_boxes(boxes: np.ndarray, region: Region, size: int) -> np.ndarray:
-    """Boxes of a picture, (N, 4), in pixels of a region resized to size x size, cut to it."""
+    """Boxes of an image, (N, 4), in pixels of a region resized to size x size, cut to it."""
     x1, y1, x2, y2 = region
     origin = np.array([x1, y1, x1, y1], np.float32)
     scale = np.array([size / (x2 - x1), size / (y2 - y1)] * 2, np.float32)
@@ -90,7 +90,7 @@ def random_crop(
         aspect = np.clip(width / height, *ratio)
         w, h = min(width, height * aspect), min(height, width / aspect)
         x, y = (width - w) / 2, (height - h) / 2
-    # Whole pixels of the picture, at least one: boxes then follow the true crop exactly.
+    # Whole pixels of the image, at least one: boxes then follow the true crop exactly.
     edges = np.array([x / width, y / height, (x + w) / width, (y + h) / height])
     sides = np.array([source.x2 - source.x1, source.y2 - source.y1] * 2)
     x1, y1, x2, y2 = np.rint(edges * sides).astype(int)
@@ -101,12 +101,12 @@ def random_crop(
 
 @TRANSFORMS.register_module()
 class MultiViewProposalPipeline(BaseTransform):
-    """Make the views of a picture, and K matched boxes for each pair (paper, section 3.2).
+    """Make the views of an image, and K matched boxes for each pair (paper, section 3.2).
 
     The views form a small graph: each is made from the image or from another
     view, by a random crop or by resizing alone. Geometry composes along the
-    graph; pixels are resampled once, from the decoded picture. A view that only
-    resizes another shows the same region of the picture.
+    graph; pixels are resampled once, from the decoded image. A view that only
+    resizes another shows the same region of the image.
 
     Proposals are drawn once for each set of regions that a pair compares, so
     pairs (v1, v2) and (v1, v3), v3 a smaller v2, share their boxes, and v1's
@@ -132,7 +132,7 @@ class MultiViewProposalPipeline(BaseTransform):
               get ``img`` (size, size, 3) uint8 RGB, ``boxes`` (a dict of (N, 4)
               float32) and ``rng``.
         pairs: Pairs of view names that the loss compares.
-        num_proposals: K (paper: 4). With 0 the instance is the whole picture, the
+        num_proposals: K (paper: 4). With 0 the instance is the whole image, the
             baseline of the paper's table 4: each view is its own only box.
         min_side: Sides in view pixels under which a clipped box does not count
             as surviving (paper: none, 0).
@@ -195,8 +195,8 @@ class MultiViewProposalPipeline(BaseTransform):
         return draws
 
     def transform(self, results: dict) -> dict:
-        picture, proposals, rng = results['img'], results['proposals'], results['rng']
-        regions, survives = self._place(picture.shape[1], picture.shape[0], proposals, rng)
+        image, proposals, rng = results['img'], results['proposals'], results['rng']
+        regions, survives = self._place(image.shape[1], image.shape[0], proposals, rng)
         results['boxes'], results['num_distinct'] = {}, {}
         for name, draw in self.draws.items():
             alive = np.flatnonzero(np.logical_and.reduce([survives[region] for region in draw.regions]))
@@ -212,7 +212,7 @@ class MultiViewProposalPipeline(BaseTransform):
     def _place(
         self, width: int, height: int, proposals: np.ndarray, rng: np.random.Generator
     ) -> tuple[dict[str, Region], dict[str, np.ndarray]]:
-        """Choose all regions of a picture; also say, (N,) bool, which proposals survive in each."""
+        """Choose all regions of an image; also say, (N,) bool, which proposals survive in each."""
         regions = {IMAGE: Region(0, 0, width, height)}
         survives = {}
         if IMAGE in self.region_sizes:

@@ -28,8 +28,8 @@ class HealthHook(Hook):
     learning rate the report says so where they show little learned. A prediction
     that finds its own target less than ``few_hits`` times as often as by chance
     is of the mean target, or tells no more than some clusters of boxes apart; one
-    that finds it among its picture's boxes hardly more often than by chance tells
-    pictures apart, not boxes.
+    that finds it among its image's boxes hardly more often than by chance tells
+    images apart, not boxes.
 
     A gradient that is not finite skips its step (see
     :class:`~mmsoco.engine.optim_wrappers.FiniteOptimWrapper`), so the weights
@@ -45,7 +45,7 @@ class HealthHook(Hook):
         few_hits: See above; ours: a run that learned clusters reached 3.5, one that learned
             boxes 55 (docs/method.md).
         little: ``learned`` up to which a run counts as predicting the mean, and the share
-            of a picture's boxes, beyond chance, up to which it counts as not
+            of an image's boxes, beyond chance, up to which it counts as not
             telling them apart; ours.
 
     Raises:
@@ -102,39 +102,39 @@ class HealthHook(Hook):
     def _report_learning(self, runner, figures: dict[str, float]) -> None:
         pairs = [name.removeprefix('learned_') for name in figures if name.startswith('learned_')]
         words = (
-            f'{pair.replace("_", "-")} own {figures[f"match_cos_{pair}"]:.2f}, other pictures '
+            f'{pair.replace("_", "-")} own {figures[f"match_cos_{pair}"]:.2f}, other images '
             f'{figures[f"other_cos_{pair}"]:.2f}, own nearest {figures[f"match_top1_{pair}"]:.1%} '
-            f'(chance {figures[f"chance_top1_{pair}"]:.2%}), of its picture {figures[f"match_picture_{pair}"]:.0%} '
-            f'(chance {figures[f"chance_picture_{pair}"]:.0%}), learned {figures[f"learned_{pair}"]:.2f}'
+            f'(chance {figures[f"chance_top1_{pair}"]:.2%}), of its image {figures[f"match_image_{pair}"]:.0%} '
+            f'(chance {figures[f"chance_image_{pair}"]:.0%}), learned {figures[f"learned_{pair}"]:.2f}'
             for pair in pairs
         )
         runner.logger.info(f'Learning, mean of {self._steps} steps: {"; ".join(words)}')
         mean = {
             name: sum(figures[f'{name}_{pair}'] for pair in pairs) / len(pairs)
-            for name in ('match_top1', 'chance_top1', 'match_picture', 'chance_picture', 'learned')
+            for name in ('match_top1', 'chance_top1', 'match_image', 'chance_image', 'learned')
         }
         verdict = self._verdict(**mean)
         if verdict and runner.iter + 1 > self._warmup_steps and not self._alike:
-            hits, hits_in_picture = (mean[f'match_{where}'] / mean[f'chance_{where}'] for where in ('top1', 'picture'))
+            hits, hits_in_image = (mean[f'match_{where}'] / mean[f'chance_{where}'] for where in ('top1', 'image'))
             runner.logger.warning(
-                f'{verdict} (own nearest {hits:.1f} times as often as by chance, {hits_in_picture:.1f} times of its '
-                f'picture, learned {mean["learned"]:.2f}). '
+                f'{verdict} (own nearest {hits:.1f} times as often as by chance, {hits_in_image:.1f} times of its '
+                f'image, learned {mean["learned"]:.2f}). '
                 'In a run of tens of thousands of steps wait; in a shorter one take a recipe of configs/own '
                 '(InfoNCEHead, AdamW), more steps, or a higher learning rate, and look at matched_boxes'
             )
 
     def _verdict(
-        self, match_top1: float, chance_top1: float, match_picture: float, chance_picture: float, learned: float
+        self, match_top1: float, chance_top1: float, match_image: float, chance_image: float, learned: float
     ) -> str | None:
         """What is wrong with what is learned, if anything."""
-        # All of a share that chance does not give; with a box a picture there is none.
-        known = (match_picture - chance_picture) / max(1 - chance_picture, 1e-3)
+        # All of a share that chance does not give; with a box an image there is none.
+        known = (match_image - chance_image) / max(1 - chance_image, 1e-3)
         if match_top1 < self.few_hits * chance_top1:
             if learned <= self.little:
                 return 'The network predicts the mean target: nothing is learned so far'
             return 'The network tells clusters of boxes apart, not boxes: little is learned so far'
-        if chance_picture < 0.9 and known < self.little:
-            return 'The network tells pictures apart, not the boxes of a picture: little is learned so far'
+        if chance_image < 0.9 and known < self.little:
+            return 'The network tells images apart, not the boxes of an image: little is learned so far'
         return None
 
     def _watch_spread(self, runner, spread: float, channels: int) -> None:

@@ -4,6 +4,7 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 
 from mmsoco.registry import HOOKS
+from mmsoco.renamed import renamed_arguments
 from mmsoco.visualization.drawing import contact_sheet
 from mmsoco.visualization.views import draw_matched_views
 
@@ -13,19 +14,20 @@ class MatchedBoxesHook(Hook):
     """Send views with their matched boxes to the visualizer, for TensorBoard and the like.
 
     Args:
-        interval: Optimizer steps between two pictures; the first step is shown, too.
-        num_pictures: Pictures shown at a time.
+        interval: Optimizer steps between two images; the first step is shown, too.
+        num_images: Images shown at a time.
     """
 
-    def __init__(self, interval: int = 1000, num_pictures: int = 4):
+    @renamed_arguments(num_pictures='num_images')
+    def __init__(self, interval: int = 1000, num_images: int = 4):
         self.interval = interval
-        self.num_pictures = num_pictures
+        self.num_images = num_images
 
     @master_only
     def before_train_iter(self, runner, batch_idx: int, data_batch: dict | None = None) -> None:
         if runner.iter % self.interval:
             return
-        count = min(self.num_pictures, len(next(iter(data_batch['inputs'].values()))))
+        count = min(self.num_images, len(next(iter(data_batch['inputs'].values()))))
         rows = [
             draw_matched_views(
                 {name: view[i].numpy() for name, view in data_batch['inputs'].items()},

@@ -1,4 +1,4 @@
-"""Measuring a pretraining on held-out pictures while it runs."""
+"""Measuring a pretraining on held-out images while it runs."""
 
 import json
 from pathlib import Path
@@ -10,15 +10,16 @@ from mmengine.model import is_model_wrapper
 
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
-from mmsoco.probe.data import first_view_size, labelled_boxes, labelled_pictures, matched_views
+from mmsoco.probe.data import first_view_size, labelled_boxes, labelled_images, matched_views
 from mmsoco.probe.features import BoxFeatures
 from mmsoco.probe.measure import ProbeData, main_stage, measure, random_features
 from mmsoco.registry import HOOKS
+from mmsoco.renamed import renamed_arguments
 
 
 @HOOKS.register_module()
 class ProbeHook(Hook):
-    """Find boxes of held-out pictures again in another view, every so many steps (docs/probe.md).
+    """Find boxes of held-out images again in another view, every so many steps (docs/probe.md).
 
     The figures go to the log, beside those of random weights, to TensorBoard, to
     ``probe.json``, and as a curve to ``probe.png`` in the work folder. Where
@@ -26,46 +27,47 @@ class ProbeHook(Hook):
 
     Args:
         interval: Optimizer steps between two measurements; the last step has one, too.
-        pictures: Which pictures are held out: every n-th, or those that a list
+        images: Which images are held out: every n-th, or those that a list
             names. ``tools/train.py`` leaves them out of the training data.
         boxes: Boxes to tell apart.
         patience: Measurements without a gain after which to say so.
-        labels, labelled_pictures: COCO annotations and the folder of their pictures,
+        labels, labelled_images: COCO annotations and the folder of their images,
             for accuracies of labelled boxes; see ``tools/probe.py``.
-        classes: Folder of pictures with a subfolder for each class.
+        classes: Folder of images with a subfolder for each class.
 
     Raises:
-        UserError: The pictures are trained on, or not there.
+        UserError: The images are trained on, or not there.
     """
 
     # Before CheckpointHook: what is measured is what is saved.
     priority = 'LOW'
 
+    @renamed_arguments(pictures='images', labelled_pictures='labelled_images')
     def __init__(
         self,
         interval: int,
-        pictures: int | str,
+        images: int | str,
         boxes: int = 2000,
         patience: int = 3,
         labels: str | None = None,
-        labelled_pictures: str | None = None,
+        labelled_images: str | None = None,
         classes: str | None = None,
     ):
         self.interval = interval
-        self.pictures = pictures
+        self.images = images
         self.boxes = boxes
         self.patience = patience
         self.labels = labels
-        self.labelled_pictures = labelled_pictures
+        self.labelled_images = labelled_images
         self.classes = classes
         #: One entry a measurement: its ``step``, and stage -> figure -> value as ``figures``.
         self.curve: list[dict] = []
 
     def before_train(self, runner) -> None:
         dataset = runner.cfg.train_dataloader.dataset
-        if dataset.get('held_out') != self.pictures:
+        if dataset.get('held_out') != self.images:
             raise UserError(
-                f'ProbeHook holds out {self.pictures!r}, the data set {dataset.get("held_out")!r}; start by '
+                f'ProbeHook holds out {self.images!r}, the data set {dataset.get("held_out")!r}; start by '
                 'tools/train.py, which sets held_out of the data set, or set it'
             )
         self._prepare(runner)
@@ -75,15 +77,17 @@ class ProbeHook(Hook):
         dataset = runner.cfg.train_dataloader.dataset
         size = first_view_size(dataset)
         self.data = ProbeData(
-            matched_views(dataset.proposal_file, dataset.get('data_root'), self.pictures, size, self.boxes),
-            None if self.labels is None else labelled_boxes(self.labels, self.labelled_pictures, size),
-            None if self.classes is None else labelled_pictures(self.classes, size),
+            matched_views(dataset.proposal_file, dataset.get('data_root'), self.images, size, self.boxes),
+            None if self.labels is None else labelled_boxes(self.labels, self.labelled_images, size),
+            None if self.classes is None else labelled_images(self.classes, size),
         )
         device = next(runner.model.parameters()).device
         self.random = measure(random_features(runner.cfg.model, self.data, device), self.data)
         file = Path(runner.work_dir, 'probe.json')
         if runner.iter and file.exists():
-            self.curve = [entry for entry in json.loads(file.read_text())['curve'] if entry['step'] <= runner.iter]
+            # Earlier versions said picture where the figures' names say image.
+            curve = json.loads(file.read_text().replace('picture', 'image'))['curve']
+            self.curve = [entry for entry in curve if entry['step'] <= runner.iter]
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         if self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner):
@@ -107,10 +111,10 @@ class ProbeHook(Hook):
         stage = main_stage(figures)
         own, random = figures[stage], self.random[stage]
         runner.logger.info(
-            f'Probe of held-out pictures: own box nearest of {len(self.data.matched.distinct.nonzero())} in '
+            f'Probe of held-out images: own box nearest of {len(self.data.matched.distinct.nonzero())} in '
             f'{own["top1"]:.1%} (random weights {random["top1"]:.1%}, chance {own["chance_top1"]:.2%}), among the '
-            f'nearest five in {own["top5"]:.1%}, nearest of its picture in {own["own_picture"]:.0%} (random weights '
-            f'{random["own_picture"]:.0%}, chance {own["chance_own_picture"]:.0%})'
+            f'nearest five in {own["top5"]:.1%}, nearest of its image in {own["own_image"]:.0%} (random weights '
+            f'{random["own_image"]:.0%}, chance {own["chance_own_image"]:.0%})'
         )
         asked = int(self.data.matched.distinct[self.data.matched.asks].sum())
         self._judge(runner, [entry['figures'][stage]['top1'] for entry in self.curve], random['top1'], asked)
@@ -151,7 +155,7 @@ def stopped_rising(values: list[float], asked: int, patience: int) -> bool:
 
 def draw_curve(curve: list[dict], random: dict[str, dict[str, float]], out: Path) -> None:
     """Draw how often boxes are found again, at each stage, over the steps; dashed, random weights."""
-    names = {'top1': 'of all boxes', 'own_picture': 'of the boxes of its picture'}
+    names = {'top1': 'of all boxes', 'own_image': 'of the boxes of its image'}
     # Not by pyplot, which would choose the whole process' way of drawing.
     figure = Figure(figsize=(11, 3.5), layout='constrained')
     axes = figure.subplots(1, 2)

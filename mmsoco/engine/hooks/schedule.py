@@ -32,7 +32,7 @@ def warmup_cosine(
 class WarmupCosineLRHook(Hook):
     """Set the learning rate before each optimizer step, by :func:`warmup_cosine`.
 
-    The optimizer's configured lr is meant for ``base_batch_size`` pictures; the
+    The optimizer's configured lr is meant for ``base_batch_size`` images; the
     peak is scaled to the total batch (paper, section 4.1). mmengine's LinearLR
     arrives one step early, and its schedulers count micro-batches; and a
     schedule computed from the step alone has nothing to save or restore.

@@ -10,9 +10,10 @@ from mmsoco.checkpoints.pretraining import MEAN, STD, transferable_weights
 from mmsoco.checkpoints.transfer import plan_transfer, require_complete
 from mmsoco.errors import UserError
 from mmsoco.registry import HOOKS
+from mmsoco.renamed import renamed_arguments
 
 
-def check_pictures(model: torch.nn.Module) -> None:
+def check_images(model: torch.nn.Module) -> None:
     """Raise unless a model shows its backbone what the pretraining did, and strides as it did.
 
     Raises:
@@ -31,8 +32,8 @@ def check_pictures(model: torch.nn.Module) -> None:
     )
     if not rgb or not same:
         raise UserError(
-            f'the model sees other pictures than the pretraining did; set in its data_preprocessor mean={list(MEAN)}, '
-            f'std={list(STD)} and bgr_to_rgb=True, or say that it should: TransferHook(same_pictures=False)'
+            f'the model sees other images than the pretraining did; set in its data_preprocessor mean={list(MEAN)}, '
+            f'std={list(STD)} and bgr_to_rgb=True, or say that it should: TransferHook(same_images=False)'
         )
 
 
@@ -58,7 +59,7 @@ class TransferHook(Hook):
         leave: Beginnings of parameter names of the pretraining that may be left
             behind, for instance ``['roi_head.bbox_head.']`` for a detector with
             another box head.
-        same_pictures: Refuse a model that shows its backbone other pictures than
+        same_images: Refuse a model that shows its backbone other images than
             the pretraining did (channel order, mean, standard deviation), or has
             the stride in another convolution: weights of the same shapes, of
             which features would be wrong.
@@ -71,10 +72,11 @@ class TransferHook(Hook):
     # Before hooks that copy what is loaded, such as a moving average.
     priority = 'VERY_HIGH'
 
-    def __init__(self, new: Sequence[str] = (), leave: Sequence[str] = (), same_pictures: bool = True):
+    @renamed_arguments(same_pictures='same_images')
+    def __init__(self, new: Sequence[str] = (), leave: Sequence[str] = (), same_images: bool = True):
         if isinstance(new, str) or isinstance(leave, str):
             raise UserError("TransferHook's new and leave are lists of names' beginnings, such as ['neck.']")
-        self.same_pictures = same_pictures
+        self.same_images = same_images
         self.new = new
         self.leave = leave
         self._loaded = self._from_pretraining = False
@@ -95,8 +97,8 @@ class TransferHook(Hook):
             return
         if runner._resume:
             raise UserError('a pretraining cannot be resumed as a detector; give it as --cfg-options load_from=...')
-        if self.same_pictures:
-            check_pictures(model)
+        if self.same_images:
+            check_images(model)
         transfer = plan_transfer(transferable_weights(state_dict, source), own, self.new, self.leave)
         require_complete(transfer, source)
         runner.logger.info(f'Weights from the pretraining:\n{transfer.table()}')

@@ -90,7 +90,7 @@ def test_the_generator_decides():
     assert (jitter(boxes, seed=3) != jitter(boxes, seed=4)).any()
 
 
-def test_jittered_boxes_are_cut_to_the_picture():
+def test_jittered_boxes_are_cut_to_the_image():
     rng = np.random.default_rng(1)
     corners = np.sort(rng.uniform(0, 1, (5000, 2, 2)), axis=1).reshape(-1, 4)
     boxes = (corners * [60, 30, 60, 30]).astype(np.float32)
@@ -188,7 +188,7 @@ def cutout(seed, boxes, **arguments):
     img = np.full((200, 300, 3), 7, np.uint8)
     boxes = np.array(boxes, np.float32)
     results = BoxCutout(**arguments)(dict(img=img, boxes={'draw': boxes}, rng=np.random.default_rng(seed)))
-    assert (img == 7).all(), 'the picture given should stay as it was'
+    assert (img == 7).all(), 'the image given should stay as it was'
     return (results['img'] != 7).all(axis=2), results
 
 

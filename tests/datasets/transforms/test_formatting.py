@@ -2,35 +2,35 @@ import cv2
 import numpy as np
 import pytest
 
-from mmsoco.datasets.transforms import LoadPicture, MultiViewProposalPipeline, PackViews
-from mmsoco.proposals.pictures import UnreadablePicture, read_picture
+from mmsoco.datasets.transforms import LoadImage, MultiViewProposalPipeline, PackViews
+from mmsoco.proposals.images import UnreadableImage, read_image
 from mmsoco.registry import TRANSFORMS
 
 
 @pytest.fixture
 def path(tmp_path):
-    picture = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
-    assert cv2.imwrite(str(tmp_path / 'a.png'), picture)
+    image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+    assert cv2.imwrite(str(tmp_path / 'a.png'), image)
     return tmp_path / 'a.png'
 
 
 def test_load_decodes_as_the_search_does(path):
-    results = LoadPicture()(dict(img_path=str(path), width=50, height=40, proposals='kept'))
-    np.testing.assert_array_equal(results['img'], read_picture(path))
+    results = LoadImage()(dict(img_path=str(path), width=50, height=40, proposals='kept'))
+    np.testing.assert_array_equal(results['img'], read_image(path))
     np.testing.assert_array_equal(results['img'], cv2.imread(str(path))[..., ::-1])
     assert results['proposals'] == 'kept'
 
 
 @pytest.mark.parametrize(('width', 'height'), [(40, 50), (50, 41), (49, 40)])
-def test_load_refuses_a_picture_of_another_size(path, width, height):
-    with pytest.raises(UnreadablePicture, match=rf'a\.png: is 50x40, but its proposals are for {width}x{height}'):
-        LoadPicture()(dict(img_path=str(path), width=width, height=height))
+def test_load_refuses_a_image_of_another_size(path, width, height):
+    with pytest.raises(UnreadableImage, match=rf'a\.png: is 50x40, but its proposals are for {width}x{height}'):
+        LoadImage()(dict(img_path=str(path), width=width, height=height))
 
 
-def test_load_refuses_what_is_no_picture(path):
-    path.write_text('not a picture')
-    with pytest.raises(UnreadablePicture, match=r'a\.png'):
-        LoadPicture()(dict(img_path=str(path), width=50, height=40))
+def test_load_refuses_what_is_no_image(path):
+    path.write_text('not an image')
+    with pytest.raises(UnreadableImage, match=r'a\.png'):
+        LoadImage()(dict(img_path=str(path), width=50, height=40))
 
 
 def test_pack_keeps_exactly_what_the_model_takes(path):
@@ -40,12 +40,12 @@ def test_pack_keeps_exactly_what_the_model_takes(path):
         [('v1', 'v2')],
         num_proposals=3,
     )
-    results = LoadPicture()(dict(img_path=str(path), width=50, height=40))
+    results = LoadImage()(dict(img_path=str(path), width=50, height=40))
     results.update(index=7, proposals=np.array([[5, 5, 40, 30]], np.float32), rng=np.random.default_rng(0))
     results = pipeline(results)
     assert not results['views']['v1'].flags.c_contiguous  # or the assertion below is empty
     packed = PackViews()(results)
-    assert set(packed) == {'inputs', 'boxes', 'num_distinct', 'pictures'}
+    assert set(packed) == {'inputs', 'boxes', 'num_distinct', 'images'}
     assert list(packed['inputs']) == ['v1', 'v2']
     for name, size in dict(v1=16, v2=8).items():
         view, boxes = packed['inputs'][name], packed['boxes']['image'][name]
@@ -54,11 +54,11 @@ def test_pack_keeps_exactly_what_the_model_takes(path):
         np.testing.assert_array_equal(view, results['views'][name])
         assert boxes.shape == (3, 4) and boxes.dtype == np.float32
         assert boxes.flags.c_contiguous
-    assert packed['pictures'] == 7
+    assert packed['images'] == 7
     assert packed['num_distinct'] == {'image': 1}
     assert type(packed['num_distinct']['image']) is int
 
 
-@pytest.mark.parametrize('kind', [LoadPicture, PackViews])
+@pytest.mark.parametrize('kind', [LoadImage, PackViews])
 def test_the_registry_knows_the_name(kind):
     assert isinstance(TRANSFORMS.build(dict(type=f'mmsoco.{kind.__name__}')), kind)

@@ -17,11 +17,11 @@ from mmsoco.registry import TRANSFORMS
 BOUND = 2
 
 
-PICTURE = textured(150, 200)
+IMAGE = textured(150, 200)
 
 
-def apply(transform, picture=PICTURE, seed=0):
-    return transform(dict(img=picture, boxes={}, rng=np.random.default_rng(seed)))['img']
+def apply(transform, image=IMAGE, seed=0):
+    return transform(dict(img=image, boxes={}, rng=np.random.default_rng(seed)))['img']
 
 
 def difference(a, b):
@@ -32,7 +32,7 @@ def difference(a, b):
 
 def assert_matches(result, reference):
     assert difference(result, reference) < BOUND
-    assert difference(PICTURE, reference) > BOUND  # doing nothing would be noticed
+    assert difference(IMAGE, reference) > BOUND  # doing nothing would be noticed
 
 
 @pytest.mark.parametrize(
@@ -46,27 +46,27 @@ def assert_matches(result, reference):
 )
 def test_colour_changes_are_torchvisions(adjust, reference, values):
     for value in values:
-        assert_matches(adjust(PICTURE, value), reference(Image.fromarray(PICTURE), value))
+        assert_matches(adjust(IMAGE, value), reference(Image.fromarray(IMAGE), value))
 
 
 @pytest.mark.parametrize('adjust', [adjust_brightness, adjust_contrast, adjust_saturation])
 def test_factor_1_changes_nothing(adjust):
-    np.testing.assert_array_equal(adjust(PICTURE, 1.0), PICTURE)
+    np.testing.assert_array_equal(adjust(IMAGE, 1.0), IMAGE)
 
 
 def test_grayscale_is_torchvisions():
-    assert_matches(apply(Grayscale(prob=1.0)), functional.rgb_to_grayscale(Image.fromarray(PICTURE), 3))
+    assert_matches(apply(Grayscale(prob=1.0)), functional.rgb_to_grayscale(Image.fromarray(IMAGE), 3))
 
 
 @pytest.mark.parametrize('sigma', [0.5, 2.0])
 def test_blur_is_pillows(sigma):
-    reference = Image.fromarray(PICTURE).filter(ImageFilter.GaussianBlur(radius=sigma))
+    reference = Image.fromarray(IMAGE).filter(ImageFilter.GaussianBlur(radius=sigma))
     assert_matches(apply(GaussianBlur(prob=1.0, sigma=(sigma, sigma))), reference)
 
 
 @pytest.mark.parametrize('threshold', [128, 60, 255, 0])
 def test_solarize_is_torchvisions(threshold):
-    reference = functional.solarize(Image.fromarray(PICTURE), threshold)
+    reference = functional.solarize(Image.fromarray(IMAGE), threshold)
     np.testing.assert_array_equal(apply(Solarize(prob=1.0, threshold=threshold)), np.asarray(reference))
 
 
@@ -100,7 +100,7 @@ def test_each_strength_is_drawn_from_its_range(index, argument, value, low, high
     used = []
     adjust, bounds = jitter.steps[index]
     jitter.steps[index] = lambda img, factor: used.append(factor) or adjust(img, factor), bounds
-    tiny = PICTURE[:2, :2]
+    tiny = IMAGE[:2, :2]
     for seed in range(2000):
         apply(jitter, tiny, seed)
     assert len(used) == 2000
@@ -120,7 +120,7 @@ def test_the_order_of_the_changes_is_random():
     orders = []
     for seed in range(400):
         order.clear()
-        apply(jitter, PICTURE[:2, :2], seed)
+        apply(jitter, IMAGE[:2, :2], seed)
         orders.append(tuple(order))
     assert all(sorted(o) == [0, 1, 2, 3] for o in orders)
     assert len(set(orders)) == 24
@@ -131,7 +131,7 @@ def test_the_order_of_the_changes_is_random():
 def test_colour_jitter_of_no_strength_changes_nothing_but_rounding():
     jitter = ColorJitter(prob=1.0, brightness=0, contrast=0, saturation=0, hue=0)
     # From RGB to 8-bit HSV and back, as in Pillow.
-    assert 0 < difference(apply(jitter), PICTURE) < 1
+    assert 0 < difference(apply(jitter), IMAGE) < 1
 
 
 @pytest.mark.parametrize(
@@ -169,19 +169,19 @@ ALL = [
 
 
 @pytest.mark.parametrize('transform', ALL, ids=lambda transform: type(transform).__name__)
-def test_a_mirrored_picture_is_treated_like_any_other(transform):
+def test_a_mirrored_image_is_treated_like_any_other(transform):
     """HorizontalFlip hands on a view of the array with a negative stride."""
     np.testing.assert_array_equal(
-        apply(transform, PICTURE[:, ::-1]), apply(transform, np.ascontiguousarray(PICTURE[:, ::-1]))
+        apply(transform, IMAGE[:, ::-1]), apply(transform, np.ascontiguousarray(IMAGE[:, ::-1]))
     )
 
 
 @pytest.mark.parametrize('transform', ALL, ids=lambda transform: type(transform).__name__)
-def test_the_callers_picture_is_not_changed(transform):
-    picture = PICTURE.copy()
-    result = apply(transform, picture)
-    np.testing.assert_array_equal(picture, PICTURE)
-    assert result.shape == picture.shape and result.dtype == np.uint8
+def test_the_callers_image_is_not_changed(transform):
+    image = IMAGE.copy()
+    result = apply(transform, image)
+    np.testing.assert_array_equal(image, IMAGE)
+    assert result.shape == image.shape and result.dtype == np.uint8
 
 
 @pytest.mark.parametrize('name', ['ColorJitter', 'Grayscale', 'GaussianBlur', 'Solarize'])

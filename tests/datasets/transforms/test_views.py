@@ -33,16 +33,16 @@ def soco(augment=(), jitter=None, **arguments):
     return MultiViewProposalPipeline(graph, pairs=[('v1', 'v2'), ('v1', 'v3')], **arguments)
 
 
-def run(pipeline, picture, proposals, seed):
+def run(pipeline, image, proposals, seed):
     proposals = np.asarray(proposals, np.float32).reshape(-1, 4)
-    return pipeline(dict(img=picture, proposals=proposals, rng=np.random.default_rng(seed)))
+    return pipeline(dict(img=image, proposals=proposals, rng=np.random.default_rng(seed)))
 
 
 def paint(rectangles, width=WIDTH, height=HEIGHT):
-    picture = np.tile(BACKGROUND, (height, width, 1))
+    image = np.tile(BACKGROUND, (height, width, 1))
     for color, (x1, y1, x2, y2) in zip(COLORS, rectangles, strict=False):
-        picture[y1:y2, x1:x2] = color
-    return picture
+        image[y1:y2, x1:x2] = color
+    return image
 
 
 def test_boxes_surround_the_painted_rectangle_in_every_view():
@@ -75,10 +75,10 @@ def test_boxes_surround_the_painted_rectangle_in_every_view():
 def test_boxes_follow_the_rectangle_to_a_fraction_of_a_pixel():
     """Summing the rectangle's share of each pixel measures its edges, free of the resampling's blur."""
     rectangle = (50, 41, 128, 101)
-    picture = paint([rectangle])
+    image = paint([rectangle])
     pipeline = soco(flip(0.5), num_proposals=1)
     for seed in range(60):
-        results = run(pipeline, picture, [rectangle], seed)
+        results = run(pipeline, image, [rectangle], seed)
         for name, view in results['views'].items():
             size = len(view)
             share = (view[..., 0] - float(BACKGROUND[0])) / (255 - BACKGROUND[0])
@@ -105,10 +105,10 @@ def colors_of(view, boxes):
 @pytest.mark.parametrize('probability', [0.0, 0.5, 1.0])
 def test_row_k_is_the_same_proposal_in_all_views(probability):
     pipeline = soco(flip(probability), min_side=8)  # narrower ones are blurred throughout in view 3
-    picture = paint(GRID)
+    image = paint(GRID)
     seen = set()
     for seed in range(80):
-        results = run(pipeline, picture, GRID, seed)
+        results = run(pipeline, image, GRID, seed)
         rows = {name: colors_of(results['views'][name], boxes) for name, boxes in results['boxes'][DRAW].items()}
         assert rows['v1'] == rows['v2'] == rows['v3']
         assert len(set(rows['v1'])) == results['num_distinct'][DRAW]
@@ -230,15 +230,15 @@ def record_crops(monkeypatch):
 
 
 def test_crops_have_the_area_and_the_ratio_asked_for(monkeypatch):
-    """In the pixels of view 1, in which the picture is square."""
+    """In the pixels of view 1, in which the image is square."""
     regions = record_crops(monkeypatch)
     pipeline = MultiViewProposalPipeline(
         [dict(name='v1', size=8), dict(name='v2', source='v1', crop=CROP, size=8)], [('v1', 'v2')]
     )
     width, height = 400, 300
-    picture = np.zeros((height, width, 3), np.uint8)
+    image = np.zeros((height, width, 3), np.uint8)
     for seed in range(500):
-        run(pipeline, picture, [(0, 0, width, height)] * 4, seed)
+        run(pipeline, image, [(0, 0, width, height)] * 4, seed)
     assert len(regions) == 500
     x1, y1, x2, y2 = np.array(regions).T
     assert x1.min() >= 0 and y1.min() >= 0 and x2.max() <= width and y2.max() <= height
@@ -296,8 +296,8 @@ def survivors(monkeypatch, tries, seeds=300):
     graph = [dict(name='v1', size=16), dict(name='v2', source='v1', crop=crop, size=16)]
     pipeline = MultiViewProposalPipeline(graph, [('v1', 'v2')])
     corner = [(0, 0, 10 + i, 10) for i in range(4)]
-    picture = np.zeros((100, 100, 3), np.uint8)
-    enough = [run(pipeline, picture, corner, seed)['num_distinct'][DRAW] >= 2 for seed in range(seeds)]
+    image = np.zeros((100, 100, 3), np.uint8)
+    enough = [run(pipeline, image, corner, seed)['num_distinct'][DRAW] >= 2 for seed in range(seeds)]
     return np.mean(enough)
 
 
@@ -336,7 +336,7 @@ def test_the_bar_halves_with_each_try_and_there_are_five(monkeypatch, proposals,
 
 def test_min_side_drops_slivers(monkeypatch):
     monkeypatch.setattr(views, 'random_crop', lambda *arguments, **options: Region(0, 0, 88, 140))
-    # In view 2 (88 picture pixels are 64): 2.9, 21.8 and 65 wide.
+    # In view 2 (88 image pixels are 64): 2.9, 21.8 and 65 wide.
     proposals = [(84, 20, 150, 120), (58, 20, 150, 120), (0, 20, 150, 120)]
     for min_side, count in ((0, 3), (2.9, 3), (3, 2), (21.8, 2), (22, 1), (64.5, 0)):
         results = run(soco(min_side=min_side), paint([]), proposals, seed=0)
@@ -357,32 +357,32 @@ def difference(a, b):
 
 @pytest.mark.parametrize('size', [224, 112])
 def test_resampling_is_pillows_bilinear(size):
-    picture = textured(300, 400)
-    reference = Image.fromarray(picture).resize((size, size), Image.Resampling.BILINEAR)
-    view = resample(picture, Region(0, 0, 400, 300), size)
+    image = textured(300, 400)
+    reference = Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR)
+    view = resample(image, Region(0, 0, 400, 300), size)
     assert view.shape == (size, size, 3) and view.dtype == np.uint8
     assert difference(view, reference) < 2
     # Without antialiasing it would not be.
-    assert difference(cv2.resize(picture, (size, size), interpolation=cv2.INTER_LINEAR), reference) > 2
+    assert difference(cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR), reference) > 2
 
 
-def test_every_view_is_resampled_once_from_the_decoded_picture(monkeypatch):
+def test_every_view_is_resampled_once_from_the_decoded_image(monkeypatch):
     regions = record_crops(monkeypatch)
-    picture = textured(300, 400)
-    results = run(soco(), picture, [(0, 0, 400, 300)] * 4, seed=1)
+    image = textured(300, 400)
+    results = run(soco(), image, [(0, 0, 400, 300)] * 4, seed=1)
     crops = dict(v1=(0, 0, 400, 300), v2=regions[-1], v3=regions[-1])
     for name, view in results['views'].items():
         size = len(view)
-        reference = Image.fromarray(picture).crop(crops[name]).resize((size, size), Image.Resampling.BILINEAR)
+        reference = Image.fromarray(image).crop(crops[name]).resize((size, size), Image.Resampling.BILINEAR)
         assert difference(view, reference) < 0.1
 
 
-def test_the_decoded_picture_is_not_changed():
-    picture = paint(GRID)
-    copy = picture.copy()
+def test_the_decoded_image_is_not_changed():
+    image = paint(GRID)
+    copy = image.copy()
     color = [*flip(1.0), dict(type='mmsoco.ColorJitter', prob=1.0), dict(type='mmsoco.Solarize', prob=1.0)]
-    run(soco(color, JITTER), picture, GRID, seed=0)
-    np.testing.assert_array_equal(picture, copy)
+    run(soco(color, JITTER), image, GRID, seed=0)
+    np.testing.assert_array_equal(image, copy)
 
 
 def test_views_of_the_same_seed_are_equal():
@@ -418,12 +418,12 @@ def test_graphs_that_are_none_are_refused(graph, pairs, message):
 
 
 @pytest.mark.parametrize('shape', [(1, 1), (1, 90), (90, 1), (2, 3)])
-def test_tiny_pictures_give_normal_views(shape):
+def test_tiny_images_give_normal_views(shape):
     height, width = shape
-    picture = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
     pipeline = soco(flip(0.5), JITTER)
     for seed in range(30):
-        results = run(pipeline, picture, [(0, 0, width, height)], seed)
+        results = run(pipeline, image, [(0, 0, width, height)], seed)
         assert results['num_distinct'] == {DRAW: 1}
         for name, size in dict(v1=64, v2=64, v3=32).items():
             assert results['views'][name].shape == (size, size, 3)

@@ -69,11 +69,11 @@ def figures():
     said = []
     logger = SimpleNamespace(info=said.append, warning=said.append)
 
-    def report(match_cos, match_top1, learned, match_picture=0.7):
+    def report(match_cos, match_top1, learned, match_image=0.7):
         hook = HealthHook()
         hook._warmup_steps, hook._steps = 10, 20
         values = dict(match_cos=match_cos, other_cos=0.4, match_top1=match_top1, chance_top1=0.01, learned=learned)
-        values |= dict(match_picture=match_picture, chance_picture=0.25)
+        values |= dict(match_image=match_image, chance_image=0.25)
         figures = {f'{name}_v1_v2': value for name, value in values.items()}
         hook._report_learning(SimpleNamespace(logger=logger, iter=29), figures)
         return said[1:]
@@ -91,12 +91,12 @@ def test_a_loss_that_looks_as_good_is_not_enough(figures):
     assert said.startswith('The network predicts the mean target')
 
 
-def test_telling_pictures_apart_is_not_enough(figures):
-    (said,) = figures(0.95, 0.25, 0.9, match_picture=0.26)
-    assert said.startswith('The network tells pictures apart, not the boxes of a picture')
-    # With a box a picture there is nothing to tell apart in it.
+def test_telling_images_apart_is_not_enough(figures):
+    (said,) = figures(0.95, 0.25, 0.9, match_image=0.26)
+    assert said.startswith('The network tells images apart, not the boxes of an image')
+    # With a box an image there is nothing to tell apart in it.
     hook = HealthHook()
-    assert hook._verdict(match_top1=0.25, chance_top1=0.01, match_picture=1.0, chance_picture=1.0, learned=0.9) is None
+    assert hook._verdict(match_top1=0.25, chance_top1=0.01, match_image=1.0, chance_image=1.0, learned=0.9) is None
 
 
 def test_few_hits_are_enough_where_each_counts(figures):

@@ -11,8 +11,8 @@ from mmsoco.errors import UserError
 
 @pytest.fixture
 def options(tiny_options):
-    """Two epochs of one step on six pictures; the two others are held out."""
-    hook = dict(type='ProbeHook', interval=1, pictures=4, boxes=20)
+    """Two epochs of one step on six images; the two others are held out."""
+    hook = dict(type='ProbeHook', interval=1, images=4, boxes=20)
     hooks = [
         dict(type='TargetUpdateHook'),
         dict(type='WarmupCosineLRHook', warmup_epochs=1),
@@ -28,7 +28,7 @@ def curve(work_dir):
     return json.loads((work_dir / 'probe.json').read_text())
 
 
-def test_held_out_pictures_are_measured_and_not_trained_on(recipe, options, tmp_path):
+def test_held_out_images_are_measured_and_not_trained_on(recipe, options, tmp_path):
     runner = train(recipe, str(tmp_path), amp=False, options=options)
     assert len(runner.train_dataloader.dataset) == 6
     content = curve(tmp_path)
@@ -36,7 +36,7 @@ def test_held_out_pictures_are_measured_and_not_trained_on(recipe, options, tmp_
     last = content['curve'][-1]['figures']['embedding']
     assert 0 <= last['top1'] <= last['top5'] <= 1 and set(last) == set(content['random']['embedding'])
     log = next(tmp_path.glob('*/*.log')).read_text()
-    assert log.count('Probe of held-out pictures: own box nearest of') == 2 and '(random weights' in log
+    assert log.count('Probe of held-out images: own box nearest of') == 2 and '(random weights' in log
     # How random weights are made is no news.
     assert 'init_weights' not in log.split('Learning rate: ')[1]
     scalars = [json.loads(line) for line in next(tmp_path.glob('*/vis_data/scalars.json')).open()]
@@ -63,13 +63,13 @@ def test_a_resumed_curve_goes_on(recipe, options, tmp_path):
     assert again['random'] == whole['random'] and again['curve'] == whole['curve']
 
 
-def test_pictures_that_are_trained_on_are_refused(recipe, options, tmp_path, monkeypatch):
+def test_images_that_are_trained_on_are_refused(recipe, options, tmp_path, monkeypatch):
     monkeypatch.setattr('mmsoco.engine.launch.hold_out', lambda cfg: None)
     with pytest.raises(UserError, match=r'ProbeHook holds out 4, the data set None; start by tools/train.py'):
         train(recipe, str(tmp_path), amp=False, options=options)
 
 
-def test_two_answers_to_which_pictures_are_held_out(recipe, options, tmp_path):
+def test_two_answers_to_which_images_are_held_out(recipe, options, tmp_path):
     options['train_dataloader.dataset.held_out'] = 3
     with pytest.raises(UserError, match='the data set holds out 3, ProbeHook 4; hold out the same'):
         train(recipe, str(tmp_path), amp=False, options=options)
@@ -85,7 +85,7 @@ def test_two_answers_to_which_pictures_are_held_out(recipe, options, tmp_path):
 )
 def test_a_word_at_the_end_of_a_rise(values, words):
     said = []
-    hook = ProbeHook(interval=1, pictures=4)
+    hook = ProbeHook(interval=1, images=4)
     hook.curve = [{'step': i + 1} for i in range(len(values))]
     hook._judge(SimpleNamespace(logger=SimpleNamespace(info=said.append)), values, random=0.01, asked=1000)
     assert not said if words is None else re.search(words, said[0])

@@ -16,7 +16,7 @@ def test_a_pretraining_shows_what_it_learns(recipe, tiny_options, tmp_path, caps
 def test_figures_of_a_pretraining_are_averaged_over_pairs():
     outputs = dict(loss_v1_v2=-1.0, target_std=0.1)
     for name, values in dict(
-        match_top1=(0.25, 0.35), chance_top1=(0.01, 0.01), chance_picture=(0.25, 0.25), learned=(0.5, 0.7)
+        match_top1=(0.25, 0.35), chance_top1=(0.01, 0.01), chance_image=(0.25, 0.25), learned=(0.5, 0.7)
     ).items():
         outputs |= {f'{name}_v1_v2': values[0], f'{name}_v1_v3': values[1]}
     assert figures_in_words(outputs) == 'own nearest 30.0% (chance 1.0%), learned 0.60'

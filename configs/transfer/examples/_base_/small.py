@@ -8,7 +8,7 @@ small_neck = dict(in_channels=[32, 64, 128, 256], out_channels=64, norm_cfg=_bas
 small_roi_extractor = dict(out_channels=64)
 small_box_head = _base_.four_conv_head
 small_box_head.update(in_channels=64, conv_out_channels=64, fc_out_channels=256)
-# A picture holds few objects: fewer boxes are sampled, for the sake of CPUs.
+# An image holds few objects: fewer boxes are sampled, for the sake of CPUs.
 few_boxes = dict(rpn_proposal=dict(nms_pre=500, max_per_img=100), rcnn=dict(sampler=dict(num=64)))
 few_proposals = dict(rpn=dict(nms_pre=500, max_per_img=200))
 

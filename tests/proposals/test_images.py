@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from mmsoco.errors import UserError
-from mmsoco.proposals.pictures import PICTURE_SUFFIXES, UnreadablePicture, list_pictures, read_picture
+from mmsoco.proposals.images import IMAGE_SUFFIXES, UnreadableImage, list_images, read_image
 
 
 @pytest.fixture
@@ -23,52 +23,52 @@ def difference(a, b):
 
 def test_pixels_are_rgb(tmp_path, rgb):
     Image.fromarray(rgb).save(tmp_path / 'a.png')
-    picture = read_picture(tmp_path / 'a.png')
-    assert picture.dtype == np.uint8
-    np.testing.assert_array_equal(picture, rgb)
+    image = read_image(tmp_path / 'a.png')
+    assert image.dtype == np.uint8
+    np.testing.assert_array_equal(image, rgb)
 
 
-@pytest.mark.parametrize('suffix', sorted(PICTURE_SUFFIXES))
+@pytest.mark.parametrize('suffix', sorted(IMAGE_SUFFIXES))
 def test_every_kind_of_file_that_is_listed_can_be_read(tmp_path, rgb, suffix):
     path = tmp_path / f'a{suffix}'
     Image.fromarray(rgb).convert('L' if suffix == '.pgm' else 'RGB').save(path)
-    assert list_pictures(tmp_path) == [path.name]
+    assert list_images(tmp_path) == [path.name]
     reference = np.asarray(Image.open(path).convert('RGB'))
-    assert difference(read_picture(path), reference) < 1
+    assert difference(read_image(path), reference) < 1
 
 
 def test_grey_becomes_three_equal_channels(tmp_path, rgb):
     Image.fromarray(rgb[..., 0]).save(tmp_path / 'a.png')
-    np.testing.assert_array_equal(read_picture(tmp_path / 'a.png'), np.repeat(rgb[..., :1], 3, axis=2))
+    np.testing.assert_array_equal(read_image(tmp_path / 'a.png'), np.repeat(rgb[..., :1], 3, axis=2))
 
 
 def test_alpha_is_dropped(tmp_path, rgb):
     alpha = np.tile(np.arange(80, dtype=np.uint8), (60, 1))
     Image.fromarray(np.dstack([rgb, alpha])).save(tmp_path / 'a.png')
-    np.testing.assert_array_equal(read_picture(tmp_path / 'a.png'), rgb)
+    np.testing.assert_array_equal(read_image(tmp_path / 'a.png'), rgb)
 
 
 def test_cmyk_jpeg_becomes_rgb(tmp_path, rgb):
     Image.fromarray(rgb).convert('CMYK').save(tmp_path / 'a.jpg', quality=95)
     assert Image.open(tmp_path / 'a.jpg').mode == 'CMYK'
-    picture = read_picture(tmp_path / 'a.jpg')
-    assert difference(picture, rgb) < 3
-    assert difference(255 - picture, rgb) > 30
+    image = read_image(tmp_path / 'a.jpg')
+    assert difference(image, rgb) < 3
+    assert difference(255 - image, rgb) > 30
 
 
 def test_16_bit_png_becomes_8_bit(tmp_path, rgb):
     deep = rgb.astype(np.uint16) * 256 + 100
     assert cv2.imwrite(str(tmp_path / 'a.png'), deep[..., ::-1])
-    picture = read_picture(tmp_path / 'a.png')
-    assert picture.dtype == np.uint8
-    assert np.abs(picture.astype(int) - rgb).max() <= 1
+    image = read_image(tmp_path / 'a.png')
+    assert image.dtype == np.uint8
+    assert np.abs(image.astype(int) - rgb).max() <= 1
 
 
 def test_an_animation_gives_its_first_frame(tmp_path, rgb):
     frames = [Image.fromarray(rgb), Image.fromarray(255 - rgb)]
     frames[0].save(tmp_path / 'a.gif', save_all=True, append_images=frames[1:])
     first = np.asarray(Image.open(tmp_path / 'a.gif').convert('RGB'))
-    assert difference(read_picture(tmp_path / 'a.gif'), first) < 1
+    assert difference(read_image(tmp_path / 'a.gif'), first) < 1
 
 
 @pytest.mark.parametrize('orientation', range(1, 9))
@@ -78,33 +78,33 @@ def test_the_exif_orientation_is_applied(tmp_path, rgb, orientation):
     Image.fromarray(rgb).save(tmp_path / 'a.jpg', exif=exif, quality=95)
     stored = Image.open(tmp_path / 'a.jpg')
     upright = np.asarray(ImageOps.exif_transpose(stored))
-    assert difference(read_picture(tmp_path / 'a.jpg'), upright) < 1
+    assert difference(read_image(tmp_path / 'a.jpg'), upright) < 1
     if orientation in (2, 3, 4):  # same size, so the comparison could be blind
         assert difference(np.asarray(stored), upright) > 5
 
 
-def test_a_picture_of_one_pixel(tmp_path):
+def test_a_image_of_one_pixel(tmp_path):
     Image.fromarray(np.array([[[10, 20, 30]]], np.uint8)).save(tmp_path / 'a.png')
-    assert read_picture(tmp_path / 'a.png').tolist() == [[[10, 20, 30]]]
+    assert read_image(tmp_path / 'a.png').tolist() == [[[10, 20, 30]]]
 
 
-@pytest.mark.parametrize('content', [b'', b'no picture at all\n' * 20, b'\x89PNG\r\n\x1a\n'])
-def test_what_is_no_picture_is_unreadable_and_named(tmp_path, content):
+@pytest.mark.parametrize('content', [b'', b'no image at all\n' * 20, b'\x89PNG\r\n\x1a\n'])
+def test_what_is_no_image_is_unreadable_and_named(tmp_path, content):
     path = tmp_path / 'a.jpg'
     path.write_bytes(content)
-    with pytest.raises(UnreadablePicture, match=f'a.jpg: .*OpenCV.*{len(content)} bytes'):
-        read_picture(path)
+    with pytest.raises(UnreadableImage, match=f'a.jpg: .*OpenCV.*{len(content)} bytes'):
+        read_image(path)
 
 
 def test_a_missing_file_is_unreadable_and_named(tmp_path):
-    with pytest.raises(UnreadablePicture, match=r'gone\.jpg: No such file'):
-        read_picture(tmp_path / 'gone.jpg')
+    with pytest.raises(UnreadableImage, match=r'gone\.jpg: No such file'):
+        read_image(tmp_path / 'gone.jpg')
 
 
-def test_a_folder_named_like_a_picture_is_unreadable(tmp_path):
+def test_a_folder_named_like_a_image_is_unreadable(tmp_path):
     (tmp_path / 'a.jpg').mkdir()
-    with pytest.raises(UnreadablePicture, match=r'a\.jpg'):
-        read_picture(tmp_path / 'a.jpg')
+    with pytest.raises(UnreadableImage, match=r'a\.jpg'):
+        read_image(tmp_path / 'a.jpg')
 
 
 def test_list_is_sorted_recursive_and_without_hidden_or_other_files(tmp_path):
@@ -114,7 +114,7 @@ def test_list_is_sorted_recursive_and_without_hidden_or_other_files(tmp_path):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    assert list_pictures(tmp_path) == wanted
+    assert list_images(tmp_path) == wanted
 
 
 def test_list_follows_links_to_folders(tmp_path):
@@ -122,18 +122,18 @@ def test_list_follows_links_to_folders(tmp_path):
     (tmp_path / 'elsewhere' / 'a.jpg').touch()
     (tmp_path / 'root').mkdir()
     (tmp_path / 'root' / 'link').symlink_to(tmp_path / 'elsewhere')
-    assert list_pictures(tmp_path / 'root') == ['link/a.jpg']
+    assert list_images(tmp_path / 'root') == ['link/a.jpg']
 
 
 def test_list_of_a_missing_folder(tmp_path):
-    with pytest.raises(UserError, match='gone is not a folder; give the folder that holds the pictures'):
-        list_pictures(tmp_path / 'gone')
+    with pytest.raises(UserError, match='gone is not a folder; give the folder that holds the images'):
+        list_images(tmp_path / 'gone')
 
 
-def test_list_of_a_folder_without_pictures(tmp_path):
+def test_list_of_a_folder_without_images(tmp_path):
     (tmp_path / 'notes.txt').touch()
-    with pytest.raises(UserError, match=r'holds no pictures; files ending in \.bmp, .*\.jpg.* are looked for'):
-        list_pictures(tmp_path)
+    with pytest.raises(UserError, match=r'holds no images; files ending in \.bmp, .*\.jpg.* are looked for'):
+        list_images(tmp_path)
 
 
 def test_a_name_that_is_not_utf8_is_refused(tmp_path):
@@ -141,4 +141,4 @@ def test_a_name_that_is_not_utf8_is_refused(tmp_path):
     with open(os.fsencode(tmp_path) + b'/\xe9.png', 'wb'):
         pass
     with pytest.raises(UserError, match=r"has a file whose name is not UTF-8: '\\udce9\.png'; rename it"):
-        list_pictures(tmp_path)
+        list_images(tmp_path)

@@ -1,4 +1,4 @@
-"""Finding pictures and decoding them.
+"""Finding images and decoding them.
 
 The search and the training loader decode with the same function, so that boxes
 and pixels share one frame (orientation from EXIF included).
@@ -12,11 +12,11 @@ import numpy as np
 
 from mmsoco.errors import UserError
 
-PICTURE_SUFFIXES = frozenset({'.bmp', '.gif', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp'})
+IMAGE_SUFFIXES = frozenset({'.bmp', '.gif', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp'})
 
 
-class UnreadablePicture(Exception):
-    """A picture that is missing or that OpenCV cannot decode.
+class UnreadableImage(Exception):
+    """An image that is missing or that OpenCV cannot decode.
 
     Args:
         path: Where it should be.
@@ -31,39 +31,39 @@ class UnreadablePicture(Exception):
         return f'{self.path}: {self.reason}'
 
 
-def read_picture(path: str | os.PathLike) -> np.ndarray:
-    """Decode a picture to (H, W, 3) uint8 RGB.
+def read_image(path: str | os.PathLike) -> np.ndarray:
+    """Decode an image to (H, W, 3) uint8 RGB.
 
-    Grey, CMYK, 16-bit and transparent pictures become 8-bit RGB; the EXIF
+    Grey, CMYK, 16-bit and transparent images become 8-bit RGB; the EXIF
     orientation is applied; of an animation the first frame is taken.
 
     Raises:
-        UnreadablePicture: The file cannot be read or decoded; the message holds
+        UnreadableImage: The file cannot be read or decoded; the message holds
             the path and the reason.
     """
     try:
         data = np.fromfile(path, np.uint8)
     except OSError as error:
-        raise UnreadablePicture(path, error.strerror) from None
+        raise UnreadableImage(path, error.strerror) from None
     try:
-        picture = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
     except cv2.error as error:
-        raise UnreadablePicture(path, error.err) from None
-    if picture is None:
-        raise UnreadablePicture(path, f'not a picture that OpenCV can decode ({data.size} bytes)')
-    return picture
+        raise UnreadableImage(path, error.err) from None
+    if image is None:
+        raise UnreadableImage(path, f'not an image that OpenCV can decode ({data.size} bytes)')
+    return image
 
 
-def list_pictures(root: str | os.PathLike) -> list[str]:
-    """The pictures below a folder, as sorted POSIX paths relative to it.
+def list_images(root: str | os.PathLike) -> list[str]:
+    """The images below a folder, as sorted POSIX paths relative to it.
 
     Raises:
-        UserError: ``root`` is not a folder, holds no picture, or one whose
+        UserError: ``root`` is not a folder, holds no image, or one whose
             name is not UTF-8.
     """
     root = Path(root)
     if not root.is_dir():
-        raise UserError(f'{root} is not a folder; give the folder that holds the pictures')
+        raise UserError(f'{root} is not a folder; give the folder that holds the images')
     names = []
     for folder, subfolders, files in os.walk(root, followlinks=True):
         subfolders[:] = [name for name in subfolders if not name.startswith('.')]
@@ -71,12 +71,10 @@ def list_pictures(root: str | os.PathLike) -> list[str]:
         names += [
             (relative / name).as_posix()
             for name in files
-            if Path(name).suffix.lower() in PICTURE_SUFFIXES and not name.startswith('.')
+            if Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith('.')
         ]
     if not names:
-        raise UserError(
-            f'{root} holds no pictures; files ending in {", ".join(sorted(PICTURE_SUFFIXES))} are looked for'
-        )
+        raise UserError(f'{root} holds no images; files ending in {", ".join(sorted(IMAGE_SUFFIXES))} are looked for')
     names.sort()
     for name in names:
         try:
