@@ -16,13 +16,11 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     checkpoint=dict(type='mmsoco.CheckpointHook', interval=1, max_keep_ckpts=3, save_param_scheduler=False),
+    target_update=dict(type='TargetUpdateHook', base_momentum=0.99),  # paper, section 4.1
+    learning_rate=dict(type='WarmupCosineLRHook', warmup_epochs=10),
+    matched_boxes=dict(type='MatchedBoxesHook', interval=1000),
+    health=dict(type='HealthHook', interval=50),
 )
-custom_hooks = [
-    dict(type='TargetUpdateHook', base_momentum=0.99),  # paper, section 4.1
-    dict(type='WarmupCosineLRHook', warmup_epochs=10),
-    dict(type='MatchedBoxesHook', interval=1000),
-    dict(type='HealthHook', interval=50),
-]
 log_processor = dict(
     by_epoch=False,
     window_size=50,

@@ -2,7 +2,4 @@
 # view is its own box, and RoIAlign of it, averaged, is global average pooling.
 _base_ = './table4_row2_selective-search.py'
 
-pipeline = _base_.train_dataloader.dataset.pipeline
-pipeline[1].num_proposals = 0
-
-train_dataloader = dict(dataset=dict(pipeline=pipeline))
+train_dataloader = dict(dataset=dict(pipeline=dict(multi_view=dict(num_proposals=0))))

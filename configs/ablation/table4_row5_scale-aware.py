@@ -2,7 +2,4 @@
 # (41.6 box AP, 37.3 mask AP).
 _base_ = './table4_row6_box-jitter.py'
 
-pipeline = _base_.train_dataloader.dataset.pipeline
-pipeline[1].views[0].jitter = None
-
-train_dataloader = dict(dataset=dict(pipeline=pipeline))
+train_dataloader = dict(dataset=dict(pipeline=dict(multi_view=dict(views=dict(v1=dict(jitter=None))))))

@@ -1,7 +1,4 @@
 # Table 5a: the third view at 160 px (42.0 box AP, 37.6 mask AP).
 _base_ = '../soco/soco_r50fpn_8xb256_100e_in1k.py'
 
-pipeline = _base_.train_dataloader.dataset.pipeline
-pipeline[1].views[2].size = 160
-
-train_dataloader = dict(dataset=dict(pipeline=pipeline))
+train_dataloader = dict(dataset=dict(pipeline=dict(multi_view=dict(views=dict(v3=dict(size=160))))))

@@ -1,7 +1,4 @@
 # Table 5c: 1 proposal of selective search an image (41.6 box AP, 37.3 mask AP).
 _base_ = '../soco/soco_r50fpn_8xb256_100e_in1k.py'
 
-pipeline = _base_.train_dataloader.dataset.pipeline
-pipeline[1].num_proposals = 1
-
-train_dataloader = dict(dataset=dict(pipeline=pipeline))
+train_dataloader = dict(dataset=dict(pipeline=dict(multi_view=dict(num_proposals=1))))

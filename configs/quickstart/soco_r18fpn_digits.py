@@ -3,15 +3,13 @@ _base_ = '../own/100-pictures_cpu.py'
 
 work_folder = 'work_dirs/quickstart'
 
-pipeline = _base_.train_dataloader.dataset.pipeline
 # Writing has a direction: views are not mirrored.
-for view in pipeline[1].views:
-    view.augment = [step for step in view.augment if step.type != 'HorizontalFlip']
+as_it_is = dict(augment=dict(flip=None))
 train_dataloader = dict(
     dataset=dict(
         data_root=f'{work_folder}/data/train',
         proposal_file=f'{work_folder}/proposals.arrow',
-        pipeline=pipeline,
+        pipeline=dict(multi_view=dict(views=dict(v1=as_it_is, v2=as_it_is, v3=as_it_is))),
     ),
 )
 

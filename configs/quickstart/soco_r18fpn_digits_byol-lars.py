@@ -4,5 +4,4 @@ _base_ = './soco_r18fpn_digits_byol-adamw.py'
 
 optim_wrapper = dict(
     optimizer=dict(_delete_=True, type='LARS', lr=0.5, momentum=0.9, weight_decay=1e-5),
-    constructor='LARSConstructor',
 )

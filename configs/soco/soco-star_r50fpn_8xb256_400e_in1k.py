@@ -2,17 +2,6 @@
 _base_ = './soco_r50fpn_8xb256_400e_in1k.py'
 
 # A fourth view: another crop of V1, at 192 px (section 4.3).
-pipeline = _base_.train_dataloader.dataset.pipeline
-pipeline[1].views.append(
-    dict(
-        name='v4',
-        source='v1',
-        crop=dict(scale=(0.5, 1.0), ratio=(3 / 4, 4 / 3)),
-        size=192,
-        augment=_base_.augment_others,
-    )
-)
-pipeline[1].pairs = [('v1', 'v2'), ('v1', 'v3'), ('v1', 'v4')]
-
-train_dataloader = dict(dataset=dict(pipeline=pipeline))
-model = dict(pairs=pipeline[1].pairs)
+v4 = dict(source='v1', crop=dict(scale=(0.5, 1.0), ratio=(3 / 4, 4 / 3)), size=192, augment=_base_.augment_others)
+multi_view = dict(views=dict(v4=v4), pairs=[('v1', 'v2'), ('v1', 'v3'), ('v1', 'v4')])
+train_dataloader = dict(dataset=dict(pipeline=dict(multi_view=multi_view)))

@@ -7,9 +7,5 @@ _base_ = [
 ]
 
 # V3 is discarded (section 3.3).
-pipeline = _base_.train_dataloader.dataset.pipeline
-pipeline[1].views = pipeline[1].views[:2]
-pipeline[1].pairs = [('v1', 'v2')]
-
-train_dataloader = dict(dataset=dict(pipeline=pipeline))
-model = dict(pairs=pipeline[1].pairs)
+multi_view = dict(views=dict(v3=None), pairs=[('v1', 'v2')])
+train_dataloader = dict(dataset=dict(pipeline=dict(multi_view=multi_view)))

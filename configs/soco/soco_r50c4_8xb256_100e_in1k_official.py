@@ -2,11 +2,9 @@
 # boxes where they were before the view was mirrored; here they are where they are.
 _base_ = './soco_r50c4_8xb256_100e_in1k.py'
 
-pipeline = _base_.train_dataloader.dataset.pipeline
-v1, v2 = pipeline[1].views
-v1.jitter = None
-v2.source = 'image'
-v2.crop.scale = (0.6, 1.0)
-v2.augment = [*v2.augment, dict(type='BoxCutout', prob=0.5, area=(0.1, 0.3))]
-
-train_dataloader = dict(dataset=dict(pipeline=pipeline))
+cutout = dict(type='BoxCutout', prob=0.5, area=(0.1, 0.3))
+views = dict(
+    v1=dict(jitter=None),
+    v2=dict(source='image', crop=dict(scale=(0.6, 1.0)), augment=dict(cutout=cutout)),
+)
+train_dataloader = dict(dataset=dict(pipeline=dict(multi_view=dict(views=views))))

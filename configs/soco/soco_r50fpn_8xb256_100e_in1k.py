@@ -5,5 +5,3 @@ _base_ = [
     '../_base_/lars_100e.py',
     '../_base_/default_runtime.py',
 ]
-
-model = dict(pairs=_base_.pairs)

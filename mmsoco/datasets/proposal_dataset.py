@@ -5,6 +5,7 @@ import math
 import multiprocessing
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,8 @@ from mmengine.dist import get_world_size
 from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
+from mmsoco.datasets.randomness import no_global_randomness
+from mmsoco.datasets.steps import Steps, all_transforms, in_order
 from mmsoco.errors import UserError
 from mmsoco.proposals.images import UnreadableImage
 from mmsoco.proposals.lists import read_list
@@ -68,9 +71,10 @@ class ProposalDataset(Dataset):
         proposal_file: What ``data_pipelines/filter_proposals.py`` wrote.
         data_root: Folder of the images; by default the one that the proposal
             file names.
-        pipeline: Configs of transforms. The first one gets ``img_path``,
-            ``index`` (the row in the file), ``width``, ``height`` as recorded, ``proposals`` (N, 4) float32 xyxy
-            in pixels, and ``rng``.
+        pipeline: Configs of transforms, in a list or a dict of named ones. The first one
+            gets ``img_path``, ``index`` (the row in the file), ``width``, ``height`` as
+            recorded, ``proposals`` (N, 4) float32 xyxy in pixels, and ``rng``. All
+            chance comes from ``rng``.
         seed: Seed of the samples.
         max_bad: Fraction of an epoch's images that may be unreadable, but at
             least ``min_bad`` images are allowed. Each process applies the
@@ -87,11 +91,13 @@ class ProposalDataset(Dataset):
     """
 
     PARTS = ('training', 'held_out')
+    #: First samples of each worker that are watched for global randomness, which takes 0.2 ms.
+    WATCHED = 100
 
     def __init__(
         self,
         proposal_file: str | os.PathLike,
-        pipeline: list[dict],
+        pipeline: Steps,
         data_root: str | os.PathLike | None = None,
         seed: int = 0,
         max_bad: float = 0.001,
@@ -106,17 +112,35 @@ class ProposalDataset(Dataset):
         if part not in self.PARTS:
             raise UserError(f"part '{part}' of the data set is unknown; choose one of {', '.join(self.PARTS)}")
         self.rows = select_rows(self.store, held_out, part == 'held_out')
-        self.pipeline = [TRANSFORMS.build(step) for step in pipeline]
+        self.pipeline = [TRANSFORMS.build(step) for step in in_order(pipeline)]
+        self._seen = 0
+        self.transforms = list(all_transforms(self.pipeline))
         self.seed = seed
         self.max_bad = max(min_bad, math.ceil(max_bad * len(self.rows) / get_world_size()))
         # (epoch, unreadable images in it), shared by this process' workers.
         self._bad = multiprocessing.Array('q', [0, 0])
 
+    @classmethod
+    def prepare(cls, options: dict, seed: int) -> None:
+        """What :func:`mmsoco.engine.launch.train` calls before anything is written.
+
+        Args:
+            options: Config of the data set; it is given the run's seed, for samples.
+
+        Raises:
+            UserError: As the constructor would, at little cost.
+        """
+        store = ProposalStore.open(options['proposal_file'])
+        store.check_images(options.get('data_root') or store.header['root'])
+        select_rows(store, options.get('held_out'), wanted=False)
+        options['seed'] = seed
+
     @property
     def metainfo(self) -> dict:
-        """Where the proposals came from; goes into checkpoints."""
+        """Where the proposals came from, and what is shown of the images; goes into checkpoints."""
         keys = ('root', 'list', 'generator', 'filter', 'checksum', 'count')
-        return {key: self.store.header.get(key) for key in keys}
+        described = [step.describe() for step in self.pipeline if hasattr(step, 'describe')]
+        return {**{key: self.store.header.get(key) for key in keys}, 'shown': described}
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -126,6 +150,7 @@ class ProposalDataset(Dataset):
 
         Raises:
             TooManyBadImages: See ``max_bad``.
+            UserError: A transform draws from a global generator.
         """
         epoch, index = key
         rng = np.random.default_rng([self.seed, epoch, index])
@@ -140,12 +165,18 @@ class ProposalDataset(Dataset):
                 'rng': rng,
             }
             try:
-                for step in self.pipeline:
-                    results = step(results)
-                return results
+                return self._run_pipeline(results)
             except UnreadableImage as error:
                 self._count_bad(epoch, str(error))
                 index = int(rng.integers(len(self)))
+
+    def _run_pipeline(self, results: dict) -> dict:
+        watch = no_global_randomness(self.transforms) if self._seen < self.WATCHED else nullcontext()
+        self._seen += 1
+        with watch:
+            for step in self.pipeline:
+                results = step(results)
+        return results
 
     def _count_bad(self, epoch: int, reason: str) -> None:
         with self._bad.get_lock():

@@ -1,7 +1,7 @@
 from mmsoco.engine import hooks
 from mmsoco.engine.lars import LARS
 from mmsoco.engine.loops import PretrainLoop
-from mmsoco.engine.optim_constructor import LARSConstructor, PretrainOptimConstructor
+from mmsoco.engine.optim_constructor import PretrainOptimConstructor
 from mmsoco.engine.optim_wrappers import CPUAmpOptimWrapper, FiniteAmpOptimWrapper, FiniteOptimWrapper
 
 __all__ = [
@@ -9,7 +9,6 @@ __all__ = [
     'CPUAmpOptimWrapper',
     'FiniteAmpOptimWrapper',
     'FiniteOptimWrapper',
-    'LARSConstructor',
     'PretrainLoop',
     'PretrainOptimConstructor',
     'hooks',

@@ -33,6 +33,9 @@ class LARS(Optimizer):
         eps: Keeps the division finite (paper's code: 1e-8).
     """
 
+    #: What groups of 1-D parameters are given besides: their rate is not adapted (released code).
+    ONE_DIMENSIONAL = dict(adapt=False)
+
     def __init__(
         self,
         params: Iterable,

@@ -7,16 +7,16 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.dist import get_world_size, init_dist, is_main_process
+from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 from mmengine.utils import import_modules_from_strings
 
 from mmsoco.checkpoints.files import check_whole
-from mmsoco.datasets.proposal_dataset import select_rows
 from mmsoco.engine.batch import divide_batch
 from mmsoco.engine.columns import format_columns, paper_columns
+from mmsoco.engine.model import is_pretraining
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
-from mmsoco.proposals.store import ProposalStore
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
@@ -75,7 +75,7 @@ def set_amp(cfg: Config, amp: bool | None) -> list[str]:
         What was chosen, to be logged.
     """
     cuda = torch.cuda.is_available()
-    pretraining = 'total_batch_size' in cfg
+    pretraining = is_pretraining(cfg)
     if amp is False:
         cfg.optim_wrapper.type = 'mmsoco.FiniteOptimWrapper' if pretraining else 'OptimWrapper'
         for option in ('loss_scale', 'dtype', 'use_fsdp'):
@@ -105,8 +105,8 @@ def hold_out(cfg: Config) -> None:
         UserError: The config holds out others.
     """
     dataset = cfg.get('train_dataloader', {}).get('dataset', {})
-    for hook in cfg.get('custom_hooks') or ():
-        if str(hook.get('type')).rpartition('.')[2] == 'ProbeHook':
+    for hook in (*cfg.get('default_hooks', {}).values(), *(cfg.get('custom_hooks') or ())):
+        if hook is not None and str(hook.get('type')).rpartition('.')[2] == 'ProbeHook':
             images = hook.get('images', hook.get('pictures'))
             held_out = dataset.get('held_out') or images
             if held_out != images:
@@ -117,15 +117,22 @@ def hold_out(cfg: Config) -> None:
             dataset.held_out = held_out
 
 
-def check_data(dataset: dict) -> None:
-    """Refuse a proposal file or a folder of images before anything is written.
+def prepare_data(cfg: Config) -> None:
+    """Give sampler and data set of a pretraining the run's seed, and refuse data before anything is written.
+
+    A data set that has ``prepare``, as :class:`~mmsoco.datasets.ProposalDataset`
+    has, does both itself.
 
     Raises:
-        UserError: See :class:`~mmsoco.datasets.ProposalDataset`.
+        UserError: Of the data set.
     """
-    store = ProposalStore.open(dataset.proposal_file)
-    store.check_images(dataset.get('data_root') or store.header['root'])
-    select_rows(store, dataset.get('held_out'), wanted=False)
+    loader, seed = cfg.train_dataloader, cfg.randomness.seed
+    # One seed for the order of images and what is done to them.
+    loader.sampler.seed = seed
+    with DATASETS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
+        prepare = getattr(registry.get(loader.dataset.type), 'prepare', None)
+    if prepare is not None:
+        prepare(loader.dataset, seed)
 
 
 def newest_checkpoint(work_dir: str | os.PathLike) -> str | None:
@@ -175,14 +182,12 @@ def train(
     """
     cfg = read_config(config, options, work_dir)
     notes = prepare_processes(cfg, launcher)
-    if 'total_batch_size' in cfg:
+    if is_pretraining(cfg):
         notes.append('batch: ' + divide_batch(cfg, get_world_size(), accumulate))
         if accumulate > 1:
             notes.append('accumulated batches: boxes are compared with those of their own batch, each a part of a step')
         hold_out(cfg)
-        check_data(cfg.train_dataloader.dataset)
-        # One seed for the order of images and what is done to them.
-        cfg.train_dataloader.dataset.seed = cfg.train_dataloader.sampler.seed = cfg.randomness.seed
+        prepare_data(cfg)
     elif accumulate > 1:
         raise UserError(
             '--accumulate is for pretraining; in an mmdet config set optim_wrapper.accumulative_counts, and multiply '

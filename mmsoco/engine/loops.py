@@ -1,9 +1,17 @@
 """The training loop."""
 
+import logging
+from itertools import chain
+from typing import Any
+
 import torch
+from mmengine.dist import get_world_size
+from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop
+from torch import nn
 from torch.utils.data import DataLoader
 
+from mmsoco.engine.model import bare_model
 from mmsoco.errors import UserError
 from mmsoco.registry import LOOPS
 
@@ -62,6 +70,9 @@ class PretrainLoop(EpochBasedTrainLoop):
         # Before the hooks, one of which restores torch's random state: a loader
         # takes a number from it.
         batches = iter(self.dataloader)
+        batch = next(batches)
+        try_out(bare_model(self.runner), batch)
+        batches = chain([batch], batches)
         self.runner.call_hook('before_train')
         while self._epoch < self._max_epochs and not self.stop_training:
             self.runner.call_hook('before_train_epoch')
@@ -87,6 +98,48 @@ class PretrainLoop(EpochBasedTrainLoop):
         outputs = [self.runner.model.train_step(batch, self.runner.optim_wrapper) for batch in data_batch]
         self.runner.call_hook('after_train_iter', batch_idx=idx, data_batch=data_batch[-1], outputs=average(outputs))
         self._iter += 1
+
+
+def try_out(model: nn.Module, batch: dict) -> None:
+    """Run a model once on two samples, so that parts that do not fit are refused before the first step.
+
+    Nothing is changed: statistics of norms, random state and weights stay.
+
+    Args:
+        model: The model itself.
+        batch: Of the loader; it stays as it is.
+
+    Raises:
+        UserError: A part does not take what the one before it gives; or, of several
+            processes, some parameters get no gradient, for which the others would wait.
+    """
+    training = model.training
+    model.eval()
+    try:
+        losses = model(**model.data_preprocessor(first_samples(batch, 2), training=True), mode='loss')
+    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError, AttributeError) as error:
+        raise UserError(
+            f'the parts of the model do not fit together, or not the data: {str(error).splitlines()[0]}; compare the '
+            'channels and maps that a part gives with those that the next one takes'
+        ) from error
+    finally:
+        model.train(training)
+    loss, _ = model.parse_losses(losses)
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    gradients = torch.autograd.grad(loss, [p for _, p in named], allow_unused=True)
+    idle = [name for (name, _), gradient in zip(named, gradients, strict=True) if gradient is None]
+    if idle:
+        words = f'{len(idle)} parameters of the model get no gradient, first {idle[0]}'
+        if get_world_size() > 1:
+            raise UserError(f'{words}: processes would wait for each other; leave the layer out, or freeze it')
+        print_log(f'{words}; they stay as they are', 'current', logging.WARNING)
+
+
+def first_samples(batch: Any, count: int) -> Any:
+    """The first samples of a batch: of its tensors and lists, in whatever dicts."""
+    if isinstance(batch, dict):
+        return {key: first_samples(part, count) for key, part in batch.items()}
+    return batch[:count]
 
 
 def average(outputs: list[dict[str, torch.Tensor]]) -> dict[str, float]:

@@ -1,40 +1,78 @@
-"""Which parameters an optimizer gets, and in which groups."""
+"""Which parameters an optimizer gets, in which groups, at which rates."""
+
+from typing import Any
 
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from torch import nn
 
+from mmsoco.engine.layer_depth import layer_depths
 from mmsoco.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 
 
-@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+# LARS had one of its own in earlier versions.
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module(name=['PretrainOptimConstructor', 'LARSConstructor'])
 class PretrainOptimConstructor(DefaultOptimWrapperConstructor):
-    """Two groups of the trainable parameters: 1-D ones without weight decay, then the rest.
+    """Groups of the trainable parameters: those without weight decay, which have one dimension, then the others.
 
     For any optimizer. mmengine's constructor would hand over the frozen target
-    network, too, and names no group for all norms and biases.
+    network, too, and names no group for all norms and biases. An optimizer that
+    treats 1-D parameters in a way of its own, such as
+    :class:`~mmsoco.engine.lars.LARS`, says so by ``ONE_DIMENSIONAL``.
+
+    Args:
+        optim_wrapper_cfg: As mmengine's.
+        paramwise_cfg: mmengine's options (``custom_keys``, ``norm_decay_mult``, ...),
+            which come before the rule for 1-D parameters, and
+
+            - ``layer_decay_rate``: a rate r of the backbone's layers (BEiT, ViTDet): of
+              D depths (see :func:`~mmsoco.engine.layer_depth.layer_depths`) the one
+              at depth d learns at lr * r ** (D - 1 - d); neck, head and all else at lr.
     """
 
-    #: What the group of 1-D parameters has besides.
-    ONE_DIMENSIONAL = dict(weight_decay=0.0)
+    def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None):
+        paramwise_cfg = dict(paramwise_cfg or {})
+        self.layer_decay_rate = paramwise_cfg.pop('layer_decay_rate', 1.0)
+        super().__init__(optim_wrapper_cfg, paramwise_cfg)
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Build the wrapper with its optimizer."""
-        if self.paramwise_cfg:
-            raise ValueError(f'{type(self).__name__} has its own two groups; leave paramwise_cfg out')
         model = getattr(model, 'module', model)
-        trainable = [p for p in model.parameters() if p.requires_grad]
-        groups = [
-            dict(params=[p for p in trainable if p.ndim <= 1], **self.ONE_DIMENSIONAL),
-            dict(params=[p for p in trainable if p.ndim > 1]),
-        ]
+        optimizer_type = OPTIMIZERS.get(self.optimizer_cfg['type'])
+        groups = self.param_groups(model, getattr(optimizer_type, 'ONE_DIMENSIONAL', {}))
         wrapper = dict(self.optim_wrapper_cfg)
         wrapper.setdefault('type', 'OptimWrapper')
         wrapper['optimizer'] = OPTIMIZERS.build({**self.optimizer_cfg, 'params': groups})
         return OPTIM_WRAPPERS.build(wrapper)
 
+    def param_groups(self, model: nn.Module, one_dimensional: dict) -> list[dict]:
+        """One group for each set of options that some parameters share; those of 1-D parameters first."""
+        given, scales = self._given(model), self._scales(model)
+        groups: dict[tuple, dict] = {}
+        trainable = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        for name, parameter in sorted(trainable, key=lambda entry: entry[1].ndim > 1):
+            options = {'weight_decay': 0.0, **one_dimensional} if parameter.ndim <= 1 else {}
+            options |= given.get(id(parameter), {})
+            if name in scales:
+                options['lr'] = options.get('lr', self.base_lr) * scales[name]
+            key = parameter.ndim <= 1, *sorted(options.items())
+            groups.setdefault(key, {'params': [], **options})['params'].append(parameter)
+        return list(groups.values())
 
-@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
-class LARSConstructor(PretrainOptimConstructor):
-    """The same for :class:`~mmsoco.engine.lars.LARS`, which does not adapt the rate of 1-D parameters either."""
+    def _given(self, model: nn.Module) -> dict[int, dict[str, Any]]:
+        """What mmengine's options say of single parameters, by their identity."""
+        if not self.paramwise_cfg:
+            return {}
+        single: list[dict] = []
+        for name, part in model.named_children():
+            # Not the target network: each of its parameters would be logged as skipped.
+            if any(p.requires_grad for p in part.parameters()):
+                self.add_params(single, part, prefix=name)
+        used = ('params', 'lr_mult', 'decay_mult')
+        return {id(group['params'][0]): {k: v for k, v in group.items() if k not in used} for group in single}
 
-    ONE_DIMENSIONAL = dict(weight_decay=0.0, adapt=False)
+    def _scales(self, model: nn.Module) -> dict[str, float]:
+        """Name -> factor of the rate, for the backbone's parameters."""
+        if self.layer_decay_rate == 1:
+            return {}
+        depths, count = layer_depths(model.backbone)
+        return {f'backbone.{name}': self.layer_decay_rate ** (count - 1 - depth) for name, depth in depths.items()}

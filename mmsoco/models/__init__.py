@@ -1,3 +1,4 @@
+from mmsoco.models.base import MomentumPretraining
 from mmsoco.models.contrastive_head import InfoNCEHead
 from mmsoco.models.data_preprocessor import SoCoDataPreprocessor
 from mmsoco.models.heads import BYOLHead
@@ -12,6 +13,7 @@ __all__ = [
     'BYOLNeck',
     'Identity',
     'InfoNCEHead',
+    'MomentumPretraining',
     'ProposalRoIHead',
     'ScaleAwareRoIExtractor',
     'SoCoAlgorithm',

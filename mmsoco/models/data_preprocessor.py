@@ -36,6 +36,10 @@ class SoCoDataPreprocessor(BaseDataPreprocessor):
         self.register_buffer('std', torch.tensor(std).view(3, 1, 1), persistent=False)
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
 
+    def describe(self) -> dict:
+        """Mean, standard deviation and order of channels, in plain values; a detector must be given the same."""
+        return {'mean': self.mean.flatten().tolist(), 'std': self.std.flatten().tolist(), 'channels': 'rgb'}
+
     def forward(self, data: dict, training: bool = False) -> dict:
         """Returns the batch with ``inputs`` as (B, 3, H, W) float32."""
         data = self.cast_data(data)

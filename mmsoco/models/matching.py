@@ -44,17 +44,16 @@ def gather_candidates(
     targets: Mapping[tuple[str, str], Tensor],
     images: Tensor,
     num_proposals: int,
-    num_distinct: Mapping[str, Tensor] | None = None,
+    distinct: Mapping[str, Tensor],
 ) -> dict[tuple[str, str], Candidates]:
     """Collect the target embeddings of all processes, in two messages.
 
     Args:
-        targets: (draw, view name) -> (N, C), the same N for all: image by image, box
+        targets: (view name, box set) -> (N, C), the same N for all: image by image, box
             by box, one row or more a box.
         images: (B,) int64, which image each is, counted over all processes.
         num_proposals: K, boxes an image.
-        num_distinct: Draw -> (B,), how many of its K boxes differ; by default all do.
-            Copies follow the boxes that differ.
+        distinct: Box set -> (B,), how many of its K boxes differ; copies follow these.
 
     Returns:
         The same keys -> what is there to choose from.
@@ -64,15 +63,15 @@ def gather_candidates(
     each = rows // (len(images) * num_proposals)
     owners = images.repeat_interleave(rows // len(images))
     labels = [owners]
-    for draw, _ in targets:
-        known = torch.full_like(images, num_proposals) if num_distinct is None else num_distinct[draw].clamp(min=1)
+    for _, box_set in targets:
+        known = distinct[box_set].clamp(min=1)
         first = torch.arange(num_proposals, device=images.device) < known[:, None]
         labels.append(first.flatten().repeat_interleave(each).to(owners.dtype))
     everyone = torch.cat(all_gather(embeddings), dim=1)
-    owners, *distinct = torch.cat(all_gather(torch.stack(labels)), dim=1).unbind()
+    owners, *firsts = torch.cat(all_gather(torch.stack(labels)), dim=1).unbind()
     own = torch.arange(rows, device=images.device) + get_rank() * rows
     return {
-        key: Candidates(z, owners, first.bool(), own) for key, z, first in zip(targets, everyone, distinct, strict=True)
+        key: Candidates(z, owners, first.bool(), own) for key, z, first in zip(targets, everyone, firsts, strict=True)
     }
 
 

@@ -38,6 +38,7 @@ class BYOLNeck(NonLinearNeck):
             with_avg_pool=False,
             norm_cfg=norm_cfg or dict(type='BN1d'),
         )
+        self.out_channels = out_channels
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, in_channels) to (N, out_channels)."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mmsoco.datasets import ProposalDataset
+from mmsoco.datasets.steps import in_order
 from mmsoco.datasets.transforms.views import Region, map_boxes, resample
 from mmsoco.errors import UserError
 from mmsoco.proposals.formats import read_coco, read_json
@@ -17,6 +18,8 @@ from mmsoco.proposals.images import UnreadableImage, list_images, read_image
 from mmsoco.proposals.recall import iou
 
 BATCH = 16
+#: Of the two views' matched boxes: V1 shows the image, V2 a part of it.
+BOX_SET = 'image+v2'
 
 
 @dataclass
@@ -43,7 +46,8 @@ class MatchedViews:
 
 def first_view_size(dataset: dict) -> int:
     """Side of the first view of a pretraining's data set, in pixels."""
-    return next(step['views'][0]['size'] for step in dataset['pipeline'] if 'views' in step)
+    views = next(step['views'] for step in in_order(dataset['pipeline']) if 'views' in step)
+    return in_order(views)[0]['size']
 
 
 def probe_pipeline(size: int, num_proposals: int) -> list[dict]:
@@ -116,18 +120,22 @@ def matched_views(
             break
         samples.append(data[0, int(index)])
         asks.append(question)
-        count += max(int(samples[-1]['num_distinct']['image+v2']), 1)
-    (draw,) = samples[0]['boxes']
-    known = torch.tensor([max(int(sample['num_distinct'][draw]), 1) for sample in samples])
+        count += max(_distinct(samples[-1]), 1)
+    known = torch.tensor([max(_distinct(sample), 1) for sample in samples])
 
     views = [np.stack([sample['inputs'][name] for sample in samples]) for name in ('v1', 'v2')]
-    rows = [np.stack([sample['boxes'][draw][name] for sample in samples]) for name in ('v1', 'v2')]
+    rows = [np.stack([sample['boxes'][name][BOX_SET] for sample in samples]) for name in ('v1', 'v2')]
     return MatchedViews(
         tuple(map(torch.from_numpy, views)),
         tuple(map(torch.from_numpy, rows)),
         torch.arange(num_proposals) < known[:, None],
         torch.tensor(asks),
     )
+
+
+def _distinct(sample: dict) -> int:
+    """How many of a sample's boxes differ."""
+    return sample['matches'][BOX_SET]['v1', 'v2']
 
 
 @dataclass

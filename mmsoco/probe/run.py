@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmsoco.engine.launch import hold_out, read_config
+from mmsoco.engine.model import is_pretraining
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
 from mmsoco.probe.data import first_view_size, labelled_boxes, labelled_images, matched_views
@@ -90,7 +91,7 @@ def _data(
     labelled: tuple | None,
     classes: str | os.PathLike | None,
 ) -> ProbeData:
-    dataset = cfg.train_dataloader.dataset if 'total_batch_size' in cfg else {}
+    dataset = cfg.train_dataloader.dataset if is_pretraining(cfg) else {}
     held_out = None
     if proposals is None:
         held_out = dataset.get('held_out')

@@ -10,17 +10,19 @@ from mmsoco.visualization.drawing import PALETTE, contact_sheet, draw_boxes
 def draw_matched_views(
     views: Mapping[str, np.ndarray], boxes: Mapping[str, Mapping[str, np.ndarray]], zoom: int = 1
 ) -> np.ndarray:
-    """One row a draw: its views side by side, matching boxes in matching colours.
+    """One row a set of boxes: its views side by side, matching boxes in matching colours.
 
     Args:
         views: View name -> (H, W, 3) uint8 RGB.
-        boxes: Draw -> view name -> (K, 4) xyxy in view pixels.
+        boxes: View name -> box set -> (K, 4) xyxy in view pixels.
         zoom: Enlarge by this factor.
     """
-    columns = max(len(members) for members in boxes.values())
+    box_sets = dict.fromkeys(name for sets in boxes.values() for name in sets)
+    rows = [[view for view, sets in boxes.items() if name in sets] for name in box_sets]
+    columns = max(map(len, rows))
     blank = np.full((1, 1, 3), 255, np.uint8)
     cells = []
-    for members in boxes.values():
-        row = [draw_boxes(views[name], members[name], PALETTE, thickness=2, zoom=zoom) for name in members]
+    for name, members in zip(box_sets, rows, strict=True):
+        row = [draw_boxes(views[view], boxes[view][name], PALETTE, thickness=2, zoom=zoom) for view in members]
         cells += row + [blank] * (columns - len(row))
     return contact_sheet(cells, columns)

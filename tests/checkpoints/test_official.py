@@ -11,7 +11,7 @@ from released_model import ReleasedC4, ReleasedFPN
 
 from mmsoco.checkpoints.extract import extract
 from mmsoco.checkpoints.official import convert, from_official, to_official
-from mmsoco.engine import LARSConstructor
+from mmsoco.engine import PretrainOptimConstructor
 from mmsoco.engine.launch import train
 from mmsoco.errors import UserError
 from mmsoco.registry import MODELS
@@ -106,7 +106,7 @@ def test_every_tensor_and_momentum_arrives(root, kind, released, official, tmp_p
     model = our_model(root, kind)
     model.load_state_dict(checkpoint['state_dict'], strict=True)
     wrapper = dict(type='OptimWrapper', optimizer=dict(type='LARS', lr=1.0, weight_decay=1e-5))
-    optimizer = LARSConstructor(wrapper)(model)
+    optimizer = PretrainOptimConstructor(wrapper)(model)
     optimizer.load_state_dict(checkpoint['optimizer'])
     theirs, their_optimizer = released
     # Which of their parameters is which of ours, without relying on any order: give each its momentum as its weight.

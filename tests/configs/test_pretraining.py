@@ -42,9 +42,10 @@ def test_pretraining_config(path):
     model = without_parameters(cfg.model)
     if cfg.model.backbone.type == 'mmdet.ResNet':
         assert model.backbone.norm_eval is False and model.backbone.frozen_stages == -1
-    pipeline = TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[1])
-    assert model.pairs == [tuple(pair) for pair in cfg.train_dataloader.dataset.pipeline[1].pairs]
-    assert set(pipeline.views) == {name for pair in model.pairs for name in pair}
+    pipeline = TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline.multi_view)
+    assert model.pairs is None  # the batch says which
+    pairs = [pair for box_set in pipeline.box_sets.values() for pair in box_set.pairs]
+    assert set(pipeline.views) == {name for pair in pairs for name in pair}
 
 
 def test_recipe_of_the_paper():
@@ -55,10 +56,10 @@ def test_recipe_of_the_paper():
     optimizer = cfg.optim_wrapper.optimizer
     assert (optimizer.lr, optimizer.momentum, optimizer.weight_decay, optimizer.trust) == (1.0, 0.9, 1e-5, 0.001)
     assert cfg.sync_bn == 'torch'
-    transform = TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[1])
+    transform = TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline.multi_view)
     assert transform.num_proposals == 4 and transform.min_side == 0
     assert [view.size for view in transform.views.values()] == [224, 224, 112]
-    assert list(transform.draws) == ['image+v2'] and transform.draws['image+v2'].views == ['v1', 'v2', 'v3']
+    assert list(transform.box_sets) == ['image+v2'] and transform.box_sets['image+v2'].views == ['v1', 'v2', 'v3']
     names = {view: [type(step).__name__ for step in steps] for view, steps in transform.augments.items()}
     common = ['HorizontalFlip', 'ColorJitter', 'Grayscale', 'GaussianBlur']
     assert names == {'v1': common, 'v2': [*common, 'Solarize'], 'v3': [*common, 'Solarize']}
@@ -74,7 +75,7 @@ def test_recipe_of_the_paper():
 
 def transform_of(name):
     cfg = Config.fromfile(CONFIGS / f'soco/{name}.py')
-    return cfg, TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[1])
+    return cfg, TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline.multi_view)
 
 
 def test_soco_star_has_a_fourth_view_with_boxes_of_its_own():
@@ -83,7 +84,7 @@ def test_soco_star_has_a_fourth_view_with_boxes_of_its_own():
     assert [(view.source, view.size) for view in transform.views.values()] == [
         ('image', 224), ('v1', 224), ('v2', 112), ('v1', 192),
     ]  # fmt: skip
-    assert {name: draw.views for name, draw in transform.draws.items()} == {
+    assert {name: box_set.views for name, box_set in transform.box_sets.items()} == {
         'image+v2': ['v1', 'v2', 'v3'],
         'image+v4': ['v1', 'v4'],
     }
@@ -95,7 +96,7 @@ def test_c4_compares_two_views_and_has_the_fifth_block_as_its_head(epochs):
     """Section 3.3."""
     cfg, transform = transform_of(f'soco_r50c4_8xb256_{epochs}e_in1k')
     assert cfg.train_cfg.max_epochs == epochs
-    assert list(transform.views) == ['v1', 'v2'] and list(transform.draws) == ['image+v2']
+    assert list(transform.views) == ['v1', 'v2'] and list(transform.box_sets) == ['image+v2']
     model = without_parameters(cfg.model)
     assert model.roi_head.bbox_roi_extractor.output_size == 14 and model.roi_head.bbox_roi_extractor.max_sizes == ()
     assert model.roi_head.shared_head.norm_eval is False and model.projector.fc0.in_features == 2048
@@ -115,13 +116,13 @@ def test_the_released_codes_ways():
         assert cfg.train_cfg.max_epochs == epochs
         assert [view.source for view in transform.views.values()] == ['image'] * 3
         assert transform.views['v3'].crop == transform.views['v2'].crop == dict(scale=(0.5, 1.0), ratio=(3 / 4, 4 / 3))
-        assert list(transform.draws) == ['image+v2', 'image+v3']
+        assert list(transform.box_sets) == ['image+v2', 'image+v3']
         assert transform.jitters['v1'].anchor == 0
         assert cfg.model.roi_head.bbox_roi_extractor.integer_levels
         assert cutouts(transform) == hidden
     _, star = transform_of('soco-star_r50fpn_8xb256_400e_in1k_official')
     assert [view.source for view in star.views.values()] == ['image', 'image', 'v2', 'image']
-    assert list(star.draws) == ['image+v2', 'image+v4'] and not cutouts(star)
+    assert list(star.box_sets) == ['image+v2', 'image+v4'] and not cutouts(star)
     for epochs in (100, 400):
         cfg, c4 = transform_of(f'soco_r50c4_8xb256_{epochs}e_in1k_official')
         assert cfg.train_cfg.max_epochs == epochs
@@ -147,13 +148,13 @@ def differing(name, base=RECIPE):
     def read(path):
         # Without the variables that the configs' own lists are made of.
         cfg = Config.fromfile(CONFIGS / path)
-        return dict(flat({key: cfg[key] for key in cfg if key not in ('pipeline', 'views', 'pairs')}, ''))
+        return dict(flat({key: cfg[key] for key in cfg if key != 'multi_view'}, ''))
 
     mine, theirs = read(f'ablation/{name}.py'), read(base)
     return {key: mine.get(key) for key in mine.keys() | theirs.keys() if mine.get(key) != theirs.get(key)}
 
 
-PIPELINE = 'train_dataloader.dataset.pipeline.1'
+PIPELINE = 'train_dataloader.dataset.pipeline.multi_view'
 
 
 def test_each_row_of_table_4_adds_one_thing():
@@ -170,11 +171,11 @@ def test_each_row_of_table_4_adds_one_thing():
     assert all(key.startswith(fpn) for key in steps[1]) and any(key.startswith('model.neck.') for key in steps[1])
     assert all(key.startswith(('model.roi_head.bbox_head', 'model.projector.in_channels')) for key in steps[2])
     assert all(key.startswith(extractor) for key in steps[3]) and f'{extractor}.type' in steps[3]
-    assert all(key.startswith(f'{PIPELINE}.views.0.jitter') for key in steps[4]) and steps[4]
-    assert all(key.startswith((f'{PIPELINE}.views.2.', f'{PIPELINE}.pairs.1', 'model.pairs.1')) for key in steps[5])
+    assert all(key.startswith(f'{PIPELINE}.views.v1.jitter') for key in steps[4]) and steps[4]
+    assert all(key.startswith((f'{PIPELINE}.views.v3', f'{PIPELINE}.pairs.1')) for key in steps[5])
 
     models = [Config.fromfile(CONFIGS / f'ablation/table4_{row}.py') for row in rows]
-    transforms = [TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline[1]) for cfg in models]
+    transforms = [TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline.multi_view) for cfg in models]
     assert [t.num_proposals for t in transforms] == [0, 4, 4, 4, 4, 4]
     assert [bool(t.jitters) for t in transforms] == [False] * 5 + [True]
     assert all(list(t.views) == ['v1', 'v2'] for t in transforms)
@@ -193,10 +194,10 @@ def number(path):
 
 def test_each_row_of_table_5_changes_one_number():
     changes = {
-        'table5a': f'{PIPELINE}.views.2.size',
+        'table5a': f'{PIPELINE}.views.v3.size',
         'table5b': 'total_batch_size',
         'table5c': f'{PIPELINE}.num_proposals',
-        'table5d': 'custom_hooks.0.base_momentum',
+        'table5d': 'default_hooks.target_update.base_momentum',
     }
     names = {path.stem for path in ABLATIONS if path.stem.startswith('table5')}
     for name in names:
@@ -215,7 +216,7 @@ def test_each_row_of_table_5_changes_one_number():
 
 def test_dice_of_each_view_over_two_thousand_draws():
     """The probabilities of section 4.1, of each view of the built recipe, by what happens to its pixels and boxes."""
-    views = TRANSFORMS.build(Config.fromfile(CONFIGS / RECIPE).train_dataloader.dataset.pipeline[1])
+    views = TRANSFORMS.build(Config.fromfile(CONFIGS / RECIPE).train_dataloader.dataset.pipeline.multi_view)
     image = np.random.default_rng(0).integers(0, 256, (6, 6, 3), np.uint8)
     expected = {
         'HorizontalFlip': dict(v1=0.5, v2=0.5, v3=0.5),
@@ -256,11 +257,11 @@ def test_recipes_for_own_images_learn_by_contrast_and_are_measured(path):
     assert cfg.model.predictor.type == 'InfoNCEHead' and cfg.optim_wrapper.optimizer.type == 'AdamW'
     assert cfg.train_cfg.max_steps > 0 and cfg.train_cfg.max_epochs is None
     assert cfg.model.neck.norm_cfg.type == 'BN' and cfg.train_dataloader.drop_last
-    hooks = {hook.type: hook for hook in cfg.custom_hooks}
+    hooks = {hook.type: hook for hook in cfg.default_hooks.values()}
     assert hooks['TargetUpdateHook'].base_momentum is None and hooks['WarmupCosineLRHook'].base_batch_size is None
     assert hooks['ProbeHook'].images == 10 and cfg.train_cfg.max_steps >= 3 * hooks['ProbeHook'].interval > 0
     # The bounds of the levels are the paper's, in proportion to the views.
-    size = cfg.train_dataloader.dataset.pipeline[1].views[0].size
+    size = cfg.train_dataloader.dataset.pipeline.multi_view.views.v1.size
     bounds = cfg.model.roi_head.bbox_roi_extractor.max_sizes
     assert bounds == pytest.approx([bound * size / 224 for bound in (48, 96, 192)], abs=0.6)
     # Enough images for a batch, less the tenth that is held out.

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from box_sets import distinct
 from PIL import Image
 from torch.utils.data import DataLoader, default_collate
 
@@ -15,6 +16,7 @@ from mmsoco.errors import UserError
 from mmsoco.proposals.filters import ProposalFilter, filter_folder
 from mmsoco.proposals.raw import search_folder
 from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
+from mmsoco.registry import TRANSFORMS
 
 K = 3
 SIZES = {'v1': 32, 'v2': 32, 'v3': 16}
@@ -36,7 +38,7 @@ PIPELINE = [
     dict(type='mmsoco.PackViews'),
 ]
 LOAD_ONLY = PIPELINE[:1]
-DRAW = 'image+v2'
+BOX_SET = 'image+v2'
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +95,7 @@ def test_samples_do_not_depend_on_the_number_of_workers(proposal_file, workers):
         assert_equal(a, b)
     for name, size in SIZES.items():
         assert reference[0]['inputs'][name].shape == (3, size, size, 3)
-        assert reference[0]['boxes'][DRAW][name].shape == (3, K, 4)
+        assert reference[0]['boxes'][name][BOX_SET].shape == (3, K, 4)
 
 
 def test_the_same_sample_twice_and_from_another_process_order(proposal_file):
@@ -264,9 +266,9 @@ def test_a_image_without_proposals_gives_the_whole_view(images, proposal_file, t
     pipeline = [PIPELINE[0], dict(PIPELINE[1], views=views), PIPELINE[2]]
     sample = ProposalDataset(tmp_path / 'empty.arrow', pipeline)[0, 2]
     for name, size in SIZES.items():
-        assert sample['boxes'][DRAW][name].tolist() == [[0, 0, size, size]] * K
+        assert sample['boxes'][name][BOX_SET].tolist() == [[0, 0, size, size]] * K
         assert sample['inputs'][name].shape == (size, size, 3)
-    assert sample['num_distinct'] == {DRAW: 0}
+    assert distinct(sample) == {BOX_SET: 0}
 
 
 def test_a_missing_proposal_file_is_refused(tmp_path):
@@ -306,9 +308,9 @@ def test_unusual_images_give_normal_samples(tmp_path):
     for index in range(6):
         for epoch in range(3):
             sample = dataset[epoch, index]
-            assert 1 <= sample['num_distinct'][DRAW] <= K
+            assert 1 <= distinct(sample)[BOX_SET] <= K
             for name, size in SIZES.items():
-                view, boxes = sample['inputs'][name], sample['boxes'][DRAW][name]
+                view, boxes = sample['inputs'][name], sample['boxes'][name][BOX_SET]
                 assert view.shape == (size, size, 3) and view.dtype == np.uint8
                 assert boxes.shape == (K, 4) and boxes.dtype == np.float32
                 assert (boxes >= 0).all() and (boxes <= size).all()
@@ -319,8 +321,8 @@ def test_default_collate_stacks_samples(proposal_file):
     dataset = ProposalDataset(proposal_file, PIPELINE)
     batch = default_collate([dataset[0, 0], dataset[0, 1]])
     assert batch['inputs']['v3'].shape == (2, 16, 16, 3) and batch['inputs']['v3'].dtype == torch.uint8
-    assert batch['boxes'][DRAW]['v1'].dtype == torch.float32
-    assert batch['num_distinct'][DRAW].shape == (2,)
+    assert batch['boxes']['v1'][BOX_SET].dtype == torch.float32
+    assert batch['matches'][BOX_SET]['v1', 'v2'].shape == (2,)
 
 
 def test_a_image_of_another_size_is_counted_with_both_sizes(proposal_file, images, tmp_path):
@@ -392,3 +394,44 @@ def test_a_list_of_other_images(parts, tmp_path):
 def test_parts_that_cannot_be(proposal_file, images, options, words):
     with pytest.raises(UserError, match=words):
         ProposalDataset(proposal_file, LOAD_ONLY, images, **options)
+
+
+GENERATORS = {'Python': random.random, 'numpy': np.random.rand, 'torch': lambda: torch.rand(1)}
+
+
+@TRANSFORMS.register_module()
+class FromGlobal:
+    """A transform as other libraries write them."""
+
+    def __init__(self, generator):
+        self.draw = GENERATORS[generator]
+
+    def __call__(self, results):
+        self.draw()
+        return results
+
+
+@pytest.mark.parametrize('generator', GENERATORS)
+@pytest.mark.parametrize('nested', [False, True])
+def test_global_randomness_is_noticed(images, proposal_file, generator, nested):
+    """In the pipeline itself and among a view's augmentations."""
+    step, (load, multi_view, pack) = dict(type='mmsoco.FromGlobal', generator=generator), PIPELINE
+    if nested:
+        views = [dict(VIEWS[0], augment=[*COLOR, step]), *VIEWS[1:]]
+        pipeline = [load, dict(multi_view, views=views), pack]
+    else:
+        pipeline = [load, step, multi_view, pack]
+    with pytest.raises(UserError, match=rf"draws from {generator}'s global generator \(FromGlobal\)"):
+        ProposalDataset(proposal_file, pipeline, images)[0, 0]
+    np.random.rand()  # others may
+    ProposalDataset(proposal_file, PIPELINE, images)[0, 0]
+
+
+def test_steps_have_names_and_can_be_left_out(images, proposal_file):
+    """A dict of named steps, as configs write it, is the list of those that are not None."""
+    load, multi_view, pack = PIPELINE
+    views = {view['name']: {key: value for key, value in view.items() if key != 'name'} for view in VIEWS}
+    named = dict(load=load, thin=None, multi_view={**multi_view, 'views': {**views, 'v4': None}}, pack=pack)
+    given, expected = (ProposalDataset(proposal_file, steps, images) for steps in (named, PIPELINE))
+    assert given.metainfo == expected.metainfo and len(given.metainfo['shown'][0]['views']) == 3
+    assert_equal(given[0, 3], expected[0, 3])

@@ -76,7 +76,7 @@ def run_steps(run):
         return run(
             name,
             train_cfg=dict(_delete_=True, type='PretrainLoop', max_steps=3),
-            custom_hooks__1__warmup_share=1 / 3,
+            default_hooks__learning_rate__warmup_share=1 / 3,
             default_hooks__checkpoint__by_epoch=False,
             default_hooks__checkpoint__interval=2,
             **options,

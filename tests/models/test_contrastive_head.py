@@ -21,10 +21,10 @@ def rows(seed, count=6):
     return torch.randn(count, CHANNELS, generator=torch.Generator().manual_seed(seed))
 
 
-def pool(targets, images=(0, 1), num_distinct=None):
-    known = None if num_distinct is None else {'d': torch.tensor(num_distinct)}
-    key = 'd', 'v2'
-    return gather_candidates({key: targets}, torch.tensor(images), len(targets) // len(images), known)[key]
+def pool(targets, images=(0, 1), distinct=None):
+    num_proposals, key = len(targets) // len(images), ('v2', 's')
+    known = {'s': torch.tensor(distinct or [num_proposals] * len(images))}
+    return gather_candidates({key: targets}, torch.tensor(images), num_proposals, known)[key]
 
 
 def expected(prediction, targets, negatives, past=()):
@@ -65,7 +65,7 @@ def test_copies_are_no_negatives():
     boxes = BOXES.clone()
     boxes[1] = boxes[1, 0]
     prediction = rows(0)
-    loss = head().loss(prediction, targets, pool(targets, num_distinct=[3, 1]), boxes)
+    loss = head().loss(prediction, targets, pool(targets, distinct=[3, 1]), boxes)
     negatives = [[2, 3], [2, 3], [0, 1, 3], [0, 1, 2], [0, 1, 2], [0, 1, 2]]
     assert loss.item() == pytest.approx(expected(prediction, targets, negatives), rel=1e-5)
 
@@ -108,7 +108,7 @@ def test_the_queue_holds_the_last_targets_and_they_are_negatives():
 
 def test_the_queue_is_part_of_a_checkpoint_and_knows_no_copies():
     queued = head(queue=6)
-    queued.remember([pool(rows(1), num_distinct=[2, 3])])
+    queued.remember([pool(rows(1), distinct=[2, 3])])
     assert queued.past_pictures.tolist() == [0, 0, -1, 1, 1, 1]
     again = head(queue=6)
     again.load_state_dict(queued.state_dict())

@@ -10,8 +10,8 @@ def batch():
     views = {'v1': rng.integers(0, 256, (2, 8, 8, 3), np.uint8), 'v3': rng.integers(0, 256, (2, 4, 4, 3), np.uint8)}
     return {
         'inputs': {name: torch.from_numpy(view) for name, view in views.items()},
-        'boxes': {'image+v2': {'v1': torch.zeros(2, 3, 4)}},
-        'num_distinct': {'image+v2': torch.tensor([3, 2])},
+        'boxes': {'v1': {'image+v2': torch.zeros(2, 3, 4)}},
+        'matches': {'image+v2': {('v1', 'v3'): torch.tensor([3, 2])}},
     }
 
 
@@ -22,7 +22,7 @@ def test_normalises_rgb_with_imagenet_figures():
     expected = (view - [123.675, 116.28, 103.53]) / [58.395, 57.12, 57.375]
     assert out['inputs']['v1'].dtype == torch.float32
     np.testing.assert_allclose(out['inputs']['v1'].permute(0, 2, 3, 1).numpy(), expected, atol=1e-5)
-    assert out['boxes']['image+v2']['v1'].shape == (2, 3, 4)
+    assert out['boxes']['v1']['image+v2'].shape == (2, 3, 4)
 
 
 @pytest.mark.parametrize('channels_last', [True, False])

@@ -26,14 +26,13 @@ def boxes():
     return corners.expand(IMAGES, BOXES, 4)
 
 
-def candidates(targets, num_distinct=None):
+def candidates(targets, distinct=(BOXES,) * IMAGES):
     images = torch.arange(IMAGES)
-    known = None if num_distinct is None else {'d': torch.tensor(num_distinct)}
-    return gather_candidates({('d', 'v2'): targets}, images, BOXES, known)['d', 'v2']
+    return gather_candidates({('v2', 's'): targets}, images, BOXES, {'s': torch.tensor(distinct)})['v2', 's']
 
 
-def figures(prediction, targets, boxes, head, num_distinct=None):
-    pool = candidates(targets, num_distinct)
+def figures(prediction, targets, boxes, head, distinct=(BOXES,) * IMAGES):
+    pool = candidates(targets, distinct)
     named = match_figures({'a_b': [(prediction, pool, head.criterion(targets, pool, boxes))]})
     return {name.removesuffix('_a_b'): value.item() for name, value in named.items()}
 
@@ -139,7 +138,9 @@ def test_mixed_precision_changes_nothing(targets, boxes):
 
 
 def test_one_image_has_no_others(targets, boxes):
-    pool = gather_candidates({('d', 'v2'): targets[:BOXES]}, torch.tensor([3]), BOXES)['d', 'v2']
+    pool = gather_candidates({('v2', 's'): targets[:BOXES]}, torch.tensor([3]), BOXES, {'s': torch.tensor([BOXES])})[
+        'v2', 's'
+    ]
     named = match_figures({'a_b': [(targets[:BOXES], pool, partial(HEADS[0].loss, target=targets[:BOXES]))]})
     assert math.isnan(named['other_cos_a_b']) and named['match_top1_a_b'] == 1
 
@@ -151,6 +152,6 @@ def test_targets_all_alike_leave_nothing_to_learn(boxes):
 
 def test_several_rows_a_box_belong_to_the_same_box(targets):
     """As the extractor of every level gives them."""
-    pool = gather_candidates({('d', 'v2'): targets}, torch.arange(3), 4, {'d': torch.tensor([1, 4, 2])})['d', 'v2']
+    pool = gather_candidates({('v2', 's'): targets}, torch.arange(3), 4, {'s': torch.tensor([1, 4, 2])})['v2', 's']
     assert pool.images.tolist() == [0] * 8 + [1] * 8 + [2] * 8
     assert pool.distinct.tolist() == [True] * 2 + [False] * 6 + [True] * 8 + [True] * 4 + [False] * 4

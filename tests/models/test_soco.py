@@ -48,7 +48,7 @@ def test_loss_equals_a_plain_loop(model, batch):
 
     for a, b in model.pairs:
         total = 0
-        boxes = data['boxes']['image+v2']
+        boxes = {name: sets['image+v2'] for name, sets in data['boxes'].items()}
         for image in range(2):
             for row in range(3):
                 for x, y in ((a, b), (b, a)):
@@ -64,7 +64,7 @@ def test_loss_of_equal_views_and_networks_is_at_its_minimum(model, batch):
     eval_norms(model)
     for name in ('v2', 'v3'):
         batch['inputs'][name] = batch['inputs']['v1']
-        batch['boxes']['image+v2'][name] = batch['boxes']['image+v2']['v1']
+        batch['boxes'][name] = batch['boxes']['v1']
     losses = run(model, batch)
     assert losses['loss_v1_v2'].item() == pytest.approx(-4, abs=1e-4)
     assert losses['loss_v1_v3'].item() == pytest.approx(-4, abs=1e-4)
@@ -100,33 +100,38 @@ def test_target_keeps_its_own_statistics(model, batch):
 
 def test_bn_sees_one_view_at_a_time(model, batch):
     """The first view's embedding does not depend on what the others hold."""
-    first = model(**model.data_preprocessor(batch), mode='tensor')['image+v2', 'v1']
+    first = model(**model.data_preprocessor(batch), mode='tensor')['v1']['image+v2']
     batch['inputs']['v2'] = 255 - batch['inputs']['v2']
-    again = model(**model.data_preprocessor(batch), mode='tensor')['image+v2', 'v1']
+    again = model(**model.data_preprocessor(batch), mode='tensor')['v1']['image+v2']
     torch.testing.assert_close(first, again)
 
 
-def test_two_draws_share_a_views_feature_maps(tiny_model_cfg, batch):
-    """A fourth view with its own draw of boxes: the backbone still runs once a view."""
+def test_two_sets_of_boxes_share_a_views_feature_maps(tiny_model_cfg, batch):
+    """A fourth view with its own set of boxes: the backbone still runs once a view."""
     tiny_model_cfg['pairs'] = [('v1', 'v2'), ('v1', 'v4')]
     model = MODELS.build(tiny_model_cfg)
     batch['inputs'] = {'v1': batch['inputs']['v1'], 'v2': batch['inputs']['v2'], 'v4': batch['inputs']['v3']}
-    boxes = batch['boxes'].pop('image+v2')
+    boxes = {name: sets['image+v2'] for name, sets in batch['boxes'].items()}
     batch['boxes'] = {
-        'image+v2': {'v1': boxes['v1'], 'v2': boxes['v2']},
-        'image+v4': {'v1': boxes['v1'] + 1, 'v4': boxes['v3']},
+        'v1': {'image+v2': boxes['v1'], 'image+v4': boxes['v1'] + 1},
+        'v2': {'image+v2': boxes['v2']},
+        'v4': {'image+v4': boxes['v3']},
     }
     calls = []
     model.backbone.register_forward_hook(lambda *_: calls.append(1))
     data = model.data_preprocessor(batch)
     embeddings = model(**data, mode='tensor')
     assert len(calls) == 3
-    assert set(embeddings) == {('image+v2', 'v1'), ('image+v2', 'v2'), ('image+v4', 'v1'), ('image+v4', 'v4')}
-    assert not torch.allclose(embeddings['image+v2', 'v1'], embeddings['image+v4', 'v1'])
+    assert {name: list(sets) for name, sets in embeddings.items()} == {
+        'v1': ['image+v2', 'image+v4'],
+        'v2': ['image+v2'],
+        'v4': ['image+v4'],
+    }
+    assert not torch.allclose(embeddings['v1']['image+v2'], embeddings['v1']['image+v4'])
 
 
 def test_figures_for_the_log(model, batch):
-    batch['num_distinct'] = {'image+v2': torch.tensor([3, 1])}
+    batch['matches']['image+v2'] = dict.fromkeys(model.pairs, torch.tensor([3, 1]))
     losses = run(model, batch)
     assert losses['distinct_boxes'].item() == 2.0
     with torch.no_grad():
@@ -170,14 +175,14 @@ def test_weights_are_in_the_views_memory_format(tiny_model_cfg):
 
 
 def test_pair_without_matched_boxes(model, batch):
-    batch['boxes']['image+v2'].pop('v3')
+    batch['matches']['image+v2'].pop(('v1', 'v3'))
     with pytest.raises(ValueError, match=r"no boxes match across the pair \('v1', 'v3'\)"):
         run(model, batch)
 
 
 def test_unknown_mode(model):
     with pytest.raises(ValueError, match='predict'):
-        model({}, {}, mode='predict')
+        model({}, boxes={}, mode='predict')
 
 
 def test_every_bn_becomes_synchronised(model):

@@ -22,7 +22,7 @@ def model(tiny_model_cfg):
 def test_features_are_the_models_own(model, batch):
     """Of view 1, through the model's own modules in eval mode."""
     features = BoxFeatures(model)
-    view, boxes = batch['inputs']['v1'], batch['boxes']['image+v2']['v1']
+    view, boxes = batch['inputs']['v1'], batch['boxes']['v1']['image+v2']
     found = {predict: features.of_boxes(view, boxes, predict) for predict in (True, False)}
     with torch.no_grad():
         pixels = model.data_preprocessor({'inputs': {'v1': view}})['inputs']['v1']
@@ -42,13 +42,13 @@ def test_features_are_the_models_own(model, batch):
 
 def test_only_the_parts_asked_for(model, batch):
     features = BoxFeatures(model, parts=['backbone', 'head'])
-    found = features.of_boxes(batch['inputs']['v1'], batch['boxes']['image+v2']['v1'])
+    found = features.of_boxes(batch['inputs']['v1'], batch['boxes']['v1']['image+v2'])
     assert list(found) == ['backbone', 'head']
 
 
 def test_norms_of_random_weights_get_the_statistics_of_the_views(model, batch):
     features = BoxFeatures(model)
-    view, boxes = batch['inputs']['v1'], batch['boxes']['image+v2']['v1']
+    view, boxes = batch['inputs']['v1'], batch['boxes']['v1']['image+v2']
     norm = model.backbone.layer2[0].bn1
     before = norm.running_var.clone()
     features.calibrate([view], [boxes])
@@ -64,7 +64,7 @@ def test_norms_of_random_weights_get_the_statistics_of_the_views(model, batch):
 
 def test_a_model_that_is_shown_bgr_gets_bgr(model, batch):
     """The same network with its first convolution's channels turned around, and its statistics."""
-    view, boxes = batch['inputs']['v1'], batch['boxes']['image+v2']['v1']
+    view, boxes = batch['inputs']['v1'], batch['boxes']['v1']['image+v2']
     rgb = BoxFeatures(model).of_boxes(view, boxes)
     own = model.data_preprocessor
 

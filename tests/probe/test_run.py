@@ -109,7 +109,7 @@ def test_a_checkpoint_with_mmengines_log_says_what_to_do(learned, proposal_file,
 def test_images_that_the_config_holds_out_are_the_default(learned, tmp_path):
     """The hook of a config says which, also where the data set does not."""
     cfg = Config.fromfile(next(learned.glob('*.py')))
-    cfg.custom_hooks.append(dict(type='ProbeHook', interval=10, images=4))
+    cfg.default_hooks.probe = dict(type='ProbeHook', interval=10, images=4)
     cfg.dump(tmp_path / 'config.py')
     assert 'boxes of 2 held-out images' in probe(learned / 'iter_160.pth', tmp_path / 'config.py', boxes=60)
 

@@ -6,7 +6,7 @@ from mmengine.config import Config
 # channels_last write past their memory on processors with AVX2 and without AVX-512 (oneDNN 3.11).
 RESNET_WIDTHS = {True: [8, 16, 32, 64], False: [16, 32, 64, 128]}
 CHANNELS = 4
-VIEWS = 'train_dataloader.dataset.pipeline.1.views'
+VIEWS = 'train_dataloader.dataset.pipeline.multi_view.views'
 
 
 def shrunk_backbone(backbone, depth):
@@ -39,14 +39,14 @@ def shrink(config, images, proposal_file, depth=18, channels=CHANNELS):
         features = 512
         options |= {'model.roi_head.shared_head.depth': 18}
     options |= {f'model.backbone.{key}': value for key, value in backbone.items()}
-    for i, view in enumerate(cfg.train_dataloader.dataset.pipeline[1].views):
-        options[f'{VIEWS}.{i}.size'] = view.size * 2 // 7  # 224 to 64
+    for name, view in cfg.train_dataloader.dataset.pipeline.multi_view.views.items():
+        if view is not None:
+            options[f'{VIEWS}.{name}.size'] = view.size * 2 // 7  # 224 to 64
     length = {'train_cfg.max_epochs': 2}
     if cfg.train_cfg.get('max_steps'):
         length = {'train_cfg.max_steps': 4}
-    for i, hook in enumerate(cfg.custom_hooks):
-        if hook.type == 'ProbeHook':  # two of eight images
-            options |= {f'custom_hooks.{i}.{key}': value for key, value in dict(images=4, boxes=20).items()}
+    if 'probe' in cfg.default_hooks:  # two of eight images
+        options |= {'default_hooks.probe.images': 4, 'default_hooks.probe.boxes': 20}
     return options | {
         'model.projector.in_channels': features,
         'model.projector.hid_channels': 16,
@@ -61,8 +61,8 @@ def shrink(config, images, proposal_file, depth=18, channels=CHANNELS):
         'total_batch_size': 4,
         **length,
         'custom_imports.imports': ['recording_hooks'],
-        'custom_hooks.1.warmup_epochs': 1,
-        'custom_hooks.2.interval': 2,
+        'default_hooks.learning_rate.warmup_epochs': 1,
+        'default_hooks.matched_boxes.interval': 2,
         'default_hooks.record.type': 'RecordHook',
     }
 

@@ -44,13 +44,13 @@ def learned(recipe, images, proposal_file, tmp_path_factory):
         'optim_wrapper.optimizer': dict(_delete_=True, type='AdamW', lr=5e-3),
         'optim_wrapper.constructor': 'PretrainOptimConstructor',
         'train_cfg': dict(_delete_=True, type='PretrainLoop', max_steps=160),
-        'custom_hooks.1.warmup_share': 0.125,
-        'custom_hooks.1.base_batch_size': None,
-        'custom_hooks.0.base_momentum': 0.9,
-        'custom_hooks.3.interval': 20,
+        'default_hooks.learning_rate.warmup_share': 0.125,
+        'default_hooks.learning_rate.base_batch_size': None,
+        'default_hooks.target_update.base_momentum': 0.9,
+        'default_hooks.health.interval': 20,
         'default_hooks.checkpoint': dict(by_epoch=False, interval=160),
         # Without changes of colour it is easy enough.
-        **{f'{VIEWS}.{i}.augment': [] for i in range(3)},
+        **{f'{VIEWS}.{view}.augment': [] for view in ('v1', 'v2', 'v3')},
     }
     work_dir = tmp_path_factory.mktemp('learned')
     train(recipe, str(work_dir), amp=False, options=options)
@@ -108,8 +108,8 @@ def batch():
     v2 = boxes(63)
     return {
         'inputs': {'v1': view(64), 'v2': view(64), 'v3': view(32)},
-        'boxes': {'image+v2': {'v1': boxes(63), 'v2': v2, 'v3': v2 / 2}},
-        'num_distinct': {'image+v2': torch.tensor([3, 3])},
+        'boxes': {name: {'image+v2': rows} for name, rows in (('v1', boxes(63)), ('v2', v2), ('v3', v2 / 2))},
+        'matches': {'image+v2': dict.fromkeys([('v1', 'v2'), ('v1', 'v3')], torch.tensor([3, 3]))},
     }
 
 

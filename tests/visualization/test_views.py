@@ -20,21 +20,22 @@ def test_matching_boxes_have_matching_colors_in_all_views():
     views = dict(v1=grey(48), v2=grey(48, 100))
     flipped = BOXES.copy()
     flipped[:, [0, 2]] = 48 - BOXES[:, [2, 0]]
-    sheet = draw_matched_views(views, dict(draw=dict(v1=BOXES, v2=flipped)))
+    sheet = draw_matched_views(views, dict(v1=dict(a=BOXES), v2=dict(a=flipped)))
     first = colors_at(sheet, GAP, GAP, BOXES)
     second = colors_at(sheet, GAP + 48 + GAP, GAP, flipped)
     assert first == second == list(PALETTE[:3])
 
 
-def test_each_draw_is_a_row_of_its_views():
+def test_each_set_of_boxes_is_a_row_of_its_views():
     views = dict(v1=grey(48, 10), v2=grey(48, 20), v3=grey(24, 30), v4=grey(40, 40))
     none = np.empty((0, 4), np.float32)
-    boxes = {'image+v2': dict(v1=none, v2=none, v3=none), 'image+v4': dict(v1=none, v4=none)}
+    rows = {'image+v2': ['v1', 'v2', 'v3'], 'image+v4': ['v1', 'v4']}
+    boxes = {view: {name: none for name, members in rows.items() if view in members} for view in views}
     sheet = draw_matched_views(views, boxes)
     cell = 48 + GAP
     assert sheet.shape == (2 * cell + GAP, 3 * cell + GAP, 3)
     expected = np.full_like(sheet, 255)
-    for row, members in enumerate(boxes.values()):
+    for row, members in enumerate(rows.values()):
         for column, name in enumerate(members):
             y, x = GAP + row * cell, GAP + column * cell
             expected[y : y + len(views[name]), x : x + len(views[name])] = views[name]
@@ -42,12 +43,12 @@ def test_each_draw_is_a_row_of_its_views():
 
 
 def test_zoom_enlarges_views_and_boxes():
-    sheet = draw_matched_views(dict(v1=grey(48)), dict(draw=dict(v1=BOXES)), zoom=2)
+    sheet = draw_matched_views(dict(v1=grey(48)), dict(v1=dict(a=BOXES)), zoom=2)
     assert sheet.shape == (96 + 2 * GAP, 96 + 2 * GAP, 3)
     assert colors_at(sheet, GAP, GAP, 2 * BOXES) == list(PALETTE[:3])
 
 
 def test_views_are_not_drawn_on():
     view = grey(48)
-    draw_matched_views(dict(v1=view), dict(draw=dict(v1=BOXES)))
+    draw_matched_views(dict(v1=view), dict(v1=dict(a=BOXES)))
     assert (view == 128).all()

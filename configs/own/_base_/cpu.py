@@ -1,10 +1,6 @@
 # Small enough for two CPU cores: ResNet-18 at half its width, views of 128 px.
 _base_ = './contrastive.py'
 
-pipeline = _base_.train_dataloader.dataset.pipeline
-for view, size in zip(pipeline[1].views, (128, 128, 64), strict=True):
-    view.size = size
-
 model = dict(
     backbone=dict(depth=18, base_channels=32, stem_channels=32),
     neck=dict(in_channels=[32, 64, 128, 256], out_channels=64),
@@ -18,4 +14,9 @@ model = dict(
 )
 sync_bn = None  # one process
 total_batch_size = 32
-train_dataloader = dict(batch_size=32, num_workers=1, dataset=dict(pipeline=pipeline))
+views = dict(v1=dict(size=128), v2=dict(size=128), v3=dict(size=64))
+train_dataloader = dict(
+    batch_size=32,
+    num_workers=1,
+    dataset=dict(pipeline=dict(multi_view=dict(views=views))),
+)

@@ -5,6 +5,4 @@ _base_ = './contrastive.py'
 total_batch_size = 64
 train_dataloader = dict(batch_size=64, num_workers=8)
 optim_wrapper = dict(optimizer=dict(lr=5e-4))
-custom_hooks = _base_.custom_hooks
-custom_hooks[4].interval = 250
-default_hooks = dict(logger=dict(interval=50), checkpoint=dict(interval=500))
+default_hooks = dict(probe=dict(interval=250), logger=dict(interval=50), checkpoint=dict(interval=500))

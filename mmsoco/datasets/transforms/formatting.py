@@ -34,8 +34,9 @@ class PackViews(BaseTransform):
         A dict of
 
         - ``inputs``: view name -> (size, size, 3) uint8;
-        - ``boxes``: draw -> view name -> (K, 4) float32 xyxy in view pixels;
-        - ``num_distinct``: draw -> how many of the K are different proposals;
+        - ``boxes``: view name -> box set -> (K, 4) float32 xyxy in view pixels;
+        - ``matches``: box set -> (view name, view name) -> how many of the K are different
+          proposals;
         - ``images``: the image's number in the data set.
     """
 
@@ -43,6 +44,6 @@ class PackViews(BaseTransform):
         return {
             'inputs': {name: np.ascontiguousarray(view) for name, view in results['views'].items()},
             'boxes': results['boxes'],
-            'num_distinct': results['num_distinct'],
+            'matches': results['matches'],
             'images': results['index'],
         }

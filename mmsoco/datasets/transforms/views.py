@@ -1,6 +1,7 @@
 """Views of an image and the boxes that match across them."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from mmcv.transforms import BaseTransform
 from torch.nn.functional import interpolate
 
+from mmsoco.datasets.steps import Steps, in_order
 from mmsoco.datasets.transforms.boxes import clip_boxes
 from mmsoco.registry import TRANSFORMS
 
@@ -32,15 +34,25 @@ class ViewSpec:
     source: str = IMAGE
     crop: dict | None = None
     jitter: dict | None = None
-    augment: list[dict] = field(default_factory=list)
+    augment: Steps = field(default_factory=list)
 
 
 @dataclass
-class Draw:
-    """One draw of K proposals, shared by all pairs of views that show the same regions."""
+class BoxSet:
+    """K proposals that are matched across all pairs of views that show the same regions.
 
-    views: list[str]
+    Attributes:
+        regions: What the views show.
+        pairs: Those that are compared.
+        views: The views of the pairs, each once.
+    """
+
     regions: list[str]
+    pairs: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def views(self) -> list[str]:
+        return list(dict.fromkeys(name for pair in self.pairs for name in pair))
 
 
 def resample(image: np.ndarray, region: Region, size: int) -> np.ndarray:
@@ -108,53 +120,59 @@ class MultiViewProposalPipeline(BaseTransform):
     graph; pixels are resampled once, from the decoded image. A view that only
     resizes another shows the same region of the image.
 
-    Proposals are drawn once for each set of regions that a pair compares, so
-    pairs (v1, v2) and (v1, v3), v3 a smaller v2, share their boxes, and v1's
-    are the same array in both. K are drawn without replacement from those that
-    survive in all regions of the draw, that is, keep some area (and
-    ``min_side``) inside. Fewer than K are repeated in turn; where none is left
-    the whole view is the box. Row k of one view matches row k of the others.
+    Pairs that compare the same regions share a set of boxes: (v1, v2) and (v1,
+    v3), v3 a smaller v2, have the same ones, and v1's are the same array in
+    both. A set's K boxes are drawn without replacement from those that survive
+    in all its regions, that is, keep some area (and ``min_side``) inside. Fewer
+    than K are repeated in turn; where none is left the whole view is the box. Row k
+    of one view matches row k of the others.
 
     A crop that leaves fewer than max(K // 2, 1) proposals is drawn again, with
     half that bar after each failure, 5 tries in all.
 
     Args:
-        views: For each view a dict of
+        views: Name -> a dict of what follows, or a list of such dicts with a ``name``:
 
-            - ``name``;
             - ``source``: ``'image'`` (default) or the name of an earlier view;
             - ``crop``: None, or ``dict(scale=..., ratio=...)``, the ranges of
               area (fraction of the source) and of width / height, both measured
               in the pixels that the source is shown with;
             - ``size``: side of the square view, in pixels;
             - ``jitter``: None, or the config of :class:`BoxJitter`, applied first;
-            - ``augment``: configs of transforms of the view and its boxes. They
-              get ``img`` (size, size, 3) uint8 RGB, ``boxes`` (a dict of (N, 4)
-              float32) and ``rng``.
-        pairs: Pairs of view names that the loss compares.
+            - ``augment``: configs of transforms of the view and its boxes, in a
+              list or a dict. They get ``img`` (size, size, 3) uint8 RGB, ``boxes``
+              (a dict of (N, 4) float32) and ``rng``.
+        pairs: Pairs of view names that the loss compares; the model is told by
+            the batch.
         num_proposals: K (paper: 4). With 0 the instance is the whole image, the
             baseline of the paper's table 4: each view is its own only box.
         min_side: Sides in view pixels under which a clipped box does not count
             as surviving (paper: none, 0).
 
-    Adds the keys ``views`` (name -> (size, size, 3) uint8), ``boxes`` (draw ->
-    view name -> (K, 4) float32 xyxy in view pixels) and ``num_distinct`` (draw
-    -> int). A draw is named after its regions.
+    Adds the keys
+
+    - ``views``: name -> (size, size, 3) uint8;
+    - ``boxes``: view name -> box set -> (K, 4) float32 xyxy in view pixels;
+    - ``matches``: box set -> (view name, view name) -> how many of the K boxes differ.
+
+    A box set is named after its regions.
 
     Raises:
         ValueError: The graph is not one: unknown or repeated names, or a pair
-            whose views meet in more than one draw.
+            whose views meet in more than one set of boxes.
     """
 
     TRIES = 5
 
     def __init__(
         self,
-        views: list[dict],
-        pairs: list[tuple[str, str]],
+        views: Steps,
+        pairs: Sequence[tuple[str, str]],
         num_proposals: int = 4,
         min_side: float = 0.0,
     ):
+        if isinstance(views, Mapping):
+            views = [{**view, 'name': name} for name, view in views.items() if view is not None]
         self.views = {view['name']: ViewSpec(**view) for view in views}
         if len(self.views) != len(views):
             raise ValueError(f'view names must differ, got {[view["name"] for view in views]}')
@@ -165,9 +183,20 @@ class MultiViewProposalPipeline(BaseTransform):
         self.region_sizes: dict[str, int] = {}
         for view in self.views.values():
             self.region_sizes.setdefault(self.regions[view.name], view.size)
-        self.draws = self._draws(pairs)
+        self.box_sets = self._box_sets(pairs)
         self.jitters = {view.name: TRANSFORMS.build(view.jitter) for view in self.views.values() if view.jitter}
-        self.augments = {view.name: [TRANSFORMS.build(step) for step in view.augment] for view in self.views.values()}
+        self.augments = {
+            view.name: [TRANSFORMS.build(step) for step in in_order(view.augment)] for view in self.views.values()
+        }
+
+    def describe(self) -> dict:
+        """The views, the pairs and K, in plain values; goes into checkpoints."""
+        return {
+            'views': [asdict(view) for view in self.views.values()],
+            'pairs': [list(pair) for box_set in self.box_sets.values() for pair in box_set.pairs],
+            'num_proposals': self.num_proposals,
+            'min_side': self.min_side,
+        }
 
     def _regions(self) -> dict[str, str]:
         """View name -> name of the region it shows: its own if it crops, else its source's."""
@@ -178,35 +207,38 @@ class MultiViewProposalPipeline(BaseTransform):
             regions[view.name] = regions[view.source] if view.crop is None else view.name
         return regions
 
-    def _draws(self, pairs: list[tuple[str, str]]) -> dict[str, Draw]:
-        """The draws of proposals: pairs that compare the same regions share one."""
-        draws: dict[str, Draw] = {}
+    def _box_sets(self, pairs: Sequence[tuple[str, str]]) -> dict[str, BoxSet]:
+        """The sets of boxes: pairs that compare the same regions share one."""
+        box_sets: dict[str, BoxSet] = {}
         order = list(self.regions)
-        for pair in pairs:
+        for pair in map(tuple, pairs):
             unknown = set(pair) - set(self.views)
             if unknown:
-                raise ValueError(f"pair {tuple(pair)} names '{min(unknown)}', which is no view")
+                raise ValueError(f"pair {pair} names '{min(unknown)}', which is no view")
             regions = sorted({self.regions[name] for name in pair}, key=order.index)
-            draw = draws.setdefault('+'.join(regions), Draw([], regions))
-            draw.views += [name for name in pair if name not in draw.views]
-        for pair in pairs:
-            if sum(set(pair) <= set(draw.views) for draw in draws.values()) > 1:
-                raise ValueError(f'the views of pair {tuple(pair)} meet in more than one draw of proposals')
-        return draws
+            box_sets.setdefault('+'.join(regions), BoxSet(regions)).pairs.append(pair)
+        for pair in map(tuple, pairs):
+            if sum(set(pair) <= set(box_set.views) for box_set in box_sets.values()) > 1:
+                raise ValueError(f'the views of pair {pair} meet in more than one set of boxes')
+        return box_sets
 
     def transform(self, results: dict) -> dict:
         image, proposals, rng = results['img'], results['proposals'], results['rng']
         regions, survives = self._place(image.shape[1], image.shape[0], proposals, rng)
-        results['boxes'], results['num_distinct'] = {}, {}
-        for name, draw in self.draws.items():
-            alive = np.flatnonzero(np.logical_and.reduce([survives[region] for region in draw.regions]))
+        boxes: dict[str, dict[str, np.ndarray]] = {name: {} for name in self.views}
+        results['matches'] = {}
+        for name, box_set in self.box_sets.items():
+            alive = np.flatnonzero(np.logical_and.reduce([survives[region] for region in box_set.regions]))
             chosen = rng.choice(alive, min(len(alive), self.num_proposals), replace=False)
-            results['num_distinct'][name] = len(chosen)
-            results['boxes'][name] = {
-                view: self._view_boxes(proposals[chosen], regions[self.regions[view]], self.views[view].size)
-                for view in draw.views
-            }
-        results['views'] = {name: self._render(name, regions[self.regions[name]], results) for name in self.views}
+            results['matches'][name] = dict.fromkeys(box_set.pairs, len(chosen))
+            for view in box_set.views:
+                region = regions[self.regions[view]]
+                boxes[view][name] = self._view_boxes(proposals[chosen], region, self.views[view].size)
+        results['views'], results['boxes'] = {}, {}
+        for name in self.views:
+            results['views'][name], results['boxes'][name] = self._render(
+                name, image, regions[self.regions[name]], boxes[name], results['matches'], rng
+            )
         return results
 
     def _place(
@@ -222,12 +254,12 @@ class MultiViewProposalPipeline(BaseTransform):
                 continue
             source = regions[self.regions[view.source]]
             shown = (width, height) if view.source == IMAGE else (self.views[view.source].size,) * 2
-            # Those that survive in the other regions of the view's draws.
+            # Those that survive in the other regions of the view's sets of boxes.
             partners = [
                 survives[region]
-                for draw in self.draws.values()
-                if view.name in draw.regions
-                for region in draw.regions
+                for box_set in self.box_sets.values()
+                if view.name in box_set.regions
+                for region in box_set.regions
                 if region in survives
             ]
             bar = max(self.num_proposals // 2, min(self.num_proposals, 1))
@@ -252,17 +284,23 @@ class MultiViewProposalPipeline(BaseTransform):
             return np.array([[0, 0, size, size]], np.float32)
         return map_boxes(chosen, region, size)
 
-    def _render(self, name: str, region: Region, results: dict) -> np.ndarray:
-        """Make a view's pixels, and its K boxes in place in every draw it belongs to."""
-        boxes = {draw: members[name] for draw, members in results['boxes'].items() if name in members}
-        view = {'img': resample(results['img'], region, self.views[name].size), 'boxes': boxes, 'rng': results['rng']}
+    def _render(
+        self,
+        name: str,
+        image: np.ndarray,
+        region: Region,
+        boxes: dict[str, np.ndarray],
+        matches: dict[str, dict],
+        rng: np.random.Generator,
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """A view's pixels, and its K boxes in each set that it belongs to."""
+        view = {'img': resample(image, region, self.views[name].size), 'boxes': boxes, 'rng': rng}
         if name in self.jitters:
             # A whole view that stands in for no proposal stays whole.
-            drawn = {draw: rows for draw, rows in boxes.items() if results['num_distinct'][draw]}
+            drawn = {box_set: rows for box_set, rows in boxes.items() if any(matches[box_set].values())}
             boxes |= self.jitters[name]({**view, 'boxes': drawn})['boxes']
         for step in self.augments[name]:
             view = step(view)
-        for draw, rows in view['boxes'].items():
-            # Repeated after all changes: copies of a proposal stay identical.
-            results['boxes'][draw][name] = rows[np.arange(max(self.num_proposals, 1)) % len(rows)]
-        return view['img']
+        # Repeated after all changes: copies of a proposal stay identical.
+        each = max(self.num_proposals, 1)
+        return view['img'], {box_set: rows[np.arange(each) % len(rows)] for box_set, rows in view['boxes'].items()}

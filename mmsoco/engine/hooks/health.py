@@ -2,13 +2,11 @@
 
 from collections import Counter
 
-import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 
 from mmsoco.engine.hooks.schedule import WarmupCosineLRHook
+from mmsoco.engine.model import bare_model
 from mmsoco.errors import UserError
-from mmsoco.models.roi_extractors import ScaleAwareRoIExtractor
 from mmsoco.registry import HOOKS
 
 #: What :func:`~mmsoco.models.matching.match_figures` names.
@@ -22,6 +20,8 @@ class TrainingDiverged(UserError):
 @HOOKS.register_module()
 class HealthHook(Hook):
     """Say what a run learns, how boxes spread over the pyramid, warn of collapse, and stop a run that diverges.
+
+    Of a method that gives some of these figures only, it reports those.
 
     The figures of :func:`~mmsoco.models.matching.match_figures`, averaged over the
     steps since the last report, are logged in words. After the warm-up of the
@@ -74,12 +74,12 @@ class HealthHook(Hook):
         self._warmup_steps = max((hook.warmup_steps for hook in schedules), default=0)
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        extractor = model.roi_head.bbox_roi_extractor
+        model = bare_model(runner)
         due = self.every_n_train_iters(runner, self.interval)
-        if due and isinstance(extractor, ScaleAwareRoIExtractor):
-            self._report_levels(runner, data_batch['boxes'], extractor)
-        self._watch_spread(runner, outputs['target_std'], model.projector.fc1.out_features)
+        if due:
+            self._report_levels(runner, model.level_shares(data_batch.get('boxes', {})))
+        if 'target_std' in outputs:
+            self._watch_spread(runner, outputs['target_std'], model.embedding_width)
         self._steps += 1
         self._sums.update({name: value for name, value in outputs.items() if name.startswith(FIGURES)})
         if due and self._sums:
@@ -146,15 +146,9 @@ class HealthHook(Hook):
                 'and look at matched_boxes'
             )
 
-    def _report_levels(self, runner, boxes: dict, extractor: ScaleAwareRoIExtractor) -> None:
-        levels: dict[str, list[torch.Tensor]] = {}
-        for views in boxes.values():
-            for name, view_boxes in views.items():
-                levels.setdefault(name, []).append(extractor.levels(view_boxes).flatten())
-        shares = {}
-        for name, of_draws in levels.items():
-            counts = torch.bincount(torch.cat(of_draws), minlength=len(extractor.max_sizes) + 1)
-            shares[name] = (counts / counts.sum()).tolist()
+    def _report_levels(self, runner, shares: dict[str, list[float]]) -> None:
+        if not shares:
+            return
         runner.visualizer.add_scalars(
             {f'boxes/{name}_level{level}': share for name, row in shares.items() for level, share in enumerate(row)},
             step=runner.iter + 1,

@@ -32,8 +32,8 @@ class MatchedBoxesHook(Hook):
             draw_matched_views(
                 {name: view[i].numpy() for name, view in data_batch['inputs'].items()},
                 {
-                    draw: {name: boxes[i].numpy() for name, boxes in views.items()}
-                    for draw, views in data_batch['boxes'].items()
+                    name: {box_set: rows[i].numpy() for box_set, rows in sets.items()}
+                    for name, sets in data_batch['boxes'].items()
                 },
             )
             for i in range(count)

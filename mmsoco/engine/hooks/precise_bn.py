@@ -6,10 +6,10 @@ from itertools import islice
 import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmsoco.engine.model import bare_model
 from mmsoco.registry import HOOKS
 
 
@@ -49,7 +49,7 @@ class PreciseBNHook(Hook):
             self._measure(runner)
 
     def _measure(self, runner) -> None:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = bare_model(runner)
         runner.logger.info(f'Measuring BN statistics on {self.num_iters} batches')
         if self._stream is None:  # kept: annotations are parsed once
             self._stream = endless(runner.build_dataloader(runner.cfg.train_dataloader, seed=runner.seed + 1))

@@ -6,8 +6,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 
+from mmsoco.engine.model import bare_model
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
 from mmsoco.probe.data import first_view_size, labelled_boxes, labelled_images, matched_views
@@ -95,7 +95,7 @@ class ProbeHook(Hook):
 
     @master_only
     def _measure(self, runner) -> None:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = bare_model(runner)
         device = next(model.parameters()).device
         figures = measure(BoxFeatures(model, device=device), self.data)
         model.train()

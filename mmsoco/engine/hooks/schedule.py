@@ -32,7 +32,9 @@ def warmup_cosine(
 class WarmupCosineLRHook(Hook):
     """Set the learning rate before each optimizer step, by :func:`warmup_cosine`.
 
-    The optimizer's configured lr is meant for ``base_batch_size`` images; the
+    Each parameter group has the rate's share that it was built with: with layer
+    decay, for one, groups of the first layers stay behind all others. The
+    optimizer's configured lr is meant for ``base_batch_size`` images; the
     peak is scaled to the total batch (paper, section 4.1). mmengine's LinearLR
     arrives one step early, and its schedulers count micro-batches; and a
     schedule computed from the step alone has nothing to save or restore.
@@ -65,7 +67,9 @@ class WarmupCosineLRHook(Hook):
 
     def before_run(self, runner) -> None:
         # Before a checkpoint is resumed: its optimizer holds the last step's rate.
-        self.lr = runner.optim_wrapper.param_groups[0]['lr']
+        self.lr = runner.optim_wrapper.optimizer.defaults['lr']
+        # The wrapper adds a group that stands for the configured rate in the log.
+        self.shares = [group['lr'] / self.lr for group in runner.optim_wrapper.param_groups]
 
     def before_train(self, runner) -> None:
         loop = runner.train_loop
@@ -82,5 +86,5 @@ class WarmupCosineLRHook(Hook):
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         lr = warmup_cosine(runner.iter, self.warmup_steps, runner.max_iters, self.peak, self.start, self.end)
-        for group in runner.optim_wrapper.param_groups:
-            group['lr'] = lr
+        for group, share in zip(runner.optim_wrapper.param_groups, self.shares, strict=True):
+            group['lr'] = lr * share

@@ -1,8 +1,8 @@
 """Moving the target network."""
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 
+from mmsoco.engine.model import bare_model
 from mmsoco.models.momentum import momentum_at, momentum_for
 from mmsoco.registry import HOOKS
 
@@ -31,14 +31,10 @@ class TargetUpdateHook(Hook):
 
     def before_train(self, runner) -> None:
         if runner.iter == 0:
-            self._model(runner).reset_target()
+            bare_model(runner).reset_target()
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         base = momentum_for(runner.max_iters) if self.base_momentum is None else self.base_momentum
         momentum = momentum_at(runner.iter, runner.max_iters, base)
-        self._model(runner).update_target(momentum)
+        bare_model(runner).update_target(momentum)
         runner.message_hub.update_scalar('train/target_momentum', momentum)
-
-    @staticmethod
-    def _model(runner):
-        return runner.model.module if is_model_wrapper(runner.model) else runner.model

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 
 from mmsoco.checkpoints.pretraining import MEAN, STD, transferable_weights
 from mmsoco.checkpoints.transfer import plan_transfer, require_complete
+from mmsoco.engine.model import bare_model
 from mmsoco.errors import UserError
 from mmsoco.registry import HOOKS
 from mmsoco.renamed import renamed_arguments
@@ -83,7 +83,7 @@ class TransferHook(Hook):
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         state_dict = checkpoint.get('state_dict', checkpoint)
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = bare_model(runner)
         own = model.state_dict()
         self._loaded = True
         source = 'the checkpoint given as load_from'

@@ -45,18 +45,18 @@ def test_pack_keeps_exactly_what_the_model_takes(path):
     results = pipeline(results)
     assert not results['views']['v1'].flags.c_contiguous  # or the assertion below is empty
     packed = PackViews()(results)
-    assert set(packed) == {'inputs', 'boxes', 'num_distinct', 'images'}
+    assert set(packed) == {'inputs', 'boxes', 'matches', 'images'}
     assert list(packed['inputs']) == ['v1', 'v2']
     for name, size in dict(v1=16, v2=8).items():
-        view, boxes = packed['inputs'][name], packed['boxes']['image'][name]
+        view, boxes = packed['inputs'][name], packed['boxes'][name]['image']
         assert view.shape == (size, size, 3) and view.dtype == np.uint8
         assert view.flags.c_contiguous
         np.testing.assert_array_equal(view, results['views'][name])
         assert boxes.shape == (3, 4) and boxes.dtype == np.float32
         assert boxes.flags.c_contiguous
     assert packed['images'] == 7
-    assert packed['num_distinct'] == {'image': 1}
-    assert type(packed['num_distinct']['image']) is int
+    assert packed['matches'] == {'image': {('v1', 'v2'): 1}}
+    assert type(packed['matches']['image']['v1', 'v2']) is int
 
 
 @pytest.mark.parametrize('kind', [LoadImage, PackViews])

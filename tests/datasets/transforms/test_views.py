@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 import pytest
+from box_sets import by_set, distinct
 from PIL import Image
 from textures import textured
 
@@ -10,7 +11,7 @@ from mmsoco.registry import TRANSFORMS
 
 WIDTH, HEIGHT = 176, 140
 CROP = dict(scale=(0.5, 1.0), ratio=(3 / 4, 4 / 3))
-DRAW = 'image+v2'
+BOX_SET = 'image+v2'
 #: Colours of rectangles; the background is none of them.
 COLORS = np.array(
     [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0], [255, 0, 255], [0, 255, 255], [255, 255, 255]], np.uint8
@@ -55,12 +56,12 @@ def test_boxes_surround_the_painted_rectangle_in_every_view():
             x1, y1 = rng.integers(0, WIDTH - 40), rng.integers(0, HEIGHT - 40)
             x2, y2 = rng.integers(x1 + 25, WIDTH + 1), rng.integers(y1 + 25, HEIGHT + 1)
             results = run(pipeline, paint([(x1, y1, x2, y2)]), [(x1, y1, x2, y2)], seed)
-            if results['num_distinct'][DRAW] == 0:
+            if distinct(results)[BOX_SET] == 0:
                 assert (results['views']['v2'] == BACKGROUND).all()
                 continue
             shown += 1
             for name, view in results['views'].items():
-                box = results['boxes'][DRAW][name][0]
+                box = by_set(results)[BOX_SET][name][0]
                 # Of pixel i the coordinates i to i + 1 are covered.
                 inner = np.concatenate([np.ceil(box[:2] + 1.5), np.floor(box[2:] - 1.5)]).astype(int)
                 inside = view[inner[1] : inner[3], inner[0] : inner[2]]
@@ -82,7 +83,7 @@ def test_boxes_follow_the_rectangle_to_a_fraction_of_a_pixel():
         for name, view in results['views'].items():
             size = len(view)
             share = (view[..., 0] - float(BACKGROUND[0])) / (255 - BACKGROUND[0])
-            x1, y1, x2, y2 = results['boxes'][DRAW][name][0]
+            x1, y1, x2, y2 = by_set(results)[BOX_SET][name][0]
             middle = share[int((y1 + y2) / 2)], share[:, int((x1 + x2) / 2)]
             for line, low, high in zip(middle, (x1, y1), (x2, y2), strict=True):
                 if low < 1.5 or high > size - 1.5:
@@ -109,9 +110,9 @@ def test_row_k_is_the_same_proposal_in_all_views(probability):
     seen = set()
     for seed in range(80):
         results = run(pipeline, image, GRID, seed)
-        rows = {name: colors_of(results['views'][name], boxes) for name, boxes in results['boxes'][DRAW].items()}
+        rows = {name: colors_of(results['views'][name], boxes) for name, boxes in by_set(results)[BOX_SET].items()}
         assert rows['v1'] == rows['v2'] == rows['v3']
-        assert len(set(rows['v1'])) == results['num_distinct'][DRAW]
+        assert len(set(rows['v1'])) == distinct(results)[BOX_SET]
         seen.add(tuple(rows['v1']))
     assert len(seen) > 40  # the draws vary, and so does their order
 
@@ -123,8 +124,8 @@ def test_proposals_are_drawn_without_replacement(jitter):
     drawn = np.zeros(len(GRID), int)
     for seed in range(200):
         results = run(pipeline, paint(GRID), GRID, seed)
-        boxes = results['boxes']['image']
-        assert results['num_distinct'] == {'image': 6}
+        boxes = by_set(results)['image']
+        assert distinct(results) == {'image': 6}
         assert len(np.unique(boxes['v2'], axis=0)) == 6
         drawn[colors_of(results['views']['v2'], boxes['v2'])] += 1
     # Each is one of 6 out of 7.
@@ -141,30 +142,30 @@ def test_too_few_proposals_are_repeated_in_turn_with_identical_copies():
     pipeline = MultiViewProposalPipeline(graph, [('v1', 'v2')], num_proposals=7)
     for seed in range(10):
         results = run(pipeline, paint(GRID), GRID[:3], seed)
-        assert results['num_distinct'] == {'image': 3}
-        for boxes in results['boxes']['image'].values():
+        assert distinct(results) == {'image': 3}
+        for boxes in by_set(results)['image'].values():
             assert boxes.shape == (7, 4)
             np.testing.assert_array_equal(boxes, boxes[[0, 1, 2, 0, 1, 2, 0]])
             assert len(np.unique(boxes, axis=0)) == 3
         unjittered = map_boxes(np.float32(GRID[:3]), Region(0, 0, WIDTH, HEIGHT), 64)
-        assert not np.isin(results['boxes']['image']['v1'], unjittered).all(axis=1).any()
+        assert not np.isin(by_set(results)['image']['v1'], unjittered).all(axis=1).any()
 
 
 def test_without_a_surviving_proposal_the_box_is_the_whole_view():
     results = run(soco(flip(0.5), jitter=dict(type='mmsoco.BoxJitter', prob=1.0)), paint([]), [], seed=0)
-    assert results['num_distinct'] == {DRAW: 0}
+    assert distinct(results) == {BOX_SET: 0}
     for name, size in dict(v1=64, v2=64, v3=32).items():
-        boxes = results['boxes'][DRAW][name]
+        boxes = by_set(results)[BOX_SET][name]
         assert boxes.dtype == np.float32
         assert boxes.tolist() == [[0, 0, size, size]] * 4
 
 
-def test_pairs_that_show_the_same_regions_share_one_draw():
+def test_pairs_that_show_the_same_regions_share_one_set():
     pipeline = soco(jitter=JITTER)
     for seed in range(20):
         results = run(pipeline, paint(GRID), GRID, seed)
-        assert list(results['boxes']) == [DRAW]
-        boxes = results['boxes'][DRAW]
+        assert list(by_set(results)) == [BOX_SET]
+        boxes = by_set(results)[BOX_SET]
         assert list(boxes) == ['v1', 'v2', 'v3']
         np.testing.assert_array_equal(boxes['v3'], boxes['v2'] / 2)
 
@@ -179,26 +180,26 @@ def soco_star(crop_source='v1', v3_crop=None):
     return MultiViewProposalPipeline(graph, pairs=[('v1', 'v2'), ('v1', 'v3'), ('v1', 'v4')])
 
 
-def test_another_crop_has_a_draw_of_its_own():
+def test_another_crop_has_a_set_of_its_own():
     pipeline = soco_star()
     differing = 0
     for seed in range(20):
         results = run(pipeline, paint(GRID), GRID, seed)
-        boxes = results['boxes']
-        assert {draw: list(members) for draw, members in boxes.items()} == {
+        boxes = by_set(results)
+        assert {name: list(members) for name, members in boxes.items()} == {
             'image+v2': ['v1', 'v2', 'v3'],
             'image+v4': ['v1', 'v4'],
         }
-        assert list(results['num_distinct']) == list(boxes)
-        for draw, members in boxes.items():
-            if results['num_distinct'][draw]:
+        assert list(distinct(results)) == list(boxes)
+        for box_set, members in boxes.items():
+            if distinct(results)[box_set]:
                 rows = [colors_of(results['views'][name], members[name]) for name in members if name != 'v3']
                 assert rows[0] == rows[1]
         differing += not np.array_equal(boxes['image+v2']['v1'], boxes['image+v4']['v1'])
     assert differing > 15
 
 
-def test_independent_crops_of_the_image_have_draws_of_their_own():
+def test_independent_crops_of_the_image_have_sets_of_their_own():
     graph = [
         dict(name='v1', size=64),
         dict(name='v2', source='image', crop=CROP, size=64),
@@ -206,7 +207,7 @@ def test_independent_crops_of_the_image_have_draws_of_their_own():
     ]
     pipeline = MultiViewProposalPipeline(graph, pairs=[('v1', 'v2'), ('v1', 'v3')])
     results = run(pipeline, paint(GRID), GRID, seed=0)
-    assert {draw: list(members) for draw, members in results['boxes'].items()} == {
+    assert {name: list(members) for name, members in by_set(results).items()} == {
         'image+v2': ['v1', 'v2'],
         'image+v3': ['v1', 'v3'],
     }
@@ -215,7 +216,7 @@ def test_independent_crops_of_the_image_have_draws_of_their_own():
 def test_views_of_one_region_need_no_crop():
     graph = [dict(name='a', size=64), dict(name='b', source='a', size=32)]
     results = run(MultiViewProposalPipeline(graph, [('a', 'b')]), paint(GRID), GRID, seed=0)
-    assert list(results['boxes']) == ['image']
+    assert list(by_set(results)) == ['image']
 
 
 def record_crops(monkeypatch):
@@ -275,7 +276,7 @@ def test_crops_of_crops_stay_inside_their_source(monkeypatch):
     for seed in range(50):
         regions.clear()
         results = run(pipeline, np.zeros((100, 100, 3), np.uint8), [(0, 0, 100, 100)], seed)
-        assert list(results['boxes']) == ['v1+v2']
+        assert list(by_set(results)) == ['v1+v2']
         outer, inner = regions
         assert outer.x1 <= inner.x1 < inner.x2 <= outer.x2 and outer.y1 <= inner.y1 < inner.y2 <= outer.y2
         fraction = (inner.x2 - inner.x1) * (inner.y2 - inner.y1) / (outer.x2 - outer.x1) / (outer.y2 - outer.y1)
@@ -297,7 +298,7 @@ def survivors(monkeypatch, tries, seeds=300):
     pipeline = MultiViewProposalPipeline(graph, [('v1', 'v2')])
     corner = [(0, 0, 10 + i, 10) for i in range(4)]
     image = np.zeros((100, 100, 3), np.uint8)
-    enough = [run(pipeline, image, corner, seed)['num_distinct'][DRAW] >= 2 for seed in range(seeds)]
+    enough = [run(pipeline, image, corner, seed)['matches'][BOX_SET]['v1', 'v2'] >= 2 for seed in range(seeds)]
     return np.mean(enough)
 
 
@@ -329,9 +330,9 @@ def test_the_bar_halves_with_each_try_and_there_are_five(monkeypatch, proposals,
     results = run(soco(num_proposals=k), paint([]), proposals, seed=0)
     assert len(regions) == calls
     if calls == 5:
-        assert results['num_distinct'] == {DRAW: 0}
+        assert distinct(results) == {BOX_SET: 0}
         for name, size in dict(v1=64, v2=64, v3=32).items():
-            assert results['boxes'][DRAW][name].tolist() == [[0, 0, size, size]] * k
+            assert by_set(results)[BOX_SET][name].tolist() == [[0, 0, size, size]] * k
 
 
 def test_min_side_drops_slivers(monkeypatch):
@@ -340,15 +341,15 @@ def test_min_side_drops_slivers(monkeypatch):
     proposals = [(84, 20, 150, 120), (58, 20, 150, 120), (0, 20, 150, 120)]
     for min_side, count in ((0, 3), (2.9, 3), (3, 2), (21.8, 2), (22, 1), (64.5, 0)):
         results = run(soco(min_side=min_side), paint([]), proposals, seed=0)
-        assert results['num_distinct'] == {DRAW: count}, min_side
+        assert distinct(results) == {BOX_SET: count}, min_side
 
 
 def test_proposals_that_only_touch_the_crop_do_not_survive(monkeypatch):
     monkeypatch.setattr(views, 'random_crop', lambda *arguments, **options: Region(20, 20, 100, 100))
     proposals = [(0, 30, 20, 60), (100, 30, 120, 60), (30, 0, 60, 20), (30, 100, 60, 120), (99, 99, 140, 130)]
     results = run(soco(), paint([]), proposals, seed=0)
-    assert results['num_distinct'] == {DRAW: 1}
-    np.testing.assert_allclose(results['boxes'][DRAW]['v2'][0], [63.2, 63.2, 64, 64], atol=1e-4)
+    assert distinct(results) == {BOX_SET: 1}
+    np.testing.assert_allclose(by_set(results)[BOX_SET]['v2'][0], [63.2, 63.2, 64, 64], atol=1e-4)
 
 
 def difference(a, b):
@@ -391,7 +392,7 @@ def test_views_of_the_same_seed_are_equal():
     first, second, other = (run(pipeline, paint(GRID), GRID, seed) for seed in (3, 3, 4))
     for name in first['views']:
         np.testing.assert_array_equal(first['views'][name], second['views'][name])
-        np.testing.assert_array_equal(first['boxes'][DRAW][name], second['boxes'][DRAW][name])
+        np.testing.assert_array_equal(by_set(first)[BOX_SET][name], by_set(second)[BOX_SET][name])
     assert (first['views']['v2'] != other['views']['v2']).any()
 
 
@@ -409,7 +410,7 @@ CROPPED = dict(name='c', source='a', crop=CROP, size=8)
         ([dict(A, name='image'), B], [('image', 'b')], "view 'image'"),
         ([A, B], [('a', 'x')], "names 'x', which is no view"),
         ([A, B], [('image', 'b')], "names 'image', which is no view"),
-        ([A, B, CROPPED], [('a', 'c'), ('b', 'c'), ('a', 'b')], 'meet in more than one draw'),
+        ([A, B, CROPPED], [('a', 'c'), ('b', 'c'), ('a', 'b')], 'meet in more than one set'),
     ],
 )
 def test_graphs_that_are_none_are_refused(graph, pairs, message):
@@ -424,10 +425,10 @@ def test_tiny_images_give_normal_views(shape):
     pipeline = soco(flip(0.5), JITTER)
     for seed in range(30):
         results = run(pipeline, image, [(0, 0, width, height)], seed)
-        assert results['num_distinct'] == {DRAW: 1}
+        assert distinct(results) == {BOX_SET: 1}
         for name, size in dict(v1=64, v2=64, v3=32).items():
             assert results['views'][name].shape == (size, size, 3)
-            boxes = results['boxes'][DRAW][name]
+            boxes = by_set(results)[BOX_SET][name]
             assert boxes.shape == (4, 4) and boxes.dtype == np.float32
             assert (boxes >= 0).all() and (boxes <= size).all()
             assert (boxes[:, 2:] > boxes[:, :2]).all()
@@ -444,9 +445,9 @@ def test_without_proposals_a_view_is_its_own_box():
     pipeline = soco(jitter=JITTER, num_proposals=0)
     for seed in range(20):
         results = run(pipeline, paint([]), [(0, 0, 30, 30)], seed)
-        assert results['num_distinct'][DRAW] == 0
+        assert distinct(results)[BOX_SET] == 0
         for name, size in (('v1', 64), ('v2', 64), ('v3', 32)):
-            assert results['boxes'][DRAW][name].tolist() == [[0, 0, size, size]]
+            assert by_set(results)[BOX_SET][name].tolist() == [[0, 0, size, size]]
     source = Region(0, 0, WIDTH, HEIGHT)
     for seed in range(20):
         rng = np.random.default_rng(seed)

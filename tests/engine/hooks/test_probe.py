@@ -13,15 +13,7 @@ from mmsoco.errors import UserError
 def options(tiny_options):
     """Two epochs of one step on six images; the two others are held out."""
     hook = dict(type='ProbeHook', interval=1, images=4, boxes=20)
-    hooks = [
-        dict(type='TargetUpdateHook'),
-        dict(type='WarmupCosineLRHook', warmup_epochs=1),
-        dict(type='MatchedBoxesHook'),
-        dict(type='HealthHook'),
-        hook,
-    ]
-    plain = {key: value for key, value in tiny_options.items() if not key.startswith('custom_hooks')}
-    return {**plain, 'custom_hooks': hooks, 'default_hooks.checkpoint.interval': 1}
+    return {**tiny_options, 'default_hooks.probe': hook, 'default_hooks.checkpoint.interval': 1}
 
 
 def curve(work_dir):
@@ -47,7 +39,7 @@ def test_held_out_images_are_measured_and_not_trained_on(recipe, options, tmp_pa
 def test_measuring_changes_nothing(recipe, options, tmp_path):
     """The same run with the hook at its end alone has the same weights and random state."""
     train(recipe, str(tmp_path / 'often'), amp=False, options=options)
-    options['custom_hooks'][-1]['interval'] = 100
+    options['default_hooks.probe']['interval'] = 100
     train(recipe, str(tmp_path / 'once'), amp=False, options=options)
     often, once = (json.loads((tmp_path / name / 'record_0.json').read_text()) for name in ('often', 'once'))
     assert often == once
