@@ -8,23 +8,30 @@ python tools/extract_backbone.py work_dirs/NAME/epoch_100.pth soco_r50fpn.pkl --
 import argparse
 
 from mmsoco.checkpoints.extract import extract
-from mmsoco.checkpoints.targets import TARGETS
+from mmsoco.checkpoints.tools import TOOLS
 from mmsoco.errors import command
 
 
 def parse_args() -> argparse.Namespace:
-    summaries = {target: (rename.__doc__ or '').partition('\n')[0] for target, rename in TARGETS.items()}
+    summaries = {tool: (rename.__doc__ or '').partition('\n')[0] for tool, rename in TOOLS.items()}
     parser = argparse.ArgumentParser(
         description='Write the weights of the parts that a detector has, under the names that a tool gives them.\n'
         'Nothing else goes along, no optimizer either; a table says what became of each part.',
-        epilog='targets:\n' + '\n'.join(f'  {target:<15}  {summary}' for target, summary in summaries.items()),
+        epilog='tools:\n' + '\n'.join(f'  {tool:<15}  {summary}' for tool, summary in summaries.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('checkpoint')
     parser.add_argument('out', help='file to write, ending in .pth or .safetensors; for detectron2 in .pkl')
-    parser.add_argument('--target', default='mmdet', metavar='T', help='whose names, see below (default mmdet)')
     parser.add_argument(
-        '--which', default='online', metavar='N', help='online network, or target, the moving average (default online)'
+        '--tool', '--target', dest='tool', default='mmdet', metavar='T', help='whose names, see below (default mmdet)'
+    )
+    parser.add_argument(
+        '--network',
+        '--which',
+        dest='network',
+        default='online',
+        metavar='N',
+        help='online network, or target, the moving average (default online)',
     )
     parser.add_argument('--hash', action='store_true', help="add the file's SHA-256 to its name")
     return parser.parse_args()
@@ -33,7 +40,7 @@ def parse_args() -> argparse.Namespace:
 @command
 def main() -> None:
     args = parse_args()
-    path, table = extract(args.checkpoint, args.out, args.target, args.hash, args.which)
+    path, table = extract(args.checkpoint, args.out, args.tool, args.hash, args.network)
     print(f'{table}\nwritten to {path}')
 
 

@@ -16,44 +16,44 @@ from torch import Tensor
 
 import mmsoco
 from mmsoco.checkpoints.files import read_checkpoint
-from mmsoco.checkpoints.pretraining import DETECTOR_PARTS, detector_weights
+from mmsoco.checkpoints.pretraining import KEY, TARGET, Origin, detector_weights
 from mmsoco.checkpoints.report import format_table, part_of, summarise
-from mmsoco.checkpoints.targets import Renaming, check_target, rename
+from mmsoco.checkpoints.tools import Renaming, check_tool, rename
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
+from mmsoco.renamed import renamed_arguments
 
 #: The two networks of a pretraining, and what their parameters' names begin with.
-NETWORKS = {'online': '', 'target': 'target.'}
+NETWORKS = {'online': '', 'target': TARGET}
 
 
-def _check_arguments(checkpoint: Path, out: Path, target: str, which: str) -> None:
-    check_target(target)
-    endings = ('.pkl',) if target == 'detectron2' else ('.pth', '.safetensors')
+def _check_arguments(checkpoint: Path, out: Path, tool: str, network: str) -> None:
+    check_tool(tool)
+    endings = ('.pkl',) if tool == 'detectron2' else ('.pth', '.safetensors')
     if out.suffix not in endings:
-        raise UserError(f"{out} should end in {' or '.join(endings)} for target '{target}'")
-    if which not in NETWORKS:
-        raise UserError(f"network '{which}' is unknown; choose {' or '.join(NETWORKS)}")
+        raise UserError(f"{out} should end in {' or '.join(endings)} for tool '{tool}'")
+    if network not in NETWORKS:
+        raise UserError(f"network '{network}' is unknown; choose {' or '.join(NETWORKS)}")
     if out.is_dir():
         raise UserError(f'{out} is a folder; name a file in it')
     if out.exists() and checkpoint.exists() and out.samefile(checkpoint):
         raise UserError(f'{out} is the checkpoint to read; write to another file')
 
 
-def _network_weights(state_dict: Mapping[str, Tensor], which: str, source: str) -> dict[str, Tensor]:
+def _network_weights(state_dict: Mapping[str, Tensor], network: str, source: str, origin: Origin) -> dict[str, Tensor]:
     """The detector parts of one of the networks, under the online one's names."""
-    weights = detector_weights(state_dict, source)
-    if which == 'target':
-        prefix = NETWORKS['target']
-        followed = {name.removeprefix(prefix): t for name, t in state_dict.items() if name.startswith(prefix)}
+    weights = detector_weights(state_dict, source, origin)
+    if network == 'target':
+        followed = {name.removeprefix(TARGET): t for name, t in state_dict.items() if name.startswith(TARGET)}
         if not followed:
             raise UserError(f'{source} holds no target network; give a checkpoint of the pretraining itself')
-        weights = detector_weights(followed, source)
+        weights = detector_weights(followed, source, origin)
     return weights
 
 
-def _table(state_dict: Mapping[str, Tensor], renaming: Renaming, which: str) -> str:
+def _table(state_dict: Mapping[str, Tensor], renaming: Renaming, network: str, origin: Origin) -> str:
     """Part, tensors, values, taken or left; of every tensor of the checkpoint."""
-    prefix = NETWORKS[which]
+    prefix = NETWORKS[network]
 
     def rows(names: Iterable[str], note: str) -> list[tuple[str, ...]]:
         own = summarise({name: state_dict[prefix + name] for name in names}, note)
@@ -70,25 +70,27 @@ def _table(state_dict: Mapping[str, Tensor], renaming: Renaming, which: str) -> 
 
     asked = {prefix + name for name in (*renaming.taken, *renaming.left)}
     others = {name: tensor for name, tensor in state_dict.items() if name not in asked}
-    online = {name: tensor for name, tensor in others.items() if name.startswith(DETECTOR_PARTS)}
+    online = {name: tensor for name, tensor in others.items() if name.partition('.')[0] in origin.parts}
     table += summarise(online, 'left: of the online network')
     table += summarise({n: t for n, t in others.items() if n not in online}, 'left: only for pretraining')
     return format_table(table)
 
 
-def _provenance(meta: Mapping, target: str, which: str) -> dict:
+def _provenance(meta: Mapping, tool: str, network: str, origin: Origin) -> dict:
     """Where the weights come from, in plain values."""
-    origin = {
-        'which': which,
+    run = {
+        'which': network,
         # The config's file name and the time that the run began.
         'config': meta.get('experiment_name'),
         'epoch': meta.get('epoch'),
         'iter': meta.get('iter'),
         'proposals': meta.get('dataset_meta'),
+        # Where it says nothing, neither does what is made of it.
+        KEY: origin.describe() if origin.said else None,
     }
     if 'target' in meta:  # extracted before: it says so itself
-        origin = meta
-    provenance = {**origin, 'mmsoco': mmsoco.__version__, 'target': target}
+        run = meta
+    provenance = {**run, 'mmsoco': mmsoco.__version__, 'target': tool}
     return json.loads(json.dumps({key: value for key, value in provenance.items() if value is not None}, default=str))
 
 
@@ -109,12 +111,13 @@ def _save_pickle(weights: Mapping[str, Tensor], provenance: dict, path: Path) ->
         pickler.dump(content)
 
 
+@renamed_arguments(target='tool', which='network')
 def extract(
     checkpoint: str | os.PathLike,
     out: str | os.PathLike,
-    target: str = 'mmdet',
+    tool: str = 'mmdet',
     with_hash: bool = False,
-    which: str = 'online',
+    network: str = 'online',
 ) -> tuple[Path, str]:
     """Write the detector parts of a pretraining for another tool.
 
@@ -124,19 +127,19 @@ def extract(
         out: File to write: for detectron2 a ``.pkl`` of numpy arrays, for the
             others ``.pth`` (a dict with ``state_dict`` and ``meta``) or
             ``.safetensors``, by the ending.
-        target: One of :data:`~mmsoco.checkpoints.targets.TARGETS`.
+        tool: One of :data:`~mmsoco.checkpoints.tools.TOOLS`.
         with_hash: Add the first 8 digits of the file's SHA-256 to its name.
-        which: 'online', or 'target' for the moving average.
+        network: 'online', or 'target' for the moving average.
 
     Returns:
         The path written and a table of what was taken and left.
 
     Raises:
-        UserError: Unknown target or ending, no pretraining checkpoint, or one
-            that the target does not fit; nothing is written then.
+        UserError: Unknown tool or ending, no pretraining checkpoint, or one
+            that the tool does not fit; nothing is written then.
     """
     checkpoint, out = Path(checkpoint), Path(out)
-    _check_arguments(checkpoint, out, target, which)
+    _check_arguments(checkpoint, out, tool, network)
     loaded = read_checkpoint(checkpoint)
     state_dict = loaded.get('state_dict')
     if not isinstance(state_dict, dict) or not all(isinstance(value, Tensor) for value in state_dict.values()):
@@ -145,13 +148,14 @@ def extract(
     if meta.get('target', 'mmdet') not in ('mmdet', 'mmdet-c4'):
         # Its names may look like the pretraining's and mean something else.
         raise UserError(
-            f"{checkpoint} was extracted for target '{meta['target']}' already; give the checkpoint of the pretraining"
+            f"{checkpoint} was extracted for tool '{meta['target']}' already; give the checkpoint of the pretraining"
         )
-    weights = _network_weights(state_dict, which, str(checkpoint))
-    renaming = rename(weights, target, str(checkpoint))
+    origin = Origin.of(loaded)
+    weights = _network_weights(state_dict, network, str(checkpoint), origin)
+    renaming = rename(weights, tool, str(checkpoint))
     # Without gaps or shared memory: convolutions may be in channels_last order.
     taken = {new: weights[name].clone(memory_format=torch.contiguous_format) for name, new in renaming.taken.items()}
-    provenance = _provenance(meta, target, which)
+    provenance = _provenance(meta, tool, network, origin)
     with atomic_path(out) as temporary:
         if out.suffix == '.pkl':
             _save_pickle(taken, provenance, temporary)
@@ -165,4 +169,4 @@ def extract(
         digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
     if with_hash:
         out = out.rename(out.with_name(f'{out.stem}-{digest[:8]}{out.suffix}'))
-    return out, f'{_table(state_dict, renaming, which)}\nSHA-256 {digest}'
+    return out, f'{_table(state_dict, renaming, network, origin)}\nSHA-256 {digest}'

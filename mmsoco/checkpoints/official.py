@@ -12,7 +12,8 @@ from torch import Tensor
 
 import mmsoco
 from mmsoco.checkpoints.files import read_checkpoint
-from mmsoco.checkpoints.pretraining import detector_weights
+from mmsoco.checkpoints.naming import Layout, Place
+from mmsoco.checkpoints.pretraining import KEY, Origin, detector_weights
 from mmsoco.checkpoints.report import format_table, summarise
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
@@ -59,17 +60,17 @@ def _followed(fpn: bool, depth: int) -> Iterator[tuple[str, str]]:
     """(released, ours) names of all that the target network follows."""
     for name in _resnet(depth):
         # The C4 model's fifth block is its head.
-        part = 'backbone' if fpn or not name.startswith('layer4.') else 'roi_head.shared_head'
-        yield f'encoder.{name}', f'{part}.{name}'
+        kind = 'backbone' if fpn or not name.startswith('layer4.') else 'shared_block'
+        yield f'encoder.{name}', Place(kind, name).name
     if fpn:
         for i in range(4):
-            for convs in ('lateral_convs', 'fpn_convs'):
+            # The FPN is mmdet's there, too.
+            for convolutions in ('lateral', 'output'):
                 for name in ('conv.weight', *(f'bn.{kind}' for kind in NORM)):
-                    yield (f'neck.{convs}.{i}.{name}',) * 2
-            shared = f'roi_head.bbox_head.shared_convs.{i}'
-            yield f'head.conv{i + 1}.weight', f'{shared}.conv.weight'
-            yield from ((f'head.bn{i + 1}.{kind}', f'{shared}.bn.{kind}') for kind in NORM)
-        yield from ((f'head.fc1.{kind}', f'roi_head.bbox_head.shared_fcs.0.{kind}') for kind in LINEAR)
+                    yield (Place(convolutions, name, i).name,) * 2
+            yield f'head.conv{i + 1}.weight', Place('box_conv', 'conv.weight', i).name
+            yield from ((f'head.bn{i + 1}.{kind}', Place('box_conv', f'bn.{kind}', i).name) for kind in NORM)
+        yield from ((f'head.fc1.{kind}', Place('box_fc', kind, 0).name) for kind in LINEAR)
     yield from _mlp('projector')
 
 
@@ -178,11 +179,17 @@ def from_official(official: dict, source: str) -> dict:
     """
     weights = {name.removeprefix('module.'): t for name, t in _weights(official, 'model', source).items()}
     leftovers = {name: weights.pop(name) for name in LEFTOVERS if name in weights}
-    state_dict = _rename(weights, any(name.startswith('neck.') for name in weights), source)
+    fpn = Layout.of(weights).has_neck
+    state_dict = _rename(weights, fpn, source)
     epoch = _epoch(official.get('epoch'), source)
     checkpoint = {
         # ImageNet's steps; the run that goes on counts them anew, by its own data.
-        'meta': {'epoch': epoch, 'iter': epoch * (IMAGENET // 2048), 'mmsoco': mmsoco.__version__},
+        'meta': {
+            'epoch': epoch,
+            'iter': epoch * (IMAGENET // 2048),
+            'mmsoco': mmsoco.__version__,
+            KEY: Origin(tuple(part for part in Origin.parts if part != 'neck' or fpn)).describe(),
+        },
         'state_dict': state_dict,
         'message_hub': {'log_scalars': {}, 'runtime_info': {}, 'resumed_keys': {}},
         'released': {**{key: _plain(official[key]) for key in KEPT if key in official}, 'leftovers': leftovers},
@@ -216,7 +223,7 @@ def to_official(checkpoint: dict, source: str) -> dict:
     """
     state_dict = _weights(checkpoint, 'state_dict', source)
     detector_weights(state_dict, source)
-    fpn = any(name.startswith('neck.') for name in state_dict)
+    fpn = Layout.of(state_dict).has_neck
     weights = _rename(state_dict, fpn, source, reverse=True)
     released = checkpoint.get('released') or {}
     leftovers = released.get('leftovers') or {}

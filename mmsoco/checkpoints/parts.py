@@ -4,13 +4,27 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-#: Part -> what its names begin with in mmdet's detectors and in pretrainings; each builds on those before it.
+from mmsoco.checkpoints.naming import place_of
+
+#: Part -> the kinds of places that it has in mmdet's detectors; each builds on those before it.
 PARTS = {
-    'backbone': ('backbone.',),
-    'neck': ('neck.',),
-    'head': ('roi_head.bbox_head.shared_', 'roi_head.bbox_head.0.shared_', 'roi_head.shared_head.'),
-    'embedding': ('projector.', 'predictor.'),
+    'backbone': ('backbone',),
+    'neck': ('lateral', 'output', 'neck'),
+    'head': ('box_conv', 'box_fc', 'shared_block'),
 }
+#: What makes a pretraining's embedding of the last part.
+EMBEDDING = ('projector.', 'predictor.')
+
+
+def part_filled_by(name: str) -> str | None:
+    """The part that a parameter belongs to, of :data:`PARTS` or 'embedding'."""
+    if name.startswith(EMBEDDING):
+        return 'embedding'
+    place = place_of(name)
+    # Of a cascade, the first stage stands for all.
+    if place.stage:
+        return None
+    return next((part for part, kinds in PARTS.items() if place.kind in kinds), None)
 
 
 def fill_parts(model: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str], str]:
@@ -25,12 +39,12 @@ def fill_parts(model: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> tupl
         Model's name -> weight, the parts that they fill, and what stopped it: the first
         name that does not fit, in words, or ''.
     """
-    if not any(name.startswith('backbone.') for name in given):
+    if not any(place_of(name).kind == 'backbone' for name in given):
         given = {f'backbone.{name}': tensor for name, tensor in given.items()}
     weights, parts = {}, []
-    for part, beginnings in PARTS.items():
+    for part in (*PARTS, 'embedding'):
         # Counts of BN's batches are of no use, and some tools leave them out.
-        names = [name for name in model if name.startswith(beginnings) and not name.endswith('num_batches_tracked')]
+        names = [name for name in model if part_filled_by(name) == part and not name.endswith('num_batches_tracked')]
         for name in names:
             if name not in given:
                 return weights, parts, f'{name} is missing'

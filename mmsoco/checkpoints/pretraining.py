@@ -1,25 +1,61 @@
 """What is in a pretraining checkpoint."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
+from mmsoco.checkpoints.naming import place_of
 from mmsoco.errors import UserError
 
-#: Parts that only the pretraining has.
-PRETRAINING_ONLY = ('projector.', 'predictor.', 'target.')
-#: Parts that a detector takes.
-DETECTOR_PARTS = ('backbone.', 'neck.', 'roi_head.')
-#: What a pretraining shows its backbone: RGB, with ImageNet's mean and standard deviation.
-MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
-#: Parts of models that were trained for a task, all but a classifier's ``head``.
-_TASK = re.compile(r'roi_head\.|.*_head\.|.*\.fc_(cls|reg)\.')
-#: What a trained detector has in the known parts, and necks that are no FPN.
-_FOREIGN = re.compile(r'roi_head\..*(fc_cls|fc_reg|mask_head)\.|neck\.(?!.*_convs\.)')
+#: Where a checkpoint's ``meta`` says what :meth:`~mmsoco.models.MomentumPretraining.describe` gave.
+KEY = 'pretraining'
+#: What begins the names of the target network, a twin of all that it follows.
+TARGET = 'target.'
 
 
-def detector_weights(state_dict: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+@dataclass(frozen=True)
+class Origin:
+    """What a checkpoint says of its pretraining; the defaults are of those that say nothing, all before 2026-11-26.
+
+    Attributes:
+        parts: Of the model, those that a detector takes.
+        mean, std: Of the channels, on the scale 0 to 255.
+        channels: Their order.
+        method: Name of the model's class.
+        said: Whether the checkpoint says it.
+    """
+
+    parts: tuple[str, ...] = ('backbone', 'neck', 'roi_head')
+    mean: tuple[float, ...] = (123.675, 116.28, 103.53)
+    std: tuple[float, ...] = (58.395, 57.12, 57.375)
+    channels: str = 'rgb'
+    method: str = 'SoCoAlgorithm'
+    said: bool = field(default=False, compare=False)
+
+    @classmethod
+    def of(cls, checkpoint: Mapping[str, Any]) -> 'Origin':
+        """That of a checkpoint, of the pretraining or extracted from one."""
+        meta = checkpoint.get('meta')
+        words = meta.get(KEY) if isinstance(meta, dict) else None
+        if not isinstance(words, dict):
+            return cls()
+        parts, mean, std = (tuple(words[key]) for key in ('parts', 'mean', 'std'))
+        return cls(parts, mean, std, words['channels'], words['method'], said=True)
+
+    def describe(self) -> dict:
+        """The same in plain values, for another file."""
+        return {
+            'method': self.method,
+            'parts': list(self.parts),
+            'mean': list(self.mean),
+            'std': list(self.std),
+            'channels': self.channels,
+        }
+
+
+def detector_weights(state_dict: Mapping[str, Tensor], source: str, origin: Origin = Origin()) -> dict[str, Tensor]:
     """The online network's weights of the parts that a detector has.
 
     The backbone is always among them; neck and head may be missing, for the
@@ -29,48 +65,68 @@ def detector_weights(state_dict: Mapping[str, Tensor], source: str) -> dict[str,
         state_dict: Of a pretraining, or of what ``tools/extract_backbone.py``
             made of one.
         source: Where it came from, for the message.
+        origin: What the checkpoint says of itself. Where it says nothing, names have
+            to tell.
 
     Raises:
         UserError: It is neither.
     """
-    known = (*DETECTOR_PARTS, *PRETRAINING_ONLY)
     _check_tensors(state_dict, source)
-    # Other parts by their names, of the known ones what a pretraining's have not.
-    strangers = {name.split('.')[0] for name in state_dict if not name.startswith(known)}
-    strangers |= {name for name in state_dict if name.startswith(known) and _FOREIGN.match(name)}
+    prefixes = tuple(f'{part}.' for part in origin.parts)
+    strangers = set() if origin.said else _strangers(state_dict, prefixes)
     if strangers or not any(name.startswith('backbone.') for name in state_dict):
         raise UserError(
             f'{source} is not a checkpoint of a SoCo pretraining: beside the backbone it may hold neck, roi_head, '
             f'projector, predictor and target, but it holds {", ".join(sorted(strangers)[:8]) or "no backbone"}'
         )
     # The target network has a twin of each: none may have been lost.
-    twins = tuple(f'target.{part}' for part in DETECTOR_PARTS)
-    lost = [name for name in state_dict if name.startswith(twins) and name.removeprefix('target.') not in state_dict]
+    twins = tuple(TARGET + prefix for prefix in prefixes)
+    lost = [name for name in state_dict if name.startswith(twins) and name.removeprefix(TARGET) not in state_dict]
     if lost:
-        raise UserError(
-            f'{source} has lost {lost[0].removeprefix("target.")} ({len(lost)} such tensors); copy it again'
-        )
-    return {name: tensor for name, tensor in state_dict.items() if name.startswith(DETECTOR_PARTS)}
+        raise UserError(f'{source} has lost {lost[0].removeprefix(TARGET)} ({len(lost)} such tensors); copy it again')
+    return {name: tensor for name, tensor in state_dict.items() if name.startswith(prefixes)}
 
 
-def transferable_weights(state_dict: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
-    """What a fine-tuning can begin from: a SoCo pretraining, or the backbone of an image-level one.
+#: Parts that SoCo's pretrainings have besides; their checkpoints of earlier versions are known by these.
+_PRETRAINING_ONLY = ('projector.', 'predictor.', TARGET)
+#: Places that a trained detector has in the parts that a pretraining has, too.
+_TASK = ('box_scores', 'box_deltas', 'mask_head')
+
+
+def _strangers(names: Collection[str], prefixes: tuple[str, ...]) -> set[str]:
+    """What no pretraining of an earlier version holds: other parts, and in the known ones a task's layers."""
+    own = any(name.startswith(_PRETRAINING_ONLY) for name in names)
+    known = [name for name in names if name.startswith((*prefixes, *_PRETRAINING_ONLY))]
+    # A neck that is no FPN is a classifier's projector, where nothing speaks for a pretraining.
+    foreign = {name for name in known if place_of(name).kind in (_TASK if own else (*_TASK, 'neck'))}
+    return foreign | {name.split('.')[0] for name in set(names) - set(known)}
+
+
+def transferable_weights(state_dict: Mapping[str, Tensor], source: str, origin: Origin = Origin()) -> dict[str, Tensor]:
+    """What a fine-tuning can begin from: a pretraining of ours, or the backbone of an image-level one.
 
     Args:
-        state_dict: Of a SoCo pretraining (see :func:`detector_weights`), or of a
+        state_dict: Of a pretraining (see :func:`detector_weights`), or of a
             model of mmpretrain, whose backbone alone is taken.
         source: Where it came from, for the message.
+        origin: See :func:`detector_weights`.
 
     Raises:
         UserError: It is neither.
     """
     _check_tensors(state_dict, source)
-    backbone = {name: tensor for name, tensor in state_dict.items() if name.startswith('backbone.')}
-    soco = any(name.startswith(('neck.lateral_convs.', *PRETRAINING_ONLY)) for name in state_dict)
+    backbone = {name: tensor for name, tensor in state_dict.items() if place_of(name).kind == 'backbone'}
     others = [name for name in state_dict if name not in backbone]
-    if backbone and others and not soco and not any(_TASK.match(name) for name in others):
+    ours = origin.said or any(name.startswith(_PRETRAINING_ONLY) or place_of(name).kind == 'lateral' for name in others)
+    if backbone and others and not ours and not any(_is_of_a_task(name) for name in others):
         return backbone
-    return detector_weights(state_dict, source)
+    return detector_weights(state_dict, source, origin)
+
+
+def _is_of_a_task(name: str) -> bool:
+    """Whether only a model trained for a task has it, all but a classifier's ``head``."""
+    part = name.partition('.')[0]
+    return part == 'roi_head' or part.endswith('_head') or place_of(name).kind in _TASK
 
 
 def _check_tensors(state_dict: Mapping[str, Tensor], source: str) -> None:

@@ -2,24 +2,29 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
+from mmsoco.checkpoints.naming import Layout, Place, place_of
 from mmsoco.checkpoints.report import format_table, summarise
 from mmsoco.errors import UserError
 
-#: What no pretraining has: pattern of a model's names, and why it stays new.
+#: What no pretraining has: kind of place in a model, and why it stays new.
 NEW_BY_DESIGN = {
-    r'rpn_head\.': 'new: not part of the pretraining',
-    r'roi_head\.mask_head\.': 'new: not part of the pretraining',
-    r'bbox_head\.': 'new: not part of the pretraining',  # of detectors with one stage
-    r'roi_head\.bbox_head\.(\d+\.)?fc_(cls|reg)\.': 'new: depends on the classes',
-    r'head\.': 'new: depends on the classes',  # of classifiers
-    r'roi_head\.shared_head\.norm\.': 'new: the extra norm after the shared block',
+    'rpn': 'new: not part of the pretraining',
+    'mask_head': 'new: not part of the pretraining',
+    'dense_head': 'new: not part of the pretraining',
+    'box_scores': 'new: depends on the classes',
+    'box_deltas': 'new: depends on the classes',
+    'classifier': 'new: depends on the classes',
+    'shared_norm': 'new: the extra norm after the shared block',
 }
 #: Parts that only some pretrainings have (paper, table 4): new where the whole part is missing.
-OPTIONAL_PARTS = {r'neck\.': 'neck.', r'roi_head\.bbox_head\.': 'roi_head.bbox_head.'}
+OPTIONAL_PARTS = {
+    'neck.': ('lateral', 'output', 'neck'),
+    'roi_head.bbox_head.': ('box_conv', 'box_fc', 'box_head', 'box_scores', 'box_deltas'),
+}
 
 
 @dataclass
@@ -47,11 +52,6 @@ class Transfer:
         return format_table(rows)
 
 
-def count(names: Mapping[str, Tensor], pattern: str) -> int:
-    """How many different numbers the pattern's group takes among the names."""
-    return len({match[1] for name in names if (match := re.match(pattern, name))})
-
-
 class Homes:
     """Where the tensors of a pretraining belong in a model, by the names of both.
 
@@ -60,38 +60,34 @@ class Homes:
     """
 
     def __init__(self, pretrained: Mapping[str, Tensor], model: Mapping[str, Tensor]):
-        parts = {name.split('.')[0] for name in model}
-        self.classifier = parts <= {'backbone', 'head'}
-        self.two_stage = 'roi_head' in parts
-        self.c4 = any(name.startswith('roi_head.shared_head.') for name in model)
-        # Of a cascade, which has a box head a stage; else 0.
-        self.stages = count(model, r'roi_head\.bbox_head\.(\d+)\.')
-        self.levels = count(model, r'neck\.lateral_convs\.(\d+)\.')
+        self.layout = Layout.of(model)
         # A detector that starts at C3 has one lateral convolution less, and calls P3 its first.
-        self.shift = count(pretrained, r'neck\.lateral_convs\.(\d+)\.') - self.levels
+        self.shift = Layout.of(pretrained).levels - self.layout.levels
 
     def of(self, name: str) -> list[str] | str:
         """The model's names for a pretrained tensor, or why the model has no use for it."""
-        level = re.match(r'(neck\.(?:lateral|fpn)_convs\.)(\d+)(\..*)', name)
-        if self.classifier:
-            name = name.replace('roi_head.shared_head.', 'backbone.')
-            return [name] if name.startswith('backbone.') else 'left: a classifier has no such part'
-        if level and self.levels:
-            index = int(level[2]) - self.shift
-            return [f'{level[1]}{index}{level[3]}'] if index >= 0 else 'left: the detector starts at a coarser level'
-        if name.startswith('roi_head.bbox_head.'):
-            if not self.two_stage:
+        place, layout = place_of(name), self.layout
+        if layout.is_classifier:
+            if place.kind in ('backbone', 'shared_block'):
+                return [Place('backbone', place.tensor).name]
+            return 'left: a classifier has no such part'
+        if place.kind in ('lateral', 'output') and layout.levels:
+            index = place.index - self.shift
+            if index < 0:
+                return 'left: the detector starts at a coarser level'
+            return [replace(place, index=index).name]
+        if place.kind in OPTIONAL_PARTS['roi_head.bbox_head.']:
+            if not layout.is_two_stage:
                 return 'left: the detector has no box head'
-            stages = [f'{stage}.' for stage in range(self.stages)] or ['']
-            return [name.replace('bbox_head.', f'bbox_head.{stage}') for stage in stages]
-        if self.c4:
-            name = name.replace('backbone.layer4.', 'roi_head.shared_head.layer4.')
+            return [replace(place, stage=stage).name for stage in range(layout.stages)] or [name]
+        if layout.is_c4 and place.kind == 'backbone' and place.tensor.startswith('layer4.'):
+            return [Place('shared_block', place.tensor).name]
         return [name]
 
     def is_above_p5(self, name: str) -> bool:
         """Whether a model's name is of a level that no pretraining has: P6 or P7."""
-        extra = re.match(r'neck\.fpn_convs\.(\d+)\.', name)
-        return bool(extra) and int(extra[1]) >= self.levels
+        place = place_of(name)
+        return place.kind == 'output' and place.index >= self.layout.levels
 
 
 def plan_transfer(
@@ -99,6 +95,7 @@ def plan_transfer(
     model: Mapping[str, Tensor],
     new: Sequence[str] = (),
     leave: Sequence[str] = (),
+    behind: Mapping[str, Tensor] | None = None,
 ) -> Transfer:
     """Match a pretraining's weights with a model's parameters and buffers.
 
@@ -109,6 +106,7 @@ def plan_transfer(
         new: Beginnings of the model's names that may stay new, besides those
             that always do.
         leave: Beginnings of the pretraining's names that may be left behind.
+        behind: What the pretraining has besides, for itself alone.
     """
     transfer = Transfer()
     homes = Homes(pretrained, model)
@@ -126,16 +124,23 @@ def plan_transfer(
             else:
                 transfer.loaded[place] = tensor
 
-    reasons = {re.escape(prefix): 'new: as the config says' for prefix in new} | NEW_BY_DESIGN
-    for pattern, part in OPTIONAL_PARTS.items():
-        if not any(name.startswith(part) for name in pretrained):
-            reasons[pattern] = 'new: this pretraining has none'
+    if behind:
+        transfer.left['left: only for pretraining'] = dict(behind)
+
+    reasons = dict(NEW_BY_DESIGN)
+    there = Layout.of(pretrained).kinds
+    for part, kinds in OPTIONAL_PARTS.items():
+        if not there & set(kinds):
+            reasons |= dict.fromkeys(kinds, 'new: this pretraining has none')
         elif part.startswith(tuple(leave)):
-            reasons[pattern] = 'new: as the config says'
+            reasons |= dict.fromkeys(kinds, 'new: as the config says')
+    reasons |= {kind: NEW_BY_DESIGN[kind] for kind in ('box_scores', 'box_deltas')}
     for name, own in model.items():
         if name in transfer.loaded:
             continue
-        reason = next((why for pattern, why in reasons.items() if re.match(pattern, name)), None)
+        reason = reasons.get(place_of(name).kind)
+        if name.startswith(tuple(new)):
+            reason = 'new: as the config says'
         if homes.is_above_p5(name):
             reason = 'new: levels above P5 are not pretrained'
         if reason is not None:
@@ -156,28 +161,31 @@ def plan_transfer(
 
 def advice(pretrained: Mapping[str, Tensor], model: Mapping[str, Tensor]) -> list[str]:
     """The commonest reasons why a pretraining does not fit, in words."""
-
-    def has(state: Mapping[str, Tensor], pattern: str) -> bool:
-        return any(re.match(pattern, name) for name in state)
-
     lines = []
-    if has(pretrained, r'roi_head\.shared_head\.') and not has(model, r'roi_head\.shared_head\.'):
+    theirs, own = Layout.of(pretrained), Layout.of(model)
+    if theirs.is_c4 and not own.is_c4:
         lines.append('the pretraining is for C4 detectors, which share a block and have no FPN')
-    if has(pretrained, r'neck\.lateral_convs\.') and not has(model, r'neck\.'):
+    if theirs.levels and not own.has_neck:
         lines.append('the pretraining has an FPN, the model has none')
-    if has(pretrained, r'neck\.lateral_convs\.0\.bn\.') and has(model, r'neck\.lateral_convs\.0\.conv\.bias'):
+    first = Place('lateral', '', 0).name
+    if f'{first}bn.weight' in pretrained and f'{first}conv.bias' in model:
         lines.append("the detector's FPN has no norm; give its neck norm_cfg=dict(type='BN')")
-    if has(pretrained, r'roi_head\.bbox_head\.') and has(model, r'roi_head\.bbox_head\.'):
-        convolutions = count(model, r'roi_head\.bbox_head\.(?:0\.)?shared_convs\.(\d+)\.bn\.')
-        if convolutions != count(pretrained, r'roi_head\.bbox_head\.shared_convs\.(\d+)\.'):
-            lines.append(
-                "the detector's box head is another than the pretrained one; make it a Shared4Conv1FCBBoxHead with "
-                "norm_cfg=dict(type='BN'), or leave the pretrained one: TransferHook(leave=['roi_head.bbox_head.'])"
-            )
-    depths = [count(state, r'backbone\.layer3\.(\d+)\.') for state in (pretrained, model)]
-    if depths[0] != depths[1]:
+    heads = [layout.kinds & set(OPTIONAL_PARTS['roi_head.bbox_head.']) for layout in (theirs, own)]
+    with_norm = {p.index for p in map(place_of, model) if p.kind == 'box_conv' and p.tensor.startswith('bn.')}
+    if all(heads) and with_norm != theirs.layers('box_conv'):
+        lines.append(
+            "the detector's box head is another than the pretrained one; make it a Shared4Conv1FCBBoxHead with "
+            "norm_cfg=dict(type='BN'), or leave the pretrained one: TransferHook(leave=['roi_head.bbox_head.'])"
+        )
+    if len({_depth(state) for state in (pretrained, model)}) > 1:
         lines.append('the backbones differ in depth')
     return lines
+
+
+def _depth(state: Mapping[str, Tensor]) -> int:
+    """Blocks of a ResNet's longest stage, which tell its depth."""
+    blocks = (re.match(r'layer3\.(\d+)\.', p.tensor) for p in map(place_of, state) if p.kind == 'backbone')
+    return len({block[1] for block in blocks if block})
 
 
 def require_complete(transfer: Transfer, source: str) -> None:

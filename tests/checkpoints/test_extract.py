@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 import mmsoco
 from mmsoco.checkpoints.extract import extract
 from mmsoco.checkpoints.files import read_checkpoint
-from mmsoco.checkpoints.targets import TARGETS
+from mmsoco.checkpoints.tools import TOOLS
 from mmsoco.errors import UserError
 from mmsoco.registry import MODELS
 
@@ -108,16 +108,16 @@ def test_the_moving_average(checkpoint, model, tmp_path):
     assert not (tmp_path / 'x.pth').exists()
 
 
-@pytest.mark.parametrize('which', ['online', 'target'])
-@pytest.mark.parametrize('target', TARGETS)
-def test_the_table_counts_every_tensor_once(checkpoint, model, tmp_path, target, which):
-    out = tmp_path / ('out.pkl' if target == 'detectron2' else 'out.pth')
-    if target == 'mmdet-c4':
-        with pytest.raises(UserError, match=r"epoch_3\.pth does not fit target 'mmdet-c4': it needs a C4 pretraining"):
-            extract(checkpoint, out, target, which=which)
+@pytest.mark.parametrize('network', ['online', 'target'])
+@pytest.mark.parametrize('tool', TOOLS)
+def test_the_table_counts_every_tensor_once(checkpoint, model, tmp_path, tool, network):
+    out = tmp_path / ('out.pkl' if tool == 'detectron2' else 'out.pth')
+    if tool == 'mmdet-c4':
+        with pytest.raises(UserError, match=r"epoch_3\.pth does not fit tool 'mmdet-c4': it needs a C4 pretraining"):
+            extract(checkpoint, out, tool, network=network)
         assert [p.name for p in tmp_path.iterdir()] == ['epoch_3.pth']
         return
-    _, table = extract(checkpoint, out, target, which=which)
+    _, table = extract(checkpoint, out, tool, network=network)
     rows = [re.split(r'  +', line) for line in table.splitlines()[1:-1]]
     state_dict = model.state_dict()
     assert sum(int(row[1]) for row in rows) == len(state_dict)
@@ -154,7 +154,7 @@ def test_what_other_names_hide_is_not_extracted_again(checkpoint, tmp_path):
     """Shifted once more, P3 would be lost and the rest wrong."""
     shifted, _ = extract(checkpoint, tmp_path / 'p3.pth', 'mmdet-p3')
     for target in ('mmdet', 'mmdet-p3'):
-        with pytest.raises(UserError, match=r"p3\.pth was extracted for target 'mmdet-p3' already"):
+        with pytest.raises(UserError, match=r"p3\.pth was extracted for tool 'mmdet-p3' already"):
             extract(shifted, tmp_path / 'out.pth', target)
     assert not (tmp_path / 'out.pth').exists()
 
@@ -174,11 +174,11 @@ def test_extract_of_an_extract_is_the_same(checkpoint, model, tmp_path):
 @pytest.mark.parametrize(
     'out, target, message',
     [
-        ('out.pth', 'keras', "target 'keras' is unknown; choose one of mmdet, mmdet-c4, mmdet-p3, backbone"),
-        ('out.pth', 'torchvision-fpn-v1', "target 'torchvision-fpn-v1' cannot be: .*biases and no norm"),
-        ('out.h5', 'mmdet', r"should end in \.pth or \.safetensors for target 'mmdet'"),
-        ('out.pkl', 'timm', r"should end in \.pth or \.safetensors for target 'timm'"),
-        ('out.pth', 'detectron2', r"should end in \.pkl for target 'detectron2'"),
+        ('out.pth', 'keras', "tool 'keras' is unknown; choose one of mmdet, mmdet-c4, mmdet-p3, backbone"),
+        ('out.pth', 'torchvision-fpn-v1', "tool 'torchvision-fpn-v1' cannot be: .*biases and no norm"),
+        ('out.h5', 'mmdet', r"should end in \.pth or \.safetensors for tool 'mmdet'"),
+        ('out.pkl', 'timm', r"should end in \.pth or \.safetensors for tool 'timm'"),
+        ('out.pth', 'detectron2', r"should end in \.pkl for tool 'detectron2'"),
     ],
 )
 def test_unknown_target_or_ending(checkpoint, tmp_path, out, target, message):
@@ -249,13 +249,13 @@ def test_the_command(root, checkpoint, tmp_path, monkeypatch, capsys):
     assert re.search(r'^target\.neck .*taken as backbone\.fpn_\*$', printed, re.MULTILINE)
 
 
-def test_the_command_tells_its_targets(root, monkeypatch, capsys):
+def test_the_command_tells_its_tools(root, monkeypatch, capsys):
     monkeypatch.setattr(sys, 'argv', ['extract_backbone.py', '--help'])
     with pytest.raises(SystemExit):
         runpy.run_path(str(root / 'tools/extract_backbone.py'), run_name='__main__')
     printed = capsys.readouterr().out
-    for target in TARGETS:
-        assert re.search(rf'^  {target}  +\S', printed, re.MULTILINE)
+    for tool in TOOLS:
+        assert re.search(rf'^  {tool}  +\S', printed, re.MULTILINE)
 
 
 def test_a_folder_is_not_written_over(checkpoint, tmp_path):

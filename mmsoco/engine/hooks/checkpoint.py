@@ -11,7 +11,10 @@ import torch
 from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 
+from mmsoco.checkpoints.pretraining import KEY
+from mmsoco.engine.model import bare_model
 from mmsoco.files import atomic_path
+from mmsoco.models.base import MomentumPretraining
 from mmsoco.registry import HOOKS
 
 
@@ -48,13 +51,14 @@ def plain(value: Any) -> Any:
 
 @HOOKS.register_module()
 class CheckpointHook(mmengine.hooks.CheckpointHook):
-    """mmengine's hook, with three differences.
+    """mmengine's hook, with four differences.
 
     - Files are written to a temporary name and renamed, and an old checkpoint
       goes only when the new one is there.
     - A checkpoint loads with ``weights_only``: of mmengine's message hub it
       keeps plain values, not the history of the log.
     - The random state of torch is saved and, when a run resumes, restored.
+    - That of a pretraining says what a detector has to know of it.
     """
 
     def __init__(self, *args, backend_args: dict | None = None, **kwargs):
@@ -64,6 +68,9 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         checkpoint['message_hub'].update(log_scalars={}, resumed_keys={})
         checkpoint['message_hub'] = plain(checkpoint['message_hub'])
+        model = bare_model(runner)
+        if isinstance(model, MomentumPretraining):
+            checkpoint['meta'][KEY] = model.describe()
         checkpoint['meta'] = plain(checkpoint['meta'])
         checkpoint['random_state'] = {'cpu': torch.get_rng_state()}
         if torch.cuda.is_available():

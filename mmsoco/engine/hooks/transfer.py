@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from mmengine.hooks import Hook
 
-from mmsoco.checkpoints.pretraining import MEAN, STD, transferable_weights
+from mmsoco.checkpoints.pretraining import Origin, transferable_weights
 from mmsoco.checkpoints.transfer import plan_transfer, require_complete
 from mmsoco.engine.model import bare_model
 from mmsoco.errors import UserError
@@ -13,8 +13,12 @@ from mmsoco.registry import HOOKS
 from mmsoco.renamed import renamed_arguments
 
 
-def check_images(model: torch.nn.Module) -> None:
+def check_images(model: torch.nn.Module, origin: Origin = Origin()) -> None:
     """Raise unless a model shows its backbone what the pretraining did, and strides as it did.
+
+    Args:
+        model: A detector of mmdet or a classifier of mmpretrain.
+        origin: What the pretraining's checkpoint says of it.
 
     Raises:
         UserError: With what to set.
@@ -28,13 +32,19 @@ def check_images(model: torch.nn.Module) -> None:
     same = all(
         getattr(preprocessor, name, None) is not None
         and torch.allclose(getattr(preprocessor, name).flatten().cpu(), torch.tensor(values))
-        for name, values in (('mean', MEAN), ('std', STD))
+        for name, values in (('mean', origin.mean), ('std', origin.std))
     )
     if not rgb or not same:
         raise UserError(
-            f'the model sees other images than the pretraining did; set in its data_preprocessor mean={list(MEAN)}, '
-            f'std={list(STD)} and bgr_to_rgb=True, or say that it should: TransferHook(same_images=False)'
+            'the model sees other images than the pretraining did; set in its data_preprocessor '
+            f'mean={rounded(origin.mean)}, std={rounded(origin.std)} and bgr_to_rgb=True, or say that it should: '
+            'TransferHook(same_images=False)'
         )
+
+
+def rounded(values: Sequence[float]) -> list[float]:
+    """Numbers as people write them, of what was stored in float32."""
+    return [round(value, 4) for value in values]
 
 
 @HOOKS.register_module()
@@ -87,6 +97,7 @@ class TransferHook(Hook):
         own = model.state_dict()
         self._loaded = True
         source = 'the checkpoint given as load_from'
+        origin = Origin.of(checkpoint)
         if set(state_dict) == set(own):
             differing = [name for name in own if own[name].shape != state_dict[name].shape]
             if differing:
@@ -98,8 +109,10 @@ class TransferHook(Hook):
         if runner._resume:
             raise UserError('a pretraining cannot be resumed as a detector; give it as --cfg-options load_from=...')
         if self.same_images:
-            check_images(model)
-        transfer = plan_transfer(transferable_weights(state_dict, source), own, self.new, self.leave)
+            check_images(model, origin)
+        weights = transferable_weights(state_dict, source, origin)
+        behind = {name: tensor for name, tensor in state_dict.items() if name not in weights}
+        transfer = plan_transfer(weights, own, self.new, self.leave, behind)
         require_complete(transfer, source)
         runner.logger.info(f'Weights from the pretraining:\n{transfer.table()}')
         checkpoint['state_dict'] = transfer.loaded

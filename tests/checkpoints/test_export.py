@@ -14,7 +14,7 @@ from torch import nn
 
 from mmsoco.checkpoints.extract import extract
 from mmsoco.checkpoints.pretraining import detector_weights
-from mmsoco.checkpoints.targets import TARGETS, rename
+from mmsoco.checkpoints.tools import TOOLS, rename
 from mmsoco.errors import UserError
 from mmsoco.registry import MODELS
 
@@ -377,7 +377,7 @@ def names(root, fpn, c4):
 
 
 FITS = {
-    'fpn': set(TARGETS) - {'mmdet-c4'},
+    'fpn': set(TOOLS) - {'mmdet-c4'},
     'c4': {'mmdet', 'mmdet-c4', 'backbone', 'torchvision', 'timm', 'detectron2'},
     'convnext': {'mmdet', 'mmdet-p3', 'backbone'},
     'no head': {'mmdet', 'mmdet-p3', 'backbone', 'torchvision', 'timm', 'detectron2'},
@@ -386,7 +386,7 @@ FITS = {
 }
 
 
-@pytest.mark.parametrize('target', TARGETS)
+@pytest.mark.parametrize('target', TOOLS)
 @pytest.mark.parametrize('kind', FITS)
 def test_a_target_fits_or_is_refused(names, kind, target):
     if target in FITS[kind]:
@@ -394,7 +394,7 @@ def test_a_target_fits_or_is_refused(names, kind, target):
         assert sorted([*renaming.taken, *renaming.left]) == sorted(names[kind])
         assert len(set(renaming.taken.values())) == len(renaming.taken)
     else:
-        with pytest.raises(UserError, match=rf"^a\.pth does not fit target '{target}': it ") as caught:
+        with pytest.raises(UserError, match=rf"^a\.pth does not fit tool '{target}': it ") as caught:
             rename(names[kind], target, 'a.pth')
         assert '\n' not in str(caught.value)
 
@@ -417,7 +417,7 @@ def test_reasons(names, kind, target, reason):
         rename(names[kind], target, 'a.pth')
 
 
-@pytest.mark.parametrize('target', sorted(set(TARGETS) - {'mmdet', 'mmdet-c4'}))
+@pytest.mark.parametrize('target', sorted(set(TOOLS) - {'mmdet', 'mmdet-c4'}))
 @pytest.mark.parametrize('stranger', ['neck.downsample_convs.0.conv.weight', 'roi_head.attention.weight'])
 def test_what_nobody_asked_for_is_never_dropped(names, target, stranger):
     known = names['fpn']
