@@ -16,7 +16,7 @@ from mmsoco.checkpoints.pretraining import detector_weights
 from mmsoco.checkpoints.report import format_table, summarise
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
-from mmsoco.proposals.lists import IMAGENET
+from mmsoco.images.lists import IMAGENET
 
 #: Depth -> convolutions a block, blocks a stage.
 RESNETS = {

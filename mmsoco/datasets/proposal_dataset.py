@@ -13,8 +13,8 @@ from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
 from mmsoco.errors import UserError
-from mmsoco.proposals.images import UnreadableImage
-from mmsoco.proposals.lists import read_list
+from mmsoco.images.decoding import UnreadableImage
+from mmsoco.images.lists import read_list
 from mmsoco.proposals.store import ProposalStore
 from mmsoco.registry import DATASETS, TRANSFORMS
 

@@ -9,12 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmsoco.boxes import iou
 from mmsoco.datasets import ProposalDataset
 from mmsoco.datasets.transforms.views import Region, map_boxes, resample
 from mmsoco.errors import UserError
+from mmsoco.images.decoding import UnreadableImage, read_image
+from mmsoco.images.folders import list_images
 from mmsoco.proposals.formats import read_coco, read_json
-from mmsoco.proposals.images import UnreadableImage, list_images, read_image
-from mmsoco.proposals.recall import iou
 
 BATCH = 16
 

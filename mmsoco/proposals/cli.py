@@ -1,16 +1,16 @@
 """The command line of the tools that propose boxes for a folder."""
 
 import argparse
-import re
 from dataclasses import fields
 from pathlib import Path
 
 import joblib
 from tqdm import tqdm
 
+from mmsoco.arguments import part, positive
 from mmsoco.errors import UserError
+from mmsoco.images.lists import read_list
 from mmsoco.proposals.grid_boxes import GridBoxes
-from mmsoco.proposals.lists import read_list
 from mmsoco.proposals.parallel import BACKENDS
 from mmsoco.proposals.random_boxes import RandomBoxes
 from mmsoco.proposals.raw import FAILURES, Engine, Result, search_folder
@@ -18,21 +18,6 @@ from mmsoco.proposals.selective_search import MODES, SearchParameters
 from mmsoco.proposals.shards import Method
 
 METHODS = {'selective_search': SearchParameters, 'grid': GridBoxes, 'random': RandomBoxes}
-
-
-def positive(text: str) -> int:
-    """An argument that is a whole number from 1 on."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f'{text} is not 1 or more')
-    return number
-
-
-def _part(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r'(\d+)/(\d+)', text)
-    if not match:
-        raise argparse.ArgumentTypeError(f'{text} is not like 0/8')
-    return int(match[1]), int(match[2])
 
 
 def parser(description: str, default: str) -> argparse.ArgumentParser:
@@ -72,7 +57,7 @@ def parser(description: str, default: str) -> argparse.ArgumentParser:
     run.add_argument('--backend', choices=BACKENDS, default='loky', help='dask and ray: also clusters (default: loky)')
     run.add_argument('--address', metavar='URL', default=None, help='of a running cluster; else one starts here')
     run.add_argument(
-        '--shard', type=_part, metavar='I/N', default=(0, 1), help='do only part I of N (from 0/N on), for job arrays'
+        '--shard', type=part, metavar='I/N', default=(0, 1), help='do only part I of N (from 0/N on), for job arrays'
     )
     run.add_argument('--shard-size', type=positive, default=None, help='images a file (default: up to 256)')
     run.add_argument(

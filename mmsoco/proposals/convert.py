@@ -9,11 +9,13 @@ import joblib
 import numpy as np
 
 import mmsoco
+from mmsoco.boxes import clip_boxes
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
+from mmsoco.images.decoding import UnreadableImage, read_image
+from mmsoco.images.folders import list_images
+from mmsoco.images.lists import ImageList
 from mmsoco.proposals import formats
-from mmsoco.proposals.images import UnreadableImage, list_images, read_image
-from mmsoco.proposals.lists import ImageList
 from mmsoco.proposals.store import ProposalRow, ProposalStore, check_sizes, write_proposals
 
 FORMATS = ('released', 'coco', 'mmdet', 'csv')
@@ -220,7 +222,7 @@ def _whole_boxes(entry: formats.Boxes, size: tuple[int, int], choice: Choice, so
     boxes = np.asarray(entry.boxes, np.float64)
     limit = np.array([*size, *size], np.float64)
     outside = ((boxes < -TOLERANCE) | (boxes > limit + TOLERANCE)).any(axis=1)
-    cut = boxes.clip(0, limit)
+    cut = clip_boxes(boxes, *size)
     empty = ~(cut[:, 2:] > cut[:, :2]).all(axis=1)
     finite = np.isfinite(boxes).all(axis=1)
     checks = [(~finite, 'is not made of finite numbers'), (~(boxes[:, 2:] > boxes[:, :2]).all(axis=1), 'has no area')]

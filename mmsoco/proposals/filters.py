@@ -9,7 +9,7 @@ import numpy as np
 
 import mmsoco
 from mmsoco.errors import UserError
-from mmsoco.proposals.lists import ImageList
+from mmsoco.images.lists import ImageList
 from mmsoco.proposals.raw import read_raw
 from mmsoco.proposals.store import ProposalRow, write_proposals
 

@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 
+from mmsoco.boxes import xywh_to_xyxy, xyxy_to_xywh
 from mmsoco.errors import UserError
 from mmsoco.proposals.store import ProposalRow
 
@@ -62,14 +63,6 @@ def _scores(values: Any, count: int, name: str) -> np.ndarray:
     return scores
 
 
-def _xyxy(xywh: np.ndarray) -> np.ndarray:
-    return np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:4]], axis=1)
-
-
-def _xywh(xyxy: np.ndarray) -> np.ndarray:
-    return np.concatenate([xyxy[:, :2], xyxy[:, 2:] - xyxy[:, :2]], axis=1)
-
-
 def read_json(path: Path) -> Any:
     """The content of a JSON file.
 
@@ -100,7 +93,7 @@ def read_released(path: Path, content: Any) -> Iterator[Boxes]:
         # A fifth number, of detectors, is a score.
         table = _numbers(boxes, (4, 5), f'{path}, {name}')
         scores = table[:, 4] if table.shape[1] == 5 else None
-        yield Boxes(name, _xyxy(table), lambda i, name=name: f'{name}, box {i + 1}', scores)
+        yield Boxes(name, xywh_to_xyxy(table[:, :4]), lambda i, name=name: f'{name}, box {i + 1}', scores)
 
 
 def write_released(rows: Iterable[ProposalRow], file: TextIO) -> None:
@@ -112,7 +105,7 @@ def write_released(rows: Iterable[ProposalRow], file: TextIO) -> None:
             raise UserError(
                 f'two images are called {name}, which the released format cannot tell apart; choose another format'
             )
-        file.write(f'{", " if seen else "{"}{json.dumps(name)}: {_xywh(row.boxes.astype(np.int64)).tolist()}')
+        file.write(f'{", " if seen else "{"}{json.dumps(name)}: {xyxy_to_xywh(row.boxes.astype(np.int64)).tolist()}')
         seen.add(name)
     file.write('}' if seen else '{}')
 
@@ -156,7 +149,7 @@ def read_coco(path: Path, content: Any, images: Any = None) -> Iterator[Boxes]:
         scores = [entries[i].get('score', 1.0) for i in numbers]
         yield Boxes(
             name,
-            _xyxy(table),
+            xywh_to_xyxy(table),
             lambda i, n=numbers: f'{kind}[{n[i]}]',
             _scores(scores, len(numbers), f'{path}, {name}') if results else None,
             size,
@@ -180,7 +173,7 @@ def write_coco(rows: Sequence[ProposalRow], file: TextIO) -> None:
     file.write('], "annotations": [')
     count = 0
     for number, row in enumerate(rows, 1):
-        for box in _xywh(row.boxes.astype(np.int64)).tolist():
+        for box in xyxy_to_xywh(row.boxes.astype(np.int64)).tolist():
             count += 1
             entry = dict(id=count, image_id=number, category_id=1, bbox=box, area=box[2] * box[3], iscrowd=0)
             file.write(f'{", " if count > 1 else ""}{json.dumps(entry)}')
@@ -194,7 +187,7 @@ def write_coco_results(rows: Iterable[ProposalRow], file: TextIO, path: Path, im
     for row in rows:
         if row.file_name not in numbers:
             raise UserError(f'{row.file_name} is not among the images of {path}')
-        for box in _xywh(row.boxes.astype(np.int64)).tolist():
+        for box in xyxy_to_xywh(row.boxes.astype(np.int64)).tolist():
             entry = dict(image_id=numbers[row.file_name], category_id=1, bbox=box, score=1.0)
             file.write(f'{"[" if first else ", "}{json.dumps(entry)}')
             first = False

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
-from mmsoco.proposals.images import list_images
-from mmsoco.proposals.lists import ImageList
+from mmsoco.images.folders import list_images
+from mmsoco.images.lists import ImageList
 from mmsoco.proposals.parallel import run_tasks
 from mmsoco.proposals.selective_search import SearchParameters
 from mmsoco.proposals.shards import Method, Shard, search_shard

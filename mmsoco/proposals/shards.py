@@ -11,7 +11,7 @@ import numpy as np
 
 import mmsoco
 from mmsoco.errors import UserError
-from mmsoco.proposals.images import UnreadableImage, read_image
+from mmsoco.images.decoding import UnreadableImage, read_image
 from mmsoco.proposals.isolation import Isolated, Lost
 from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
 

@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
-from mmsoco.proposals.images import UnreadableImage, read_image
+from mmsoco.images.decoding import UnreadableImage, read_image
 
 FORMAT = 2
 _HEADER_KEY = b'mmsoco.proposals'

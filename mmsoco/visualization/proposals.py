@@ -12,7 +12,7 @@ import numpy as np
 
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
-from mmsoco.proposals.images import UnreadableImage, read_image
+from mmsoco.images.decoding import UnreadableImage, read_image
 from mmsoco.proposals.raw import read_raw
 from mmsoco.proposals.store import ProposalRow
 from mmsoco.visualization.drawing import PALETTE, contact_sheet, draw_boxes

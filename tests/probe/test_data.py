@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from mmsoco.boxes import iou
 from mmsoco.errors import UserError
 from mmsoco.probe.data import background_boxes, labelled_boxes, labelled_images, matched_views
-from mmsoco.proposals.recall import iou
 
 
 @pytest.fixture(scope='module')

@@ -18,8 +18,8 @@ from textures import textured
 
 from mmsoco.datasets.transforms.formatting import LoadImage
 from mmsoco.errors import UserError
+from mmsoco.images.lists import ImageList
 from mmsoco.proposals.grid_boxes import GridBoxes
-from mmsoco.proposals.lists import ImageList
 from mmsoco.proposals.random_boxes import RandomBoxes
 from mmsoco.proposals.raw import Engine, default_shard_size, read_raw, search_folder
 from mmsoco.proposals.selective_search import SearchParameters, selective_search
@@ -99,7 +99,7 @@ def test_a_corrupt_image_fails_alone_and_can_be_searched_again(images, raw, tmp_
     out = tmp_path / 'raw'
     result = search_folder(root, out, shard_size=4)
     assert (result.done, result.searched) == (8, 7)
-    reason = 'not an image that OpenCV can decode (13 bytes)'
+    reason = 'not an image that OpenCV can decode (12 bytes)'
     assert result.failures == {'first/2.png': reason}
     assert failures_file(out) == [['file_name', 'reason'], ['first/2.png', reason]]
     header, failures, rows = read_raw(out)

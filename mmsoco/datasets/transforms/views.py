@@ -8,7 +8,7 @@ import torch
 from mmcv.transforms import BaseTransform
 from torch.nn.functional import interpolate
 
-from mmsoco.datasets.transforms.boxes import clip_boxes
+from mmsoco.boxes import clip_boxes
 from mmsoco.registry import TRANSFORMS
 
 IMAGE = 'image'

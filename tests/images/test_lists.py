@@ -1,7 +1,7 @@
 import pytest
 
 from mmsoco.errors import UserError
-from mmsoco.proposals.lists import ImageList, draw, list_folders, read_list, write_list
+from mmsoco.images.lists import ImageList, draw, list_folders, read_list, write_list
 
 
 def test_written_lists_are_read(tmp_path):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
-from mmsoco.proposals.images import list_images
+from mmsoco.images.folders import list_images
 
 #: Training images of ImageNet-1k.
 IMAGENET = 1_281_167

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from mmsoco.errors import UserError
-from mmsoco.mini_coco import default_out, draw, draw_file
+from mmsoco.images.mini_coco import default_out, draw, draw_file
 
 
 def coco(count=200):

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 
+from mmsoco.boxes import xywh_to_xyxy
 from mmsoco.proposals.selective_search import SearchParameters, portable_arithmetic
 
 
@@ -26,4 +27,4 @@ def opencv_search(image, parameters=SearchParameters()):
         name = 'Fast' if parameters.mode == 'fast' else 'Quality'
         getattr(search, f'switchToSelectiveSearch{name}')(parameters.k, parameters.k, parameters.sigma)
     found = np.asarray(search.process(), np.int32).reshape(-1, 4)
-    return np.unique(np.concatenate([found[:, :2], found[:, :2] + found[:, 2:]], axis=1), axis=0)
+    return np.unique(xywh_to_xyxy(found), axis=0)
