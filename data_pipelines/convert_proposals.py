@@ -13,7 +13,8 @@ import joblib
 from mmsoco.arguments import positive
 from mmsoco.errors import UserError, command
 from mmsoco.images.lists import read_list
-from mmsoco.proposals.convert import FORMATS, Choice, export_boxes, import_boxes
+from mmsoco.proposals.convert import Choice, export_boxes, import_boxes
+from mmsoco.proposals.registry import FORMATS
 
 
 def parse_args() -> argparse.Namespace:

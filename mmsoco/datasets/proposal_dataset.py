@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from mmsoco.errors import UserError
 from mmsoco.images.decoding import UnreadableImage
 from mmsoco.images.lists import read_list
+from mmsoco.proposals.checks import check_images
 from mmsoco.proposals.store import ProposalStore
 from mmsoco.registry import DATASETS, TRANSFORMS
 
@@ -102,7 +103,7 @@ class ProposalDataset(Dataset):
     ):
         self.store = ProposalStore.open(proposal_file).verify()
         self.data_root = Path(data_root or self.store.header['root'])
-        self.store.check_images(self.data_root, checked)
+        check_images(self.store, self.data_root, checked)
         if part not in self.PARTS:
             raise UserError(f"part '{part}' of the data set is unknown; choose one of {', '.join(self.PARTS)}")
         self.rows = select_rows(self.store, held_out, part == 'held_out')

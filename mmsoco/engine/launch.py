@@ -16,6 +16,7 @@ from mmsoco.engine.batch import divide_batch
 from mmsoco.engine.columns import format_columns, paper_columns
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
+from mmsoco.proposals.checks import check_images
 from mmsoco.proposals.store import ProposalStore
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
@@ -124,7 +125,7 @@ def check_data(dataset: dict) -> None:
         UserError: See :class:`~mmsoco.datasets.ProposalDataset`.
     """
     store = ProposalStore.open(dataset.proposal_file)
-    store.check_images(dataset.get('data_root') or store.header['root'])
+    check_images(store, dataset.get('data_root') or store.header['root'])
     select_rows(store, dataset.get('held_out'), wanted=False)
 
 

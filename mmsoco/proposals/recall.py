@@ -8,8 +8,8 @@ import numpy as np
 
 from mmsoco.boxes import iou
 from mmsoco.errors import UserError
-from mmsoco.proposals.formats import read_coco, read_json
-from mmsoco.proposals.raw import read_raw
+from mmsoco.proposals.formats.coco import read_labelled
+from mmsoco.proposals.source import read_raw
 
 #: COCO's.
 THRESHOLDS = np.arange(50, 100, 5) / 100
@@ -83,10 +83,7 @@ def measure_recall(proposals: str | os.PathLike, labels: str | os.PathLike) -> R
             in the proposal file, or one has another size there.
     """
     _, _, rows = read_raw(proposals)
-    content = read_json(Path(labels))
-    if not isinstance(content, dict):
-        raise UserError(f'{labels} holds no COCO annotations')
-    labelled = {entry.name: entry for entry in read_coco(Path(labels), content) if len(entry.boxes)}
+    labelled = {entry.name: entry for entry in read_labelled(Path(labels))[1] if len(entry.boxes)}
     overlaps, areas = [np.empty(0)], [np.empty(0)]
     images = count = 0
     for row in rows:

@@ -12,7 +12,7 @@ from mmsoco.errors import UserError
 from mmsoco.images.lists import ImageList
 from mmsoco.proposals.convert import Choice, export_boxes, import_boxes
 from mmsoco.proposals.filters import ProposalFilter, filter_folder
-from mmsoco.proposals.raw import read_raw
+from mmsoco.proposals.source import read_raw
 from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
 
 #: What the files of these tests hold, as xyxy.

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 
 from mmsoco.boxes import xywh_to_xyxy
-from mmsoco.proposals.selective_search import SearchParameters, portable_arithmetic
+from mmsoco.proposals.generators.selective_search import SearchParameters, portable_arithmetic
 
 
 @portable_arithmetic()

@@ -24,9 +24,9 @@ from mmsoco.errors import command
 from mmsoco.images.decoding import read_image
 from mmsoco.images.folders import list_images
 from mmsoco.proposals.filters import ProposalFilter, filter_boxes
-from mmsoco.proposals.raw import Engine, search_folder
+from mmsoco.proposals.generators.selective_search import MODES, SearchParameters, selective_search
 from mmsoco.proposals.recall import best_overlaps
-from mmsoco.proposals.selective_search import MODES, SearchParameters, selective_search
+from mmsoco.proposals.search.folder import Execution, search_folder
 from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
 
 PARTS = ('search', 'modes', 'sides', 'store')
@@ -80,7 +80,7 @@ def search(root: str, every: int, repeat: int) -> None:
         for i in range(repeat):
             for jobs in wall:
                 out = Path(folder, f'{i}_{jobs}')
-                seconds, result = timed(lambda j=jobs, o=out: search_folder(root, o, engine=Engine(jobs=j)))
+                seconds, result = timed(lambda j=jobs, o=out: search_folder(root, o, execution=Execution(jobs=j)))
                 wall[jobs].append(seconds / result.total)
     one, two = median(wall[1]), median(wall[2])
     table(

@@ -97,7 +97,7 @@ class Isolated:
         self._connection, theirs = Pipe()
         # A fresh interpreter that finds the same modules.
         code = (
-            f'import sys; sys.path[:] = {sys.path!r}; from mmsoco.proposals.isolation import serve; '
+            f'import sys; sys.path[:] = {sys.path!r}; from mmsoco.proposals.search.isolation import serve; '
             f'serve({theirs.fileno()}, {_IDLE})'
         )
         self._child = subprocess.Popen(

@@ -9,8 +9,11 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from mmsoco.arguments import positive
 from mmsoco.errors import UserError
-from mmsoco.proposals.grouping import MEASURES, group
+from mmsoco.proposals.generators.base import option
+from mmsoco.proposals.generators.grouping import MEASURES, group
+from mmsoco.proposals.registry import GENERATORS
 
 WITHOUT_COLOR = ('fill', 'texture', 'size')
 
@@ -34,6 +37,7 @@ MODES = {
 }
 
 
+@GENERATORS.register('selective_search')
 @dataclass(frozen=True)
 class SearchParameters:
     """Parameters of the search; the defaults are the paper's (appendix A.1).
@@ -52,11 +56,11 @@ class SearchParameters:
         UserError: A value is out of range.
     """
 
-    mode: str = 'single'
-    k: int = 300
-    sigma: float = 0.9
-    min_size: int = 100
-    max_side: int | None = None
+    mode: str = option('single', "the paper's is single", choices=MODES)
+    k: int = option(300, 'segmentation scale')
+    sigma: float = option(0.9, 'smoothing in pixels')
+    min_size: int = option(100, 'smallest segment in pixels')
+    max_side: int | None = option(None, 'search a copy with this longer side: faster, other boxes', type=positive)
 
     def __post_init__(self):
         if self.mode not in MODES:

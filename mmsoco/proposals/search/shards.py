@@ -4,26 +4,15 @@ import threading
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import cv2
-import numpy as np
 
 import mmsoco
 from mmsoco.errors import UserError
 from mmsoco.images.decoding import UnreadableImage, read_image
-from mmsoco.proposals.isolation import Isolated, Lost
+from mmsoco.proposals.generators.base import Generator
+from mmsoco.proposals.search.isolation import Isolated, Lost
 from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
-
-
-class Method(Protocol):
-    """A way to propose boxes: its parameters, to be sent to worker processes, and comparable."""
-
-    def describe(self) -> dict:
-        """Name and parameters, for the header of the file."""
-
-    def propose(self, image: np.ndarray, file_name: str) -> np.ndarray:
-        """(H, W, 3) uint8 RGB to (N, 4) int boxes, xyxy in pixels, N >= 1."""
 
 
 @dataclass(frozen=True)
@@ -65,12 +54,12 @@ class Shard:
         return store
 
 
-def search_image(root: Path, method: Method, name: str) -> ProposalRow | str:
+def search_image(root: Path, generator: Generator, name: str) -> ProposalRow | str:
     """An image's row, or the reason why it has none."""
     try:
         image = read_image(root / name)
         height, width = image.shape[:2]
-        return ProposalRow(name, width, height, method.propose(image, name))
+        return ProposalRow(name, width, height, generator.propose(image, name))
     except UnreadableImage as error:
         return error.reason
     except cv2.error as error:
@@ -82,7 +71,7 @@ def search_image(root: Path, method: Method, name: str) -> ProposalRow | str:
         return f'{type(error).__name__}: {error}'
 
 
-def search_shard(shard: Shard, root: Path, method: Method, timeout: float | None) -> dict[str, str]:
+def search_shard(shard: Shard, root: Path, generator: Generator, timeout: float | None) -> dict[str, str]:
     """Propose boxes for a shard's images and write its file.
 
     Images that the file has already are not searched again. One that hangs, or
@@ -94,7 +83,7 @@ def search_shard(shard: Shard, root: Path, method: Method, timeout: float | None
     Raises:
         UserError: The file is of another search, or altered.
     """
-    search = _isolated(root, method)
+    search = _isolated(root, generator)
     store = shard.read()
     known = {} if store is None else {row.file_name: row for row in store.verify()}
     rows, failures = [], {}
@@ -116,9 +105,9 @@ def search_shard(shard: Shard, root: Path, method: Method, timeout: float | None
 _kept = threading.local()
 
 
-def _isolated(root: Path, method: Method) -> Isolated:
-    if getattr(_kept, 'key', None) != (root, method):
+def _isolated(root: Path, generator: Generator) -> Isolated:
+    if getattr(_kept, 'key', None) != (root, generator):
         if hasattr(_kept, 'search'):
             _kept.search.close()
-        _kept.key, _kept.search = (root, method), Isolated(partial(search_image, root, method))
+        _kept.key, _kept.search = (root, generator), Isolated(partial(search_image, root, generator))
     return _kept.search

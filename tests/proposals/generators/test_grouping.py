@@ -2,9 +2,9 @@ import cv2
 import numpy as np
 import pytest
 
-from mmsoco.proposals import grouping
-from mmsoco.proposals.grouping import MEASURES, group
-from mmsoco.proposals.selective_search import portable_arithmetic
+from mmsoco.proposals.generators import grouping
+from mmsoco.proposals.generators.grouping import MEASURES, group
+from mmsoco.proposals.generators.selective_search import portable_arithmetic
 
 segmentation = cv2.ximgproc.segmentation
 

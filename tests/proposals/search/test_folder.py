@@ -19,13 +19,14 @@ from textures import textured
 from mmsoco.datasets.transforms.formatting import LoadImage
 from mmsoco.errors import UserError
 from mmsoco.images.lists import ImageList
-from mmsoco.proposals.grid_boxes import GridBoxes
-from mmsoco.proposals.random_boxes import RandomBoxes
-from mmsoco.proposals.raw import Engine, default_shard_size, read_raw, search_folder
-from mmsoco.proposals.selective_search import SearchParameters, selective_search
+from mmsoco.proposals.generators.grid import GridBoxes
+from mmsoco.proposals.generators.random import RandomBoxes
+from mmsoco.proposals.generators.selective_search import SearchParameters, selective_search
+from mmsoco.proposals.search.folder import Execution, default_shard_size, search_folder
+from mmsoco.proposals.source import read_raw
 from mmsoco.proposals.store import ProposalStore
 
-TWO = Engine(jobs=2)
+TWO = Execution(jobs=2)
 
 
 def contents(folder):
@@ -37,21 +38,6 @@ def failures_file(folder):
         return list(csv.reader(file))
 
 
-@pytest.fixture(scope='module')
-def raw(images, tmp_path_factory):
-    """Eight images in three shards."""
-    folder = tmp_path_factory.mktemp('searched') / 'raw'
-    result = search_folder(images, folder, shard_size=3)
-    assert (result.total, result.done, result.searched, result.failures) == (8, 8, 8, {})
-    return folder
-
-
-@pytest.fixture
-def copy(raw, tmp_path):
-    """The same, to be changed."""
-    return shutil.copytree(raw, tmp_path / 'copy')
-
-
 def test_opencv_without_the_contrib_modules_is_explained(monkeypatch, images, tmp_path):
     monkeypatch.delattr(cv2, 'ximgproc')
     with pytest.raises(UserError, match='no selective search'):
@@ -59,7 +45,7 @@ def test_opencv_without_the_contrib_modules_is_explained(monkeypatch, images, tm
 
 
 def test_the_result_of_a_folder_does_not_depend_on_the_number_of_jobs(images, raw, tmp_path):
-    search_folder(images, tmp_path / 'two', engine=TWO, shard_size=3)
+    search_folder(images, tmp_path / 'two', execution=TWO, shard_size=3)
     assert sorted(contents(raw)) == ['failures.csv', *(f'shard-{i:05d}-of-00003.arrow' for i in range(3))]
     assert contents(tmp_path / 'two') == contents(raw)
     assert failures_file(raw) == [['file_name', 'reason']]
@@ -112,7 +98,7 @@ def test_a_corrupt_image_fails_alone_and_can_be_searched_again(images, raw, tmp_
     (root / 'first' / '1.jpg').unlink()
     (root / 'first' / '1.jpg').write_text('broken since')
     assert search_folder(root, out, shard_size=4).failures == result.failures
-    mended = search_folder(root, out, engine=Engine(retry=True), shard_size=4)
+    mended = search_folder(root, out, execution=Execution(retry=True), shard_size=4)
     assert (mended.searched, mended.failures) == (8, {})
     assert failures_file(out) == [['file_name', 'reason']]
     assert [row.file_name for row in read_raw(out)[2]] == sorted([*names, 'first/2.png'])
@@ -179,30 +165,6 @@ def test_a_folder_that_cannot_be_written(images, tmp_path):
         search_folder(images, tmp_path / 'file' / 'raw')
 
 
-def test_raw_proposals_that_are_missing_incomplete_or_mixed_are_refused(images, copy, tmp_path):
-    with pytest.raises(UserError, match='holds no raw proposals'):
-        read_raw(tmp_path)
-    search_folder(images, tmp_path / 'other', GridBoxes(), shard_size=3)
-    first = 'shard-00000-of-00003.arrow'
-    (copy / first).unlink()
-    with pytest.raises(UserError, match='holds 2 of 3 shards'):
-        read_raw(copy)
-    shutil.copy(tmp_path / 'other' / first, copy / first)
-    with pytest.raises(UserError, match='is of another search'):
-        read_raw(copy)
-
-
-def test_an_altered_shard_is_noticed(copy):
-    shard = copy / 'shard-00001-of-00003.arrow'
-    boxes = np.concatenate([row.boxes for row in ProposalStore.open(shard)])
-    content = shard.read_bytes()
-    at = content.find(boxes.tobytes())
-    assert at > 0
-    shard.write_bytes(content[:at] + b'\x07' + content[at + 1 :])
-    with pytest.raises(UserError, match=r'shard-00001-of-00003\.arrow does not match its checksum'):
-        list(read_raw(copy)[2])
-
-
 def test_an_altered_shard_is_not_made_good_by_another_search(images, tmp_path):
     root = shutil.copytree(images, tmp_path / 'images')
     (root / 'first' / '2.png').write_text('broken')
@@ -212,7 +174,7 @@ def test_an_altered_shard_is_not_made_good_by_another_search(images, tmp_path):
     at = content.find(ProposalStore.open(shard)[0].boxes.tobytes())
     shard.write_bytes(content[:at] + b'\x07' + content[at + 1 :])
     with pytest.raises(UserError, match='does not match its checksum'):
-        search_folder(root, tmp_path / 'raw', GridBoxes(), Engine(retry=True), shard_size=8)
+        search_folder(root, tmp_path / 'raw', GridBoxes(), Execution(retry=True), shard_size=8)
 
 
 def test_a_cut_shard_is_named_with_what_to_do(images, copy):
@@ -229,13 +191,6 @@ def test_a_shard_keeps_the_headers_facts(raw):
     assert (store.header['first'], store.header['last']) == (store[0].file_name, store[1].file_name)
 
 
-def test_a_proposal_file_counts_as_raw_proposals(raw):
-    path = raw / 'shard-00002-of-00003.arrow'
-    header, failures, rows = read_raw(path)
-    assert failures == {} and header['generator']['name'] == 'selective_search' and 'checksum' not in header
-    assert [row.file_name for row in rows] == [row.file_name for row in ProposalStore.open(path)]
-
-
 def test_only_the_images_of_a_list(images, tmp_path):
     chosen = ImageList('three', ['second/5.jpg', 'first/0.png', 'first/1.jpg'])
     assert search_folder(images, tmp_path / 'raw', GridBoxes(), image_list=chosen).searched == 3
@@ -250,28 +205,28 @@ def test_only_the_images_of_a_list(images, tmp_path):
     assert not (tmp_path / 'other').exists()
 
 
-@pytest.mark.parametrize('method', [RandomBoxes(count=20), GridBoxes()])
-def test_other_methods_are_used_like_the_search(images, tmp_path, method):
+@pytest.mark.parametrize('generator', [RandomBoxes(count=20), GridBoxes()])
+def test_other_generators_are_used_like_the_search(images, tmp_path, generator):
     for jobs in (1, 2):
-        search_folder(images, tmp_path / str(jobs), method, Engine(jobs=jobs), shard_size=3)
+        search_folder(images, tmp_path / str(jobs), generator, Execution(jobs=jobs), shard_size=3)
     assert contents(tmp_path / '1') == contents(tmp_path / '2')
     header, _, rows = read_raw(tmp_path / '1')
-    assert header['generator'] == method.describe()
+    assert header['generator'] == generator.describe()
     for row in rows:
         image = cv2.imread(str(images / row.file_name))
-        np.testing.assert_array_equal(row.boxes, method.propose(image, row.file_name))
+        np.testing.assert_array_equal(row.boxes, generator.propose(image, row.file_name))
 
 
 def test_parts_make_the_whole(images, raw, tmp_path):
     for i in range(2):
-        result = search_folder(images, tmp_path / 'raw', engine=Engine(part=(i, 2)), shard_size=3)
+        result = search_folder(images, tmp_path / 'raw', execution=Execution(part=(i, 2)), shard_size=3)
         assert result.total == result.done == (5, 3)[i]
         if i == 0:
             with pytest.raises(UserError, match='holds 2 of 3 shards'):
                 read_raw(tmp_path / 'raw')
     assert contents(tmp_path / 'raw') == contents(raw)
     # More machines than shards: some have nothing to do.
-    assert search_folder(images, tmp_path / 'raw', engine=Engine(part=(5, 9)), shard_size=3).total == 0
+    assert search_folder(images, tmp_path / 'raw', execution=Execution(part=(5, 9)), shard_size=3).total == 0
 
 
 @pytest.mark.parametrize(
@@ -282,9 +237,9 @@ def test_parts_make_the_whole(images, raw, tmp_path):
         (dict(timeout=float('nan')), 'give a number above 0'),
     ],
 )
-def test_an_engine_that_cannot_run(arguments, words):
+def test_an_execution_that_cannot_run(arguments, words):
     with pytest.raises(UserError, match=words):
-        Engine(**arguments)
+        Execution(**arguments)
 
 
 @pytest.mark.parametrize(('images', 'size'), [(1, 1), (64, 1), (65, 2), (200, 4), (16384, 256), (1281167, 256)])
@@ -296,15 +251,15 @@ def test_shards_are_small_enough_to_be_shared(images, size):
 def test_a_image_that_hangs_fails_alone(images, tmp_path, jobs):
     root = shutil.copytree(images, tmp_path / 'images')
     os.mkfifo(root / 'first' / '3.png')
-    result = search_folder(root, tmp_path / 'raw', GridBoxes(), Engine(jobs, timeout=1), shard_size=3)
+    result = search_folder(root, tmp_path / 'raw', GridBoxes(), Execution(jobs, timeout=1), shard_size=3)
     assert result.failures == {'first/3.png': 'took longer than 1 s'}
     assert result.searched == 8
 
 
 @pytest.mark.parametrize('jobs', [1, 2])
 def test_a_image_that_kills_its_process_fails_alone(images, tmp_path, jobs):
-    method = FragileSearch(kills='first/1.jpg', raises='second/5.jpg')
-    result = search_folder(images, tmp_path / 'raw', method, Engine(jobs), shard_size=3)
+    generator = FragileSearch(kills='first/1.jpg', raises='second/5.jpg')
+    result = search_folder(images, tmp_path / 'raw', generator, Execution(jobs), shard_size=3)
     assert result.failures == {
         'first/1.jpg': 'its process died (killed by SIGKILL)',
         'second/5.jpg': 'needs more memory than there is',
@@ -336,14 +291,14 @@ def save_odd_images(root):
 def test_odd_images_have_boxes_in_the_frame_that_the_loader_sees(tmp_path, max_side):
     (tmp_path / 'odd').mkdir()
     sizes = save_odd_images(tmp_path / 'odd')
-    method = SearchParameters(k=60, min_size=20, max_side=max_side)
-    result = search_folder(tmp_path / 'odd', tmp_path / 'raw', method, TWO)
+    generator = SearchParameters(k=60, min_size=20, max_side=max_side)
+    result = search_folder(tmp_path / 'odd', tmp_path / 'raw', generator, TWO)
     assert result.failures == {}
     rows = {row.file_name: row for row in read_raw(tmp_path / 'raw')[2]}
     assert {name: (row.height, row.width) for name, row in rows.items()} == sizes
     for name, row in rows.items():
         seen = LoadImage()({'img_path': str(tmp_path / 'odd' / name), 'width': row.width, 'height': row.height})['img']
-        np.testing.assert_array_equal(row.boxes, selective_search(seen, method))
+        np.testing.assert_array_equal(row.boxes, selective_search(seen, generator))
         assert (row.boxes >= 0).all() and (row.boxes[:, 2:] <= (row.width, row.height)).all()
         assert (row.boxes[:, 2:] > row.boxes[:, :2]).all()
         assert len(row.boxes) > (10 if min(row.height, row.width) > 70 else 0)
@@ -354,11 +309,11 @@ import sys
 
 from in_processes import SlowSearch
 
-from mmsoco.proposals.raw import Engine, search_folder
+from mmsoco.proposals.search.folder import Execution, search_folder
 
 if __name__ == '__main__':
     root, out, jobs = sys.argv[1:]
-    search_folder(root, out, SlowSearch(seconds=0.1), Engine(jobs=int(jobs)), shard_size=1)
+    search_folder(root, out, SlowSearch(seconds=0.1), Execution(jobs=int(jobs)), shard_size=1)
 """
 
 
@@ -379,7 +334,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(images, tmp_path, jobs):
     out = tmp_path / 'raw'
     run = subprocess.Popen(
         [sys.executable, support / 'search.py', images, out, str(jobs)],
-        env={**os.environ, 'PYTHONPATH': str(support)},
+        env={**os.environ, 'PYTHONPATH': os.pathsep.join([str(support), *sys.path])},
     )
     deadline = time.monotonic() + 60
     while len(list(out.glob('shard-*.arrow')) if out.exists() else []) < 2:
@@ -396,11 +351,11 @@ def test_a_killed_run_goes_on_to_the_same_bytes(images, tmp_path, jobs):
         assert time.monotonic() < deadline, 'a child outlives its parent'
         time.sleep(0.05)
 
-    method = SlowSearch(seconds=0.1)
+    generator = SlowSearch(seconds=0.1)
     # What a run leaves that is killed while writing, long ago.
     (out / '.shard-00007-of-00008.x.arrow').touch()
     for leftover in out.glob('.*'):
         os.utime(leftover, (0, 0))
-    search_folder(images, out, method, TWO, shard_size=1)
-    search_folder(images, tmp_path / 'whole', method, shard_size=1)
+    search_folder(images, out, generator, TWO, shard_size=1)
+    search_folder(images, tmp_path / 'whole', generator, shard_size=1)
     assert contents(out) == contents(tmp_path / 'whole')

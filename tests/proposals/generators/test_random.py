@@ -3,7 +3,7 @@ import pytest
 
 from mmsoco.errors import UserError
 from mmsoco.proposals.filters import STAGES, ProposalFilter, filter_boxes
-from mmsoco.proposals.random_boxes import RandomBoxes
+from mmsoco.proposals.generators.random import RandomBoxes
 
 
 def image(height, width):

@@ -5,9 +5,13 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from mmsoco.arguments import positive
 from mmsoco.errors import UserError
+from mmsoco.proposals.generators.base import option
+from mmsoco.proposals.registry import GENERATORS
 
 
+@GENERATORS.register('random')
 @dataclass(frozen=True)
 class RandomBoxes:
     """Boxes whose edges lie anywhere in the image.
@@ -22,8 +26,8 @@ class RandomBoxes:
             do not depend on the order of work.
     """
 
-    count: int = 200
-    seed: int = 0
+    count: int = option(200, 'boxes an image, before the filter', type=positive)
+    seed: int = option(0, '0 or more; other seed, other boxes')
 
     def __post_init__(self):
         if self.count < 1 or self.seed < 0:

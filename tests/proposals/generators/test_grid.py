@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mmsoco.errors import UserError
-from mmsoco.proposals.grid_boxes import GridBoxes
+from mmsoco.proposals.generators.grid import GridBoxes
 
 
 def propose(height, width, **arguments):

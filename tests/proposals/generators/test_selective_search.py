@@ -8,7 +8,12 @@ import pytest
 from opencv_search import opencv_search
 
 from mmsoco.errors import UserError
-from mmsoco.proposals.selective_search import MODES, SearchParameters, require_selective_search, selective_search
+from mmsoco.proposals.generators.selective_search import (
+    MODES,
+    SearchParameters,
+    require_selective_search,
+    selective_search,
+)
 
 
 def iou(boxes, box):
@@ -83,7 +88,7 @@ import sys
 import cv2
 import numpy as np
 
-from mmsoco.proposals.selective_search import SearchParameters, selective_search
+from mmsoco.proposals.generators.selective_search import SearchParameters, selective_search
 
 image = cv2.imread(sys.argv[1], cv2.IMREAD_COLOR_RGB)
 np.save(sys.argv[2], selective_search(image, SearchParameters(k=50, min_size=20)))

@@ -5,8 +5,11 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from mmsoco.errors import UserError
+from mmsoco.proposals.generators.base import option
+from mmsoco.proposals.registry import GENERATORS
 
 
+@GENERATORS.register('grid')
 @dataclass(frozen=True)
 class GridBoxes:
     """Boxes of several sizes and shapes at even distances.
@@ -23,9 +26,9 @@ class GridBoxes:
         UserError: A value is out of range.
     """
 
-    scales: tuple[float, ...] = (0.35, 0.5, 0.7)
-    ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
-    stride: float = 0.5
+    scales: tuple[float, ...] = option((0.35, 0.5, 0.7), 'sqrt(box area / image area)')
+    ratios: tuple[float, ...] = option((0.5, 1.0, 2.0), 'width / height')
+    stride: float = option(0.5, 'distance of neighbours, in sides of a box')
 
     def __post_init__(self):
         if not self.scales or not self.ratios or not all(0 < s <= 1 for s in self.scales) or min(self.ratios) <= 0:

@@ -1,4 +1,4 @@
-"""Raw proposals: every box that a method finds in a folder of images, in shards."""
+"""Raw proposals: every box that a generator finds in a folder of images, in shards."""
 
 import csv
 import hashlib
@@ -14,21 +14,23 @@ from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
 from mmsoco.images.folders import list_images
 from mmsoco.images.lists import ImageList
-from mmsoco.proposals.parallel import run_tasks
-from mmsoco.proposals.selective_search import SearchParameters
-from mmsoco.proposals.shards import Method, Shard, search_shard
-from mmsoco.proposals.store import ProposalRow, ProposalStore
+from mmsoco.proposals.checks import require_images
+from mmsoco.proposals.generators.base import Generator
+from mmsoco.proposals.generators.selective_search import SearchParameters
+from mmsoco.proposals.search.parallel import run_tasks
+from mmsoco.proposals.search.shards import Shard, search_shard
+from mmsoco.proposals.store import ProposalStore
 
 FAILURES = 'failures.csv'
 
 
 @dataclass(frozen=True)
-class Engine:
+class Execution:
     """Where and how a search runs; nothing of it changes what is found.
 
     Args:
         jobs: Worker processes on this machine.
-        backend, address: See :func:`~mmsoco.proposals.parallel.run_tasks`.
+        backend, address: See :func:`~mmsoco.proposals.search.parallel.run_tasks`.
         part: (i, n), from (0, n) to (n - 1, n): do only every n-th shard, from
             the i-th on, and leave the others to other machines.
         timeout: Seconds for one image; None for no bound.
@@ -86,8 +88,8 @@ def default_shard_size(images: int) -> int:
 def search_folder(
     root: str | os.PathLike,
     out: str | os.PathLike,
-    method: Method = SearchParameters(),
-    engine: Engine = Engine(),
+    generator: Generator = SearchParameters(),
+    execution: Execution = Execution(),
     shard_size: int | None = None,
     image_list: ImageList | None = None,
     on_progress: Callable[[Result], None] = lambda result: None,
@@ -96,37 +98,37 @@ def search_folder(
 
     The work is cut into shards, files ``shard-00000-of-00010.arrow`` and so on,
     each written whole or not at all. A second run, or another machine, goes on
-    with those that are missing; what is written never depends on the engine.
+    with those that are missing; what is written never depends on the execution.
     ``failures.csv`` names the images that have no proposals, and why.
 
     Args:
         root: Folder of images; file names are kept relative to it.
         out: Folder for the shards. On a cluster, all machines see both folders.
-        method: How boxes are proposed; by default the paper's selective search.
-        engine: Where and how it runs.
+        generator: How boxes are proposed; by default the paper's selective search.
+        execution: Where and how it runs.
         shard_size: Images a shard; see :func:`default_shard_size`.
         image_list: The images to take; all by default.
-        on_progress: Called with what is done of the engine's part: at the start
+        on_progress: Called with what is done of the execution's part: at the start
             with what was there before, then as shards are finished.
 
     Returns:
-        What is done of the engine's part. Images that fail are left out; the run goes on.
+        What is done of the execution's part. Images that fail are left out; the run goes on.
 
     Raises:
         UserError: No images, none that could be read, a list of another
             folder, ``out`` holds shards of another search or cannot be written,
-            or see :func:`~mmsoco.proposals.parallel.run_tasks`.
+            or see :func:`~mmsoco.proposals.search.parallel.run_tasks`.
     """
     root, out = Path(root), Path(out).resolve()
-    everything = _plan(root, out, method, shard_size, image_list)
+    everything = _plan(root, out, generator, shard_size, image_list)
     root = root.resolve()
-    index, count = engine.part
+    index, count = execution.part
     shards = everything[index::count]
     result = Result(sum(len(shard.names) for shard in shards))
     waiting = []
     for shard in shards:
         store = shard.read()
-        if store is None or (engine.retry and store.header['failures']):
+        if store is None or (execution.retry and store.header['failures']):
             waiting.append(shard)
         else:
             result.add(len(shard.names), dict(store.header['failures']))
@@ -134,8 +136,8 @@ def search_folder(
         out.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(out)
         with _watching(waiting, result, on_progress):
-            tasks = [(shard, root, method, engine.timeout) for shard in waiting]
-            found = run_tasks(search_shard, tasks, engine.jobs, engine.backend, engine.address)
+            tasks = [(shard, root, generator, execution.timeout) for shard in waiting]
+            found = run_tasks(search_shard, tasks, execution.jobs, execution.backend, execution.address)
         for shard, failures in zip(waiting, found, strict=True):
             result.add(len(shard.names), failures)
         on_progress(result)
@@ -156,21 +158,9 @@ def _remove_leftovers(folder: Path, age: float = 3600) -> None:
                 path.unlink()
 
 
-def require_images(root: Path, names: Sequence[str]) -> None:
-    """Raise unless a folder has all images of a list.
-
-    Raises:
-        UserError: Naming the first that is missing.
-    """
-    missing = [name for name in names if not (root / name).is_file()]
-    if missing:
-        raise UserError(
-            f'{root} has not the images of the list: {len(missing)} of {len(names)} are missing, first {missing[0]}; '
-            'give the folder the list is for'
-        )
-
-
-def _plan(root: Path, out: Path, method: Method, shard_size: int | None, image_list: ImageList | None) -> list[Shard]:
+def _plan(
+    root: Path, out: Path, generator: Generator, shard_size: int | None, image_list: ImageList | None
+) -> list[Shard]:
     """All shards of a search; refuses a folder that has shards of another."""
     if image_list is None:
         names = list_images(root)
@@ -180,7 +170,7 @@ def _plan(root: Path, out: Path, method: Method, shard_size: int | None, image_l
     header = {
         'kind': 'raw',
         'root': str(root.resolve()),
-        'generator': method.describe(),
+        'generator': generator.describe(),
         'list': None if image_list is None else image_list.describe(),
     }
     size = shard_size or default_shard_size(len(names))
@@ -257,41 +247,3 @@ def _write_failures(path: Path, everything: Sequence[Shard], own: Sequence[Shard
         writer = csv.writer(file)
         writer.writerow(('file_name', 'reason'))
         writer.writerows((name, failures[name]) for shard in everything for name in shard.names if name in failures)
-
-
-def read_raw(source: str | os.PathLike) -> tuple[dict, dict[str, str], Iterator[ProposalRow]]:
-    """Header, failures (file name -> reason) and rows of raw proposals.
-
-    Args:
-        source: The folder that :func:`search_folder` wrote, or a proposal file.
-
-    Raises:
-        UserError: The folder holds no shards, some are missing or are of different searches.
-    """
-    source = Path(source)
-    if source.is_file():
-        store = ProposalStore.open(source).verify()
-        header = {key: value for key, value in store.header.items() if key not in ('format', 'count', 'checksum')}
-        # A filtered file keeps their number alone.
-        failures = header.get('failures', 0)
-        if isinstance(failures, int):
-            return header, {}, iter(store)
-        return {**header, 'failures': len(failures)}, dict(failures), iter(store)
-    paths = sorted(source.glob('shard-*.arrow'))
-    if not paths:
-        raise UserError(
-            f'{source} holds no raw proposals; make them with data_pipelines/selective_search.py or random_proposals.py'
-        )
-    total = int(paths[0].stem.rsplit('-', 1)[1])
-    if len(paths) != total:
-        raise UserError(f'{source} holds {len(paths)} of {total} shards; run the search to its end')
-    # One open file at a time: a large search has thousands.
-    headers = [ProposalStore.open(path).header for path in paths]
-    common = ('root', 'generator', 'list')
-    for path, header in zip(paths, headers, strict=True):
-        if any(header.get(key) != headers[0].get(key) for key in common):
-            raise UserError(f'{path} is of another search than {paths[0].name}; name a folder that holds one search')
-    failures = {name: reason for header in headers for name, reason in header['failures']}
-    header = {key: headers[0].get(key) for key in common}
-    header['failures'] = len(failures)
-    return header, failures, (row for path in paths for row in ProposalStore.open(path).verify())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mmsoco.errors import UserError
-from mmsoco.proposals.isolation import Isolated, Lost
+from mmsoco.proposals.search.isolation import Isolated, Lost
 
 
 def test_calls_run_one_after_another_in_one_child():
@@ -60,7 +60,7 @@ def test_opencv_has_no_threads_in_the_child():
 
 
 def test_a_child_that_left_for_want_of_calls_is_replaced(monkeypatch):
-    monkeypatch.setattr('mmsoco.proposals.isolation._IDLE', 0.1)
+    monkeypatch.setattr('mmsoco.proposals.search.isolation._IDLE', 0.1)
     with Isolated(os.getpid) as pid:
         first = pid()
         deadline = time.monotonic() + 30
@@ -74,7 +74,7 @@ PARENT = """
 import os
 import time
 
-from mmsoco.proposals.isolation import Isolated
+from mmsoco.proposals.search.isolation import Isolated
 
 if __name__ == '__main__':
     call = Isolated(time.sleep)

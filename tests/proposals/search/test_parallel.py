@@ -5,9 +5,9 @@ import pytest
 from in_processes import write_pid
 
 from mmsoco.errors import UserError
-from mmsoco.proposals.grid_boxes import GridBoxes
-from mmsoco.proposals.parallel import run_tasks
-from mmsoco.proposals.raw import Engine, search_folder
+from mmsoco.proposals.generators.grid import GridBoxes
+from mmsoco.proposals.search.folder import Execution, search_folder
+from mmsoco.proposals.search.parallel import run_tasks
 
 
 def test_all_tasks_run_in_other_processes(tmp_path):
@@ -46,8 +46,8 @@ def test_a_backend_that_is_not_installed_is_explained(monkeypatch, backend, pack
         run_tasks(print, [], 1, backend)
 
 
-def search(images, out, **engine):
-    result = search_folder(images, out, GridBoxes(), Engine(jobs=2, **engine), shard_size=2)
+def search(images, out, **execution):
+    result = search_folder(images, out, GridBoxes(), Execution(jobs=2, **execution), shard_size=2)
     assert (result.searched, result.failures) == (8, {})
     return {path.name: path.read_bytes() for path in out.iterdir()}
 
