@@ -16,15 +16,10 @@ from mmsoco.proposals.search.parallel import BACKENDS
 
 def parser(description: str, default: str) -> argparse.ArgumentParser:
     """A parser for :func:`propose`; ``default`` is one of :data:`~mmsoco.proposals.registry.GENERATORS`."""
-    parser = argparse.ArgumentParser(
-        description=f'{description} A second run goes on where the first stopped.',
-        argument_default=argparse.SUPPRESS,
-    )
+    parser = argparse.ArgumentParser(description=f'{description} A second run goes on where the first stopped.')
     parser.add_argument('images', help='folder of images, searched recursively')
     parser.add_argument('out', help='folder for the raw proposals; data_pipelines/filter_proposals.py comes next')
-    parser.add_argument(
-        '--list', metavar='FILE', default=None, help='take only these images: one a line, relative to the folder'
-    )
+    parser.add_argument('--list', metavar='FILE', help='take only these images: one a line, relative to the folder')
     parser.add_argument(
         '--generator',
         '--method',
@@ -39,20 +34,19 @@ def parser(description: str, default: str) -> argparse.ArgumentParser:
         '--jobs', type=positive, default=joblib.cpu_count(), help='processes on this machine (default: one a core)'
     )
     run.add_argument('--backend', choices=BACKENDS, default='loky', help='dask and ray: also clusters (default: loky)')
-    run.add_argument('--address', metavar='URL', default=None, help='of a running cluster; else one starts here')
+    run.add_argument('--address', metavar='URL', help='of a running cluster; else one starts here')
     run.add_argument(
         '--shard', type=part, metavar='I/N', default=(0, 1), help='do only part I of N (from 0/N on), for job arrays'
     )
-    run.add_argument('--shard-size', type=positive, default=None, help='images a file (default: up to 256)')
+    run.add_argument('--shard-size', type=positive, help='images a file (default: up to 256)')
     run.add_argument(
         '--timeout', type=float, metavar='S', default=600, help='seconds after which an image fails (default: 600)'
     )
-    run.add_argument('--retry', action='store_true', default=False, help='search again in images that failed before')
+    run.add_argument('--retry', action='store_true', help='search again in images that failed before')
     run.add_argument(
         '--max-failures',
         type=int,
         metavar='N',
-        default=None,
         help='more of them make exit status 1 (default: 0.1 %% of the images, at least 10, as in training)',
     )
     return parser

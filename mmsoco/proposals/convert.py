@@ -67,14 +67,14 @@ def find_format(file: BoxFile, to_read: bool) -> str:
     Raises:
         UserError: It cannot be told.
     """
-    found = [name for name in FORMATS if file.path.suffix.lower() in FORMATS[name].endings]
+    found = {name: cls() for name, cls in FORMATS.items() if file.path.suffix.lower() in cls.endings}
     if to_read and len(found) > 1:
-        answers = {name: FORMATS[name]().recognises(file) for name in found}
+        answers = {name: box_format.recognises(file) for name, box_format in found.items()}
         sure = [name for name in found if answers[name]]
         found = sure or [name for name in found if answers[name] is None]
     if len(found) != 1:
         raise UserError(f'the format of {file.path} is not clear; name one by --format: {", ".join(FORMATS)}')
-    return found[0]
+    return next(iter(found))
 
 
 def import_boxes(
