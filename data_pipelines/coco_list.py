@@ -7,7 +7,7 @@ python data_pipelines/coco_list.py data/coco data/coco/train_unlabeled.txt
 import argparse
 
 from mmsoco.errors import command
-from mmsoco.proposals.lists import COCO, COCO_FOLDERS, list_folders, write_list
+from mmsoco.images.lists import COCO, COCO_FOLDERS, list_folders, write_list
 
 
 def parse_args() -> argparse.Namespace:

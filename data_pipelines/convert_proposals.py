@@ -10,10 +10,11 @@ from pathlib import Path
 
 import joblib
 
+from mmsoco.arguments import positive
 from mmsoco.errors import UserError, command
-from mmsoco.proposals.cli import positive
-from mmsoco.proposals.convert import FORMATS, Choice, export_boxes, import_boxes
-from mmsoco.proposals.lists import read_list
+from mmsoco.images.lists import read_list
+from mmsoco.proposals.convert import Choice, export_boxes, import_boxes
+from mmsoco.proposals.registry import FORMATS
 
 
 def parse_args() -> argparse.Namespace:

@@ -7,8 +7,8 @@ python data_pipelines/filter_proposals.py RAW OUT.arrow
 import argparse
 
 from mmsoco.errors import command
+from mmsoco.images.lists import read_list
 from mmsoco.proposals.filters import ProposalFilter, filter_folder
-from mmsoco.proposals.lists import read_list
 
 
 def parse_args() -> argparse.Namespace:

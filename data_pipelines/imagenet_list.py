@@ -7,7 +7,7 @@ python data_pipelines/imagenet_list.py data/imagenet/train data/imagenet/train.t
 import argparse
 
 from mmsoco.errors import command
-from mmsoco.proposals.lists import IMAGENET, list_folders, write_list
+from mmsoco.images.lists import IMAGENET, list_folders, write_list
 
 
 def parse_args() -> argparse.Namespace:

@@ -7,8 +7,8 @@ python data_pipelines/imagenet_subset_list.py data/imagenet/train data/imagenet/
 import argparse
 
 from mmsoco.errors import command
-from mmsoco.proposals.images import list_images
-from mmsoco.proposals.lists import COCO, ImageList, draw, write_list
+from mmsoco.images.folders import list_images
+from mmsoco.images.lists import COCO, ImageList, draw, write_list
 
 
 def parse_args() -> argparse.Namespace:

@@ -7,7 +7,7 @@ python data_pipelines/mini_coco.py data/coco/annotations/instances_train2017.jso
 import argparse
 
 from mmsoco.errors import command
-from mmsoco.mini_coco import draw_file
+from mmsoco.images.mini_coco import draw_file
 
 
 def parse_args() -> argparse.Namespace:

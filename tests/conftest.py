@@ -6,8 +6,8 @@ import pytest
 from tiny_fixtures import *  # noqa: F403
 
 from mmsoco.proposals.filters import ProposalFilter, filter_folder
-from mmsoco.proposals.raw import search_folder
-from mmsoco.proposals.selective_search import SearchParameters
+from mmsoco.proposals.generators.selective_search import SearchParameters
+from mmsoco.proposals.search.folder import search_folder
 
 
 def textured_image(rng, height, width):

@@ -2,6 +2,7 @@ import importlib.metadata
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import mmsoco
 
@@ -39,15 +40,15 @@ def main(folder):
     else:
         raise AssertionError('the blocker does not block')
 
-    import mmsoco
-    import mmsoco.proposals
-
-    for module in pkgutil.iter_modules(mmsoco.proposals.__path__, 'mmsoco.proposals.'):
-        importlib.import_module(module.name)
-        print('imported', module.name)
+    for name in ('mmsoco.arguments', 'mmsoco.boxes', 'mmsoco.images', 'mmsoco.proposals'):
+        package = importlib.import_module(name)
+        print('imported', name)
+        for module in pkgutil.walk_packages(getattr(package, '__path__', ()), f'{name}.'):
+            importlib.import_module(module.name)
+            print('imported', module.name)
 
     from mmsoco.proposals.filters import ProposalFilter, filter_folder
-    from mmsoco.proposals.raw import search_folder
+    from mmsoco.proposals.search.folder import search_folder
     from mmsoco.proposals.store import ProposalStore
 
     image = np.full((60, 80, 3), 200, np.uint8)
@@ -77,8 +78,11 @@ def test_proposals_are_made_without_torch_and_openmmlab(tmp_path):
     )
     assert run.returncode == 0, run.stderr
     lines = run.stdout.splitlines()
-    for name in ('cli', 'convert', 'filters', 'formats', 'parallel', 'raw', 'recall', 'selective_search', 'store'):
-        assert f'imported mmsoco.proposals.{name}' in lines
+    folder = Path(mmsoco.__file__).parent
+    rooms = [path for room in ('images', 'proposals') for path in (folder / room).rglob('*.py')]
+    for path in (folder / 'arguments.py', folder / 'boxes.py', *rooms):
+        name = '.'.join(path.relative_to(folder.parent).with_suffix('').parts).removesuffix('.__init__')
+        assert f'imported {name}' in lines
     assert lines[-1] == 'row a.png 80 60 True'
 
 

@@ -76,7 +76,7 @@ def test_parts_and_methods_of_a_search(tool, images, tmp_path):
     assert_one_line(tool(*search, '--max-side', 64, '--address', 'tcp://a:1'), 'takes no address')
     status, out, _ = tool('data_pipelines/random_proposals.py', images, tmp_path / 'random', '--seed', 3, '--jobs', 1)
     assert status == 0
-    from mmsoco.proposals.raw import read_raw
+    from mmsoco.proposals.source import read_raw
 
     assert read_raw(tmp_path / 'random')[0]['generator'] == {'name': 'random_boxes', 'count': 200, 'seed': 3}
 

@@ -7,9 +7,9 @@ python tools/probe.py resnet50.pth --config configs/soco/soco_r50fpn_8xb256_100e
 
 import argparse
 
+from mmsoco.arguments import positive
 from mmsoco.errors import command
 from mmsoco.probe.run import probe
-from mmsoco.proposals.cli import positive
 
 
 def parse_args() -> argparse.Namespace:

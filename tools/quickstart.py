@@ -12,8 +12,8 @@ import argparse
 import os
 from pathlib import Path
 
+from mmsoco.arguments import positive
 from mmsoco.errors import command
-from mmsoco.proposals.cli import positive
 from mmsoco.quickstart.run import run
 
 

@@ -17,7 +17,7 @@ from mmsoco.checkpoints.pretraining import KEY, Origin, detector_weights
 from mmsoco.checkpoints.report import format_table, summarise
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
-from mmsoco.proposals.lists import IMAGENET
+from mmsoco.images.lists import IMAGENET
 
 #: Depth -> convolutions a block, blocks a stage.
 RESNETS = {

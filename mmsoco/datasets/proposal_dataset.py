@@ -16,8 +16,9 @@ from torch.utils.data import Dataset
 from mmsoco.datasets.randomness import no_global_randomness
 from mmsoco.datasets.steps import Steps, all_transforms, in_order
 from mmsoco.errors import UserError
-from mmsoco.proposals.images import UnreadableImage
-from mmsoco.proposals.lists import read_list
+from mmsoco.images.decoding import UnreadableImage
+from mmsoco.images.lists import read_list
+from mmsoco.proposals.checks import check_images
 from mmsoco.proposals.store import ProposalStore
 from mmsoco.registry import DATASETS, TRANSFORMS
 
@@ -108,7 +109,7 @@ class ProposalDataset(Dataset):
     ):
         self.store = ProposalStore.open(proposal_file).verify()
         self.data_root = Path(data_root or self.store.header['root'])
-        self.store.check_images(self.data_root, checked)
+        check_images(self.store, self.data_root, checked)
         if part not in self.PARTS:
             raise UserError(f"part '{part}' of the data set is unknown; choose one of {', '.join(self.PARTS)}")
         self.rows = select_rows(self.store, held_out, part == 'held_out')
@@ -131,7 +132,7 @@ class ProposalDataset(Dataset):
             UserError: As the constructor would, at little cost.
         """
         store = ProposalStore.open(options['proposal_file'])
-        store.check_images(options.get('data_root') or store.header['root'])
+        check_images(store, options.get('data_root') or store.header['root'])
         select_rows(store, options.get('held_out'), wanted=False)
         options['seed'] = seed
 

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmsoco.boxes import iou
 from mmsoco.datasets import ProposalDataset
 from mmsoco.datasets.steps import in_order
 from mmsoco.datasets.transforms.views import Region, map_boxes, resample
 from mmsoco.errors import UserError
-from mmsoco.proposals.formats import read_coco, read_json
-from mmsoco.proposals.images import UnreadableImage, list_images, read_image
-from mmsoco.proposals.recall import iou
+from mmsoco.images.decoding import UnreadableImage, read_image
+from mmsoco.images.folders import list_images
+from mmsoco.proposals.formats.coco import read_labelled
 
 BATCH = 16
 #: Of the two views' matched boxes: V1 shows the image, V2 a part of it.
@@ -187,31 +188,25 @@ def labelled_boxes(
         UserError: The file is no such JSON, has not two images with boxes, or its
             images are not there.
     """
-    content = read_json(Path(labels))
-    entries = {entry.name: entry for entry in read_coco(Path(labels), content) if len(entry.boxes)}
-    if not isinstance(content, dict) or len(entries) < 2:
+    categories, entries = read_labelled(Path(labels))
+    entries = {entry.name: entry for entry in entries if len(entry.boxes)}
+    if len(entries) < 2:
         raise UserError(f'{labels} has not two images with labelled boxes; give COCO annotations of more')
-    numbers = {kind.get('id'): i + 1 for i, kind in enumerate(content.get('categories', []))}
-    # In read_coco's order: by image, crowds left out.
-    of_image: dict[str, list[int]] = {}
-    names = {image['id']: image['file_name'] for image in content['images']}
-    for annotation in content['annotations']:
-        if not annotation.get('iscrowd'):
-            if annotation.get('category_id') not in numbers:
-                kind = annotation.get('category_id')
-                raise UserError(f'{labels} has a box of category {kind}, which its categories lack; add it there')
-            of_image.setdefault(names[annotation['image_id']], []).append(numbers[annotation['category_id']])
+    numbers = {kind: i + 1 for i, kind in enumerate(categories)}
+    for kind in (kind for entry in entries.values() for kind in entry.labels):
+        if kind not in numbers:
+            raise UserError(f'{labels} has a box of category {kind}, which its categories lack; add it there')
     rng = np.random.default_rng(seed)
     views, boxes, targets = [], [], []
     for name in rng.permutation(sorted(entries))[:images].tolist():
         image = _read(Path(root, name), labels)
         height, width = image.shape[:2]
-        objects = entries[name].boxes
+        objects, kinds = entries[name].boxes, entries[name].labels
         empty = background_boxes(objects, width, height, rng)
         whole = Region(0, 0, width, height)
         views.append(resample(image, whole, size))
         boxes.append(torch.from_numpy(map_boxes(np.concatenate([objects, empty]).astype(np.float32), whole, size)))
-        targets.append(torch.tensor(of_image[name] + [0] * len(empty)))
+        targets.append(torch.tensor([*(numbers[kind] for kind in kinds), *[0] * len(empty)]))
     return LabelledBoxes(torch.from_numpy(np.stack(views)), boxes, targets, torch.arange(len(views)) % 2 == 0)
 
 

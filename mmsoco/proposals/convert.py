@@ -2,21 +2,24 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import joblib
 import numpy as np
 
 import mmsoco
+from mmsoco.boxes import clip_boxes
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
-from mmsoco.proposals import formats
-from mmsoco.proposals.images import UnreadableImage, list_images, read_image
-from mmsoco.proposals.lists import ImageList
-from mmsoco.proposals.store import ProposalRow, ProposalStore, check_sizes, write_proposals
+from mmsoco.images.decoding import UnreadableImage, read_image
+from mmsoco.images.folders import list_images
+from mmsoco.images.lists import ImageList
+from mmsoco.proposals.checks import check_sizes
+from mmsoco.proposals.formats.base import Boxes, BoxFile, BoxFormat
+from mmsoco.proposals.registry import FORMATS
+from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
 
-FORMATS = ('released', 'coco', 'mmdet', 'csv')
 #: How far outside of its image a box may lie: half a pixel on each side is rounding.
 TOLERANCE = 0.5
 
@@ -54,22 +57,24 @@ class Imported:
     failures: dict[str, str]
 
 
-def find_format(path: str | os.PathLike, content: object = None) -> str:
-    """The format of a file, by the ending of its name, and for JSON by what is in it.
+def find_format(file: BoxFile, to_read: bool) -> str:
+    """The format of a file, by the ending of its name; where several share it, by what is in the file.
+
+    Args:
+        file: The file.
+        to_read: Whether it is there, to be looked into.
 
     Raises:
         UserError: It cannot be told.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix == '.csv':
-        return 'csv'
-    if suffix in ('.pkl', '.pickle'):
-        return 'mmdet'
-    if suffix == '.json' and content is not None:
-        return (
-            'coco' if isinstance(content, list) or (isinstance(content, dict) and 'images' in content) else 'released'
-        )
-    raise UserError(f'the format of {path} is not clear; name one by --format: {", ".join(FORMATS)}')
+    found = {name: cls() for name, cls in FORMATS.items() if file.path.suffix.lower() in cls.endings}
+    if to_read and len(found) > 1:
+        answers = {name: box_format.recognises(file) for name, box_format in found.items()}
+        sure = [name for name in found if answers[name]]
+        found = sure or [name for name in found if answers[name] is None]
+    if len(found) != 1:
+        raise UserError(f'the format of {file.path} is not clear; name one by --format: {", ".join(FORMATS)}')
+    return next(iter(found))
 
 
 def import_boxes(
@@ -92,7 +97,7 @@ def import_boxes(
         source: The file of boxes.
         out: The proposal file.
         root: Folder of the images.
-        kind: One of :data:`FORMATS`; None to find out.
+        kind: One of :data:`~mmsoco.proposals.registry.FORMATS`; None to find out.
         annotations: COCO JSON that COCO results refer to.
         image_list: Take only these images, and no other of the file.
         choice: Which boxes to keep.
@@ -105,9 +110,12 @@ def import_boxes(
     source, root = Path(source), Path(root)
     if not root.is_dir():
         raise UserError(f'{root} is not a folder; give the folder that holds the images')
-    kind, given = _read(source, kind, annotations)
+    file = BoxFile(source, None if annotations is None else Path(annotations))
+    kind = kind or find_format(file, to_read=True)
+    box_format = FORMATS.find(kind)()
+    given = list(box_format.read(file))
     names = list_images(root) if image_list is None else image_list.names
-    given = _named(given, names, kind, root, source, only=image_list is not None)
+    given = _named(given, names, box_format, root, source, only=image_list is not None)
     for entry in given:
         if entry.size is not None and min(entry.size) < 1:
             raise UserError(f'{source}: {entry.name} cannot have a size of {entry.size[0]}x{entry.size[1]}')
@@ -143,36 +151,17 @@ def import_boxes(
     )
 
 
-def _read(source: Path, kind: str | None, annotations: str | os.PathLike | None) -> tuple[str, list[formats.Boxes]]:
-    """The format of a file, and what is in it."""
-    content = formats.read_json(source) if source.suffix.lower() == '.json' or kind in ('released', 'coco') else None
-    kind = kind or find_format(source, content)
-    if kind == 'released':
-        return kind, list(formats.read_released(source, content))
-    if kind == 'coco':
-        if isinstance(content, list) and annotations is None:
-            raise UserError(f'{source} holds results; name the file with their images by --annotations')
-        images = None if annotations is None else formats.read_json(Path(annotations))
-        return kind, list(formats.read_coco(source, content, images))
-    if kind == 'mmdet':
-        return kind, list(formats.read_mmdet(source))
-    if kind == 'csv':
-        return kind, list(formats.read_csv(source))
-    raise UserError(f"format '{kind}' is unknown; choose one of {', '.join(FORMATS)}")
-
-
 def _named(
-    given: Sequence[formats.Boxes], names: Sequence[str], kind: str, root: Path, source: Path, only: bool
-) -> list[formats.Boxes]:
+    given: Sequence[Boxes], names: Sequence[str], box_format: BoxFormat, root: Path, source: Path, only: bool
+) -> list[Boxes]:
     """The entries by the names of their images in the folder.
 
     Args:
         only: Entries without an image are left out instead of refused.
     """
-    key = {'released': formats.stem, 'mmdet': lambda name: formats.mmdet_key(root.resolve(), name)}.get(kind, str)
     known: dict[str, str] = {}
     for name in names:
-        other = known.setdefault(key(name), name)
+        other = known.setdefault(box_format.key(root.resolve(), name), name)
         if other != name:
             raise UserError(f'{root} has {other} and {name}, which this format cannot tell apart; choose by --list')
     result, seen = [], set()
@@ -201,9 +190,7 @@ def _size(path: Path) -> tuple[int, int] | str:
         return error.reason
 
 
-def _sizes(
-    root: Path, entries: Sequence[formats.Boxes], jobs: int
-) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
+def _sizes(root: Path, entries: Sequence[Boxes], jobs: int) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
     """Sizes of images as they are decoded, and the reasons of those that cannot be."""
     found = joblib.Parallel(jobs, batch_size=64)(joblib.delayed(_size)(root / entry.name) for entry in entries)
     result = dict(zip((entry.name for entry in entries), found, strict=True))
@@ -211,7 +198,7 @@ def _sizes(
     return sizes, {name: reason for name, reason in result.items() if isinstance(reason, str)}
 
 
-def _whole_boxes(entry: formats.Boxes, size: tuple[int, int], choice: Choice, source: Path) -> np.ndarray:
+def _whole_boxes(entry: Boxes, size: tuple[int, int], choice: Choice, source: Path) -> np.ndarray:
     """(N, 4) int64: the chosen boxes of an image, in whole pixels, sorted, without duplicates.
 
     Raises:
@@ -220,7 +207,7 @@ def _whole_boxes(entry: formats.Boxes, size: tuple[int, int], choice: Choice, so
     boxes = np.asarray(entry.boxes, np.float64)
     limit = np.array([*size, *size], np.float64)
     outside = ((boxes < -TOLERANCE) | (boxes > limit + TOLERANCE)).any(axis=1)
-    cut = boxes.clip(0, limit)
+    cut = clip_boxes(boxes, *size)
     empty = ~(cut[:, 2:] > cut[:, :2]).all(axis=1)
     finite = np.isfinite(boxes).all(axis=1)
     checks = [(~finite, 'is not made of finite numbers'), (~(boxes[:, 2:] > boxes[:, :2]).all(axis=1), 'has no area')]
@@ -259,7 +246,7 @@ def export_boxes(
     Args:
         source: The proposal file.
         out: The file to write.
-        kind: One of :data:`FORMATS`; by default the ending of ``out`` tells.
+        kind: One of :data:`~mmsoco.proposals.registry.FORMATS`; by default the ending of ``out`` tells.
         annotations: For COCO, the file whose images results shall refer to; by
             default it is annotations that are written.
 
@@ -270,20 +257,8 @@ def export_boxes(
         UserError: A file is missing or broken, or the format cannot hold the names.
     """
     store = ProposalStore.open(source).verify()
-    kind = kind or find_format(out)
-    if kind not in FORMATS:
-        raise UserError(f"format '{kind}' is unknown; choose one of {', '.join(FORMATS)}")
-    if kind == 'mmdet':
-        with atomic_path(out) as temporary, temporary.open('wb') as file:
-            formats.write_mmdet(store, file, Path(store.header['root']))
-        return len(store)
-    with atomic_path(out) as temporary, temporary.open('w', newline='', encoding='utf-8') as file:
-        if kind == 'released':
-            formats.write_released(store, file)
-        elif kind == 'csv':
-            formats.write_csv(store, file)
-        elif annotations is None:
-            formats.write_coco(store, file)
-        else:
-            formats.write_coco_results(store, file, Path(annotations), formats.read_json(Path(annotations)))
+    file = BoxFile(Path(out), None if annotations is None else Path(annotations))
+    box_format = FORMATS.find(kind or find_format(file, to_read=False))()
+    with atomic_path(out) as temporary:
+        box_format.write(store, replace(file, path=temporary))
     return len(store)

@@ -9,8 +9,8 @@ import numpy as np
 
 import mmsoco
 from mmsoco.errors import UserError
-from mmsoco.proposals.lists import ImageList
-from mmsoco.proposals.raw import read_raw
+from mmsoco.images.lists import ImageList
+from mmsoco.proposals.source import read_raw
 from mmsoco.proposals.store import ProposalRow, write_proposals
 
 #: In the order in which they are tried; see :func:`filter_boxes`.
@@ -76,7 +76,7 @@ def filter_folder(
     """Make the file that training reads from a folder of raw proposals.
 
     Args:
-        raw: The folder that :func:`~mmsoco.proposals.raw.search_folder` wrote,
+        raw: The folder that :func:`~mmsoco.proposals.search.folder.search_folder` wrote,
             or a proposal file, such as one of boxes from elsewhere.
         out: The proposal file.
         rules: Which boxes to keep.

@@ -6,24 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
+from mmsoco.boxes import iou
 from mmsoco.errors import UserError
-from mmsoco.proposals.formats import read_coco, read_json
-from mmsoco.proposals.raw import read_raw
+from mmsoco.proposals.formats.coco import read_labelled
+from mmsoco.proposals.source import read_raw
 
 #: COCO's.
 THRESHOLDS = np.arange(50, 100, 5) / 100
 #: COCO's sizes: areas of a bounding box, in pixels, from 0 up to these.
 SIZES = {'small': 32**2, 'medium': 96**2, 'large': np.inf}
-
-
-def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(A, B) intersection over union of (A, 4) and (B, 4) xyxy boxes."""
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    both = (high - low).clip(0).prod(axis=2)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=1) for boxes in (a, b)]
-    return both / (areas[0][:, None] + areas[1] - both)
 
 
 def best_overlaps(objects: np.ndarray, proposals: np.ndarray) -> np.ndarray:
@@ -92,10 +83,7 @@ def measure_recall(proposals: str | os.PathLike, labels: str | os.PathLike) -> R
             in the proposal file, or one has another size there.
     """
     _, _, rows = read_raw(proposals)
-    content = read_json(Path(labels))
-    if not isinstance(content, dict):
-        raise UserError(f'{labels} holds no COCO annotations')
-    labelled = {entry.name: entry for entry in read_coco(Path(labels), content) if len(entry.boxes)}
+    labelled = {entry.name: entry for entry in read_labelled(Path(labels))[1] if len(entry.boxes)}
     overlaps, areas = [np.empty(0)], [np.empty(0)]
     images = count = 0
     for row in rows:

@@ -13,7 +13,7 @@ from mmengine.config import Config
 
 from mmsoco.datasets import ProposalDataset
 from mmsoco.files import atomic_path
-from mmsoco.proposals.images import read_image
+from mmsoco.images.decoding import read_image
 from mmsoco.proposals.store import ProposalStore
 from mmsoco.visualization.drawing import contact_sheet, draw_boxes, write_image
 from mmsoco.visualization.proposals import choose_rows

@@ -12,8 +12,8 @@ import numpy as np
 
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
-from mmsoco.proposals.images import UnreadableImage, read_image
-from mmsoco.proposals.raw import read_raw
+from mmsoco.images.decoding import UnreadableImage, read_image
+from mmsoco.proposals.source import read_raw
 from mmsoco.proposals.store import ProposalRow
 from mmsoco.visualization.drawing import PALETTE, contact_sheet, draw_boxes
 
@@ -68,7 +68,7 @@ def measure(source: str | os.PathLike) -> Statistics:
     """Statistics of a proposal file, or of a folder of raw proposals.
 
     Raises:
-        UserError: See :func:`~mmsoco.proposals.raw.read_raw`.
+        UserError: See :func:`~mmsoco.proposals.source.read_raw`.
     """
     counts, sizes = array('q'), np.zeros(10_000, np.int64)
     for row in read_raw(source)[2]:

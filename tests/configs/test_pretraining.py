@@ -12,7 +12,7 @@ from mmengine.registry import DefaultScope
 from shrinking import shrink
 
 from mmsoco.engine.launch import train
-from mmsoco.proposals.lists import COCO, IMAGENET
+from mmsoco.images.lists import COCO, IMAGENET
 from mmsoco.registry import MODELS, TRANSFORMS
 
 CONFIGS = Path(__file__).parents[2] / 'configs'

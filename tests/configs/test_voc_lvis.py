@@ -17,7 +17,7 @@ from torchvision.models import resnet18
 
 from mmsoco.engine.launch import test as evaluate
 from mmsoco.engine.launch import train
-from mmsoco.mini_coco import default_out, draw_file
+from mmsoco.images.mini_coco import default_out, draw_file
 from mmsoco.registry import MODELS
 
 CONFIGS = Path(__file__).parents[2] / 'configs'

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, default_collate
 from mmsoco.datasets import EpochSampler, ProposalDataset, TooManyBadImages, one_thread
 from mmsoco.errors import UserError
 from mmsoco.proposals.filters import ProposalFilter, filter_folder
-from mmsoco.proposals.raw import search_folder
+from mmsoco.proposals.search.folder import search_folder
 from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
 from mmsoco.registry import TRANSFORMS
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from mmsoco.boxes import iou
 from mmsoco.errors import UserError
 from mmsoco.probe.data import background_boxes, labelled_boxes, labelled_images, matched_views
-from mmsoco.proposals.recall import iou
 
 
 @pytest.fixture(scope='module')
@@ -87,3 +87,11 @@ def test_a_folder_a_class(images):
     assert data.labels.tolist() == [0] * 4 + [1] * 3 and data.teaches.sum() == 4
     with pytest.raises(UserError, match='a subfolder for each class'):
         labelled_images(images / 'first')
+
+
+def test_a_box_of_an_unknown_category(labels, images):
+    content = json.loads(labels.read_text())
+    content['categories'] = content['categories'][:1]
+    labels.write_text(json.dumps(content))
+    with pytest.raises(UserError, match='has a box of category 11, which its categories lack; add it there'):
+        labelled_boxes(labels, images)

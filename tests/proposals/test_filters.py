@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mmsoco.errors import UserError
+from mmsoco.images.lists import ImageList
 from mmsoco.proposals.filters import STAGES, ProposalFilter, filter_boxes, filter_folder
-from mmsoco.proposals.lists import ImageList
-from mmsoco.proposals.raw import search_folder
+from mmsoco.proposals.search.folder import search_folder
 from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
 
 ALL_RULES, ASPECT_AND_SIDE, SIDE, WHOLE = STAGES

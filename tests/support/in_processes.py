@@ -5,7 +5,7 @@ import signal
 import time
 from dataclasses import asdict, dataclass
 
-from mmsoco.proposals.grid_boxes import GridBoxes
+from mmsoco.proposals.generators.grid import GridBoxes
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ import argparse
 import json
 import multiprocessing
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -17,18 +16,18 @@ from statistics import median
 
 import cv2
 import numpy as np
-
-from mmsoco.errors import command
-from mmsoco.proposals.cli import positive
-from mmsoco.proposals.filters import ProposalFilter, filter_boxes
-from mmsoco.proposals.images import list_images, read_image
-from mmsoco.proposals.raw import Engine, search_folder
-from mmsoco.proposals.recall import best_overlaps
-from mmsoco.proposals.selective_search import MODES, SearchParameters, selective_search
-from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
-
-sys.path.append(str(Path(__file__).parents[2] / 'tests/support'))
 from opencv_search import opencv_search
+
+from mmsoco.arguments import positive
+from mmsoco.boxes import xywh_to_xyxy
+from mmsoco.errors import command
+from mmsoco.images.decoding import read_image
+from mmsoco.images.folders import list_images
+from mmsoco.proposals.filters import ProposalFilter, filter_boxes
+from mmsoco.proposals.generators.selective_search import MODES, SearchParameters, selective_search
+from mmsoco.proposals.recall import best_overlaps
+from mmsoco.proposals.search.folder import Execution, search_folder
+from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
 
 PARTS = ('search', 'modes', 'sides', 'store')
 SIDES = (160, 224, 320, None)
@@ -81,7 +80,7 @@ def search(root: str, every: int, repeat: int) -> None:
         for i in range(repeat):
             for jobs in wall:
                 out = Path(folder, f'{i}_{jobs}')
-                seconds, result = timed(lambda j=jobs, o=out: search_folder(root, o, engine=Engine(jobs=j)))
+                seconds, result = timed(lambda j=jobs, o=out: search_folder(root, o, execution=Execution(jobs=j)))
                 wall[jobs].append(seconds / result.total)
     one, two = median(wall[1]), median(wall[2])
     table(
@@ -151,11 +150,10 @@ def labelled_images(images: str, labels: str) -> Iterator[tuple[np.ndarray, np.n
     content = json.loads(Path(labels).read_text())
     boxes: dict[int, list] = {}
     for a in content['annotations']:
-        x, y, w, h = a['bbox']
-        boxes.setdefault(a['image_id'], []).append([x, y, x + w, y + h])
+        boxes.setdefault(a['image_id'], []).append(a['bbox'])
     for image in content['images']:
         if image['id'] in boxes:
-            yield read_image(Path(images, image['file_name'])), np.array(boxes[image['id']], float)
+            yield read_image(Path(images, image['file_name'])), xywh_to_xyxy(np.array(boxes[image['id']], float))
 
 
 def pss() -> float:

@@ -8,10 +8,10 @@ import argparse
 import json
 from pathlib import Path
 
+from mmsoco.arguments import positive
 from mmsoco.errors import UserError, command
 from mmsoco.files import atomic_path
-from mmsoco.proposals.cli import positive
-from mmsoco.proposals.raw import read_raw
+from mmsoco.proposals.source import read_raw
 from mmsoco.visualization.drawing import write_image
 from mmsoco.visualization.proposals import choose_rows, draw_proposals, measure, plot_statistics
 

@@ -3,13 +3,8 @@
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmsoco.proposals.recall import iou
+from mmsoco.boxes import clip_boxes, iou
 from mmsoco.registry import TRANSFORMS
-
-
-def clip_boxes(boxes: np.ndarray, width: float, height: float) -> np.ndarray:
-    """(N, 4) xyxy boxes cut to [0, width] x [0, height]."""
-    return np.clip(boxes, 0, np.array([width, height, width, height], boxes.dtype))
 
 
 @TRANSFORMS.register_module()

@@ -3,7 +3,7 @@
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from mmsoco.proposals.images import UnreadableImage, read_image
+from mmsoco.images.decoding import UnreadableImage, read_image
 from mmsoco.registry import TRANSFORMS
 
 

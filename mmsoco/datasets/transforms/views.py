@@ -9,8 +9,8 @@ import torch
 from mmcv.transforms import BaseTransform
 from torch.nn.functional import interpolate
 
+from mmsoco.boxes import clip_boxes
 from mmsoco.datasets.steps import Steps, in_order
-from mmsoco.datasets.transforms.boxes import clip_boxes
 from mmsoco.registry import TRANSFORMS
 
 IMAGE = 'image'

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
+from mmsoco.boxes import iou
 from mmsoco.datasets.transforms import BoxCutout, BoxJitter, HorizontalFlip, Thin
-from mmsoco.datasets.transforms.boxes import clip_boxes
-from mmsoco.proposals.recall import iou
 from mmsoco.registry import TRANSFORMS
 
 COUNT = 20_000
@@ -118,13 +117,6 @@ def test_the_callers_array_is_not_changed():
     BoxJitter(prob=1.0)(results_of({'draw': boxes}))
     HorizontalFlip(prob=1.0)(results_of({'draw': boxes}))
     np.testing.assert_array_equal(boxes, copy)
-
-
-def test_clip_cuts_x_to_the_width_and_y_to_the_height():
-    boxes = np.array([[-5, -6, 70, 80], [10, 20, 30, 40], [60, 70, 80, 90]], np.float32)
-    clipped = clip_boxes(boxes, 50, 60)
-    assert clipped.tolist() == [[0, 0, 50, 60], [10, 20, 30, 40], [50, 60, 50, 60]]
-    assert clipped.dtype == np.float32
 
 
 def test_flip_mirrors_pixels_and_boxes():

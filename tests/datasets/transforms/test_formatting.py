@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from mmsoco.datasets.transforms import LoadImage, MultiViewProposalPipeline, PackViews
-from mmsoco.proposals.images import UnreadableImage, read_image
+from mmsoco.images.decoding import UnreadableImage, read_image
 from mmsoco.registry import TRANSFORMS
 
 

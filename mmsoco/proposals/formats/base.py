@@ -1,0 +1,166 @@
+"""What a format of files of boxes is.
+
+A new one is a file beside this one, with a class::
+
+    @FORMATS.register('lines')
+    class Lines(BoxFormat):
+        endings = ('.txt',)
+
+        def read(self, file: BoxFile) -> Iterator[Boxes]: ...
+
+        def write(self, store: ProposalStore, file: BoxFile) -> None: ...
+
+``data_pipelines/convert_proposals.py boxes.txt data/proposals.arrow --images IMAGES`` then reads it.
+"""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from mmsoco.errors import UserError
+from mmsoco.proposals.store import ProposalStore
+
+
+@dataclass
+class Boxes:
+    """An image's boxes as a file has them.
+
+    Attributes:
+        name: What the file calls the image.
+        boxes: (N, 4) float64 xyxy in pixels; anything may be in it.
+        row: What to call a box in a message, by its number.
+        scores: (N,), where the file has them.
+        size: (width, height), where the file has it.
+        labels: N numbers of categories, where the file has them; anything may be in it.
+    """
+
+    name: str
+    boxes: np.ndarray
+    row: Callable[[int], str]
+    scores: np.ndarray | None = None
+    size: tuple[int, int] | None = None
+    labels: list | None = None
+
+
+@dataclass
+class BoxFile:
+    """A file to read or to write.
+
+    Args:
+        path: The file.
+        annotations: COCO file with the images that COCO results refer to.
+    """
+
+    path: Path
+    annotations: Path | None = None
+
+    @cached_property
+    def json(self) -> Any:
+        """Its content, loaded once.
+
+        Raises:
+            UserError: There is no such file, or it is no JSON.
+        """
+        return read_json(self.path)
+
+    def open_to_write(self) -> TextIO:
+        """The file as text that means the same everywhere."""
+        return self.path.open('w', newline='', encoding='utf-8')
+
+
+class BoxFormat(ABC):
+    """A format of files of boxes.
+
+    A reader yields :class:`Boxes`, one an image, as they stand in the file;
+    whether they make sense is for :mod:`mmsoco.proposals.convert` to say.
+
+    Attributes:
+        endings: Of names of such files, in lower case.
+    """
+
+    endings: tuple[str, ...]
+
+    def recognises(self, file: BoxFile) -> bool | None:
+        """Whether a file is of this format, by its content; None, the default, where that does not tell.
+
+        It is asked of formats that share an ending. One that is sure comes
+        before others that do not know.
+        """
+        return None
+
+    @abstractmethod
+    def read(self, file: BoxFile) -> Iterator[Boxes]:
+        """The boxes of each image.
+
+        Raises:
+            UserError: The file is missing, or is not of this format.
+        """
+
+    def key(self, root: Path, file_name: str) -> str:
+        """What such a file calls an image; by default its path relative to the folder.
+
+        Args:
+            root: The folder, absolute.
+            file_name: The image, relative to it.
+        """
+        return file_name
+
+    @abstractmethod
+    def write(self, store: ProposalStore, file: BoxFile) -> None:
+        """Write the boxes of a proposal file.
+
+        Raises:
+            UserError: The format cannot hold them.
+        """
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        UserError: There is no such file, or it is no JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise UserError(f'{path} does not exist') from None
+    except (OSError, ValueError) as error:
+        raise UserError(f'{path} is not a JSON file ({error})') from None
+
+
+def to_table(values: Any, columns: tuple[int, ...], name: str) -> np.ndarray:
+    """(N, C) float64 of nested lists, C one of ``columns``.
+
+    Raises:
+        UserError: They hold something else; ``name`` says what they are.
+    """
+    try:
+        table = np.array(values, np.float64)
+    except (TypeError, ValueError):
+        raise UserError(f'{name}: its boxes are not rows of {columns[0]} numbers') from None
+    if table.size == 0:
+        return np.empty((0, columns[0]))
+    if table.ndim != 2 or table.shape[1] not in columns:
+        raise UserError(f'{name}: its boxes are not rows of {columns[0]} numbers')
+    return table
+
+
+def to_scores(values: Any, count: int, name: str) -> np.ndarray:
+    """(N,) float64 of a list of as many scores as there are boxes.
+
+    Raises:
+        UserError: They are something else; ``name`` says what they are.
+    """
+    try:
+        scores = np.array(values, np.float64)
+    except (TypeError, ValueError):
+        raise UserError(f'{name}: its scores are not all numbers') from None
+    if scores.shape != (count,):
+        raise UserError(f'{name}: it has {scores.size} scores for {count} boxes')
+    return scores

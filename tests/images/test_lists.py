@@ -1,0 +1,86 @@
+import pytest
+
+from mmsoco.errors import UserError
+from mmsoco.images.lists import ImageList, draw, list_folders, read_list, write_list
+
+
+def test_written_lists_are_read(tmp_path):
+    images = ImageList('two images', ['b/2.jpg', 'a/1 with space.png'])
+    write_list(tmp_path / 'list.txt', images)
+    assert (tmp_path / 'list.txt').read_text() == '# two images\nb/2.jpg\na/1 with space.png\n'
+    assert read_list(tmp_path / 'list.txt') == images
+
+
+def test_a_list_by_hand(tmp_path):
+    (tmp_path / 'mine.txt').write_text('a.jpg\n\n# not these\nb.jpg')
+    assert read_list(tmp_path / 'mine.txt') == ImageList('mine.txt', ['a.jpg', 'b.jpg'])
+
+
+@pytest.mark.parametrize(
+    ('content', 'words'),
+    [
+        (b'# only a title\n\n', 'lists no images'),
+        (b'', 'lists no images'),
+        (b'a.jpg\nb.jpg\na.jpg\n', 'lists a.jpg twice'),
+        (b'\xff\xd8\xff\xe0', 'not a text file'),
+        (b'/data/a.jpg\n', 'write paths relative to the folder'),
+        (b'a/../b.jpg\n', 'write paths relative to the folder'),
+        (b'a//b.jpg\n', 'write paths relative to the folder'),
+        (b'a\0b.jpg\n', 'which is no name of a file'),
+        (b'[' + 300 * b'x' + b']\n', 'which is no name of a file'),
+    ],
+)
+def test_what_is_no_list(tmp_path, content, words):
+    (tmp_path / 'list.txt').write_bytes(content)
+    with pytest.raises(UserError, match=words):
+        read_list(tmp_path / 'list.txt')
+
+
+def test_marks_and_line_ends_of_other_systems(tmp_path):
+    (tmp_path / 'list.txt').write_bytes(b'\xef\xbb\xbf# title\r\na.jpg\r\n#1/b.jpg\r\n')
+    assert read_list(tmp_path / 'list.txt') == ImageList('title', ['a.jpg', '#1/b.jpg'])
+
+
+def test_what_a_list_cannot_hold(tmp_path):
+    for names in ([], ['a\nb.jpg'], ['# a.jpg'], ['/a.jpg']):
+        with pytest.raises(UserError):
+            write_list(tmp_path / 'list.txt', ImageList('t', names))
+    with pytest.raises(UserError, match='is a folder'):
+        write_list(tmp_path, ImageList('t', ['a.jpg']))
+    with pytest.raises(UserError, match='not a text file'):
+        read_list(tmp_path)
+    assert not (tmp_path / 'list.txt').exists()
+    odd = ImageList('t', [' lead.png', '#x/1.png', 'ä b.jpg'])
+    write_list(tmp_path / 'odd.txt', odd)
+    assert read_list(tmp_path / 'odd.txt') == odd
+
+
+def test_a_missing_list(tmp_path):
+    with pytest.raises(UserError, match='does not exist'):
+        read_list(tmp_path / 'list.txt')
+
+
+def test_the_description_depends_on_the_names():
+    one, other = (ImageList('t', names).describe() for names in (['a', 'b'], ['a', 'c']))
+    assert one['images'] == 2 and one['sha256'] != other['sha256']
+
+
+def test_a_sample_is_decided_by_its_seed_alone():
+    names = [f'{i}.jpg' for i in range(100)]
+    drawn = draw(names, 30, seed=0)
+    assert drawn == draw(names[::-1], 30, seed=0) == sorted(drawn) and len(set(drawn)) == 30
+    assert drawn != draw(names, 30, seed=1)
+    # Every image has its chance.
+    assert len({name for seed in range(30) for name in draw(names, 30, seed)}) == 100
+    for count, words in ((101, 'there are only 100'), (0, 'one at least')):
+        with pytest.raises(UserError, match=words):
+            draw(names, count, seed=0)
+
+
+def test_listing_folders(images):
+    both = list_folders(images, 'mine', 8, ('first', 'second'))
+    assert both.title == 'mine: 8 images'
+    assert both.names == list_folders(images, 'all', 8).names
+    assert list_folders(images, 'mine', 9, ('first',)).title == 'mine: 5 images instead of 9'
+    with pytest.raises(UserError, match='third is not a folder'):
+        list_folders(images, 'mine', 8, ('third',))
