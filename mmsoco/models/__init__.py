@@ -2,9 +2,11 @@ from mmsoco.models.base import MomentumPretraining
 from mmsoco.models.contrastive_head import InfoNCEHead
 from mmsoco.models.data_preprocessor import SoCoDataPreprocessor
 from mmsoco.models.heads import BYOLHead
+from mmsoco.models.joint import JointSoCo
 from mmsoco.models.necks import BYOLNeck
 from mmsoco.models.roi_extractors import AllLevelsRoIExtractor, ScaleAwareRoIExtractor, assign_levels
 from mmsoco.models.roi_heads import Identity, ProposalRoIHead
+from mmsoco.models.simple_fpn import SimpleFPN
 from mmsoco.models.soco import SoCoAlgorithm
 
 __all__ = [
@@ -13,9 +15,11 @@ __all__ = [
     'BYOLNeck',
     'Identity',
     'InfoNCEHead',
+    'JointSoCo',
     'MomentumPretraining',
     'ProposalRoIHead',
     'ScaleAwareRoIExtractor',
+    'SimpleFPN',
     'SoCoAlgorithm',
     'SoCoDataPreprocessor',
     'assign_levels',

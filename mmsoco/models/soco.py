@@ -141,7 +141,7 @@ class SoCoAlgorithm(MomentumPretraining):
         candidates = gather_candidates(targets, images, num_proposals, distinct)
 
         losses, compared = {}, {}
-        for name, (a, b) in self._compared(matches):
+        for name, (a, b) in self.compared(matches):
             directions = []
             for mine, other in ((a, b), (b, a)):
                 key = other, name
@@ -157,7 +157,7 @@ class SoCoAlgorithm(MomentumPretraining):
         losses['distinct_boxes'] = torch.stack([n.float().mean() for n in distinct.values()]).mean()
         return losses
 
-    def _compared(self, matches: Matches) -> list[tuple[str, tuple[str, str]]]:
+    def compared(self, matches: Matches) -> list[tuple[str, tuple[str, str]]]:
         """The pairs to compare, each with its set of boxes."""
         there = {pair: name for name, pairs in matches.items() for pair in pairs}
         pairs = list(there) if self.pairs is None else self.pairs

@@ -10,13 +10,25 @@ VIEWS = 'train_dataloader.dataset.pipeline.multi_view.views'
 
 
 def shrunk_backbone(backbone, depth):
-    """Options of ``model.backbone`` and its widths, C2 to C5."""
+    """Options of ``model.backbone`` and its widths, C2 to C5 or that of its only map."""
     if backbone.type.endswith('ConvNeXt'):
         widths = RESNET_WIDTHS[True]
         return {'arch': dict(_delete_=True, depths=[1, 1, 1, 1], channels=widths)}, widths
+    if backbone.type.endswith('SwinTransformer'):
+        return {'embed_dims': 8, 'depths': [1, 1, 2, 1], 'num_heads': [1, 2, 2, 4]}, RESNET_WIDTHS[True]
+    if backbone.type.endswith('ViTSAM'):
+        arch = dict(
+            _delete_=True, embed_dims=32, num_layers=2, num_heads=2, feedforward_channels=32, global_attn_indexes=[1]
+        )
+        return {'arch': arch}, [32]
     widths = RESNET_WIDTHS[depth < 50]
     base = widths[0] if depth < 50 else widths[0] // 4
     return {'depth': depth, 'base_channels': base, 'stem_channels': base}, widths
+
+
+def of_neck(widths):
+    """What a neck is told of the maps it gets: all of them, or the only one."""
+    return widths if len(widths) > 1 else widths[0]
 
 
 def shrink(config, images, proposal_file, depth=18, channels=CHANNELS):
@@ -26,7 +38,7 @@ def shrink(config, images, proposal_file, depth=18, channels=CHANNELS):
     options = {}
     features = widths[-1]
     if cfg.model.get('neck'):
-        options |= {'model.neck.in_channels': widths, 'model.neck.out_channels': channels}
+        options |= {'model.neck.in_channels': of_neck(widths), 'model.neck.out_channels': channels}
         features = channels
     head = 'model.roi_head.bbox_head'
     if cfg.model.roi_head.get('bbox_head'):
@@ -42,6 +54,9 @@ def shrink(config, images, proposal_file, depth=18, channels=CHANNELS):
     for name, view in cfg.train_dataloader.dataset.pipeline.multi_view.views.items():
         if view is not None:
             options[f'{VIEWS}.{name}.size'] = view.size * 2 // 7  # 224 to 64
+    if 'image_projector' in cfg.model:
+        options |= {'model.image_projector.in_channels': widths[-1]}
+        options |= {f'model.image_{part}.hid_channels': 16 for part in ('projector', 'predictor')}
     length = {'train_cfg.max_epochs': 2}
     if cfg.train_cfg.get('max_steps'):
         length = {'train_cfg.max_steps': 4}
@@ -76,7 +91,7 @@ def shrink_detector(config, depth=18):
     backbone, widths = shrunk_backbone(model.backbone, depth)
     options = {}
     if 'neck' in model:
-        options |= {'neck.in_channels': widths, 'neck.out_channels': 64}
+        options |= {'neck.in_channels': of_neck(widths), 'neck.out_channels': 64}
         channels = features = 64
     else:
         # mmdet's shared head has fixed widths.
