@@ -13,8 +13,8 @@ from mmengine.utils import import_modules_from_strings
 from mmsoco.checkpoints.files import check_whole
 from mmsoco.datasets.proposal_dataset import select_rows
 from mmsoco.engine.batch import divide_batch
-from mmsoco.engine.columns import format_columns, paper_columns
 from mmsoco.errors import UserError
+from mmsoco.evaluation.columns import format_columns, paper_columns
 from mmsoco.files import atomic_path
 from mmsoco.proposals.store import ProposalStore
 
