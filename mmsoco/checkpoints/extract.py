@@ -20,7 +20,7 @@ from mmsoco.checkpoints.pretraining import DETECTOR_PARTS, detector_weights
 from mmsoco.checkpoints.report import format_table, part_of, summarise
 from mmsoco.checkpoints.targets import Renaming, check_target, rename
 from mmsoco.errors import UserError
-from mmsoco.files import atomic_path
+from mmsoco.files import atomic_path, check_out
 
 #: The two networks of a pretraining, and what their parameters' names begin with.
 NETWORKS = {'online': '', 'target': 'target.'}
@@ -33,10 +33,7 @@ def _check_arguments(checkpoint: Path, out: Path, target: str, which: str) -> No
         raise UserError(f"{out} should end in {' or '.join(endings)} for target '{target}'")
     if which not in NETWORKS:
         raise UserError(f"network '{which}' is unknown; choose {' or '.join(NETWORKS)}")
-    if out.is_dir():
-        raise UserError(f'{out} is a folder; name a file in it')
-    if out.exists() and checkpoint.exists() and out.samefile(checkpoint):
-        raise UserError(f'{out} is the checkpoint to read; write to another file')
+    check_out(out, checkpoint, what='the checkpoint to read')
 
 
 def _network_weights(state_dict: Mapping[str, Tensor], which: str, source: str) -> dict[str, Tensor]:

@@ -82,11 +82,8 @@ def test_digits_lie_apart_and_inside():
     for _ in range(20):
         sheet, boxes, chosen = sample_data.draw_sheet(rng, digits)
         counts.add(len(boxes))
-        assert (
-            sheet.shape == (sample_data.SHEET, sample_data.SHEET, 3)
-            and sheet.dtype == np.uint8
-            and len(chosen) == len(boxes)
-        )
+        assert sheet.shape == (sample_data.SHEET, sample_data.SHEET, 3) and sheet.dtype == np.uint8
+        assert len(chosen) == len(boxes)
         assert boxes.min() >= 0 and boxes.max() <= sample_data.SHEET
         for i, a in enumerate(boxes):
             for b in boxes[:i]:
@@ -128,9 +125,8 @@ def test_what_is_no_such_wheel_is_refused_and_nothing_is_left(few, tmp_path, kin
         write_wheel(wheel, b'1,2,3')
     elif kind in ('other columns', 'no gzip'):
         with zipfile.ZipFile(wheel, 'w') as archive:
-            archive.writestr(
-                sample_data.DIGITS, gzip.compress(b'1,2,3\n4,5,6') if kind == 'other columns' else b'1,2,3'
-            )
+            digits = gzip.compress(b'1,2,3\n4,5,6') if kind == 'other columns' else b'1,2,3'
+            archive.writestr(sample_data.DIGITS, digits)
     elif kind != 'missing':
         wheel.write_bytes(b'' if kind == 'empty' else b'no zip at all')
     (tmp_path / 'out').mkdir()
