@@ -13,6 +13,24 @@ from mmsoco.errors import UserError
 _umask_lock = threading.Lock()
 
 
+def check_out(out: str | os.PathLike, *inputs: str | os.PathLike, what: str = 'the file to read') -> None:
+    """Refuse to write onto a folder, or onto a file that is read.
+
+    Args:
+        out: File to write.
+        inputs: Files that it must not be, by whatever path; they need not exist.
+        what: What they are, as the message says it.
+
+    Raises:
+        UserError: ``out`` is one of these.
+    """
+    out = Path(out)
+    if out.is_dir():
+        raise UserError(f'{out} is a folder; name a file in it')
+    if out.exists() and any(Path(path).exists() and out.samefile(path) for path in inputs):
+        raise UserError(f'{out} is {what}; name another one to write')
+
+
 @contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Give a temporary path in ``path``'s folder and rename it to ``path`` when the block succeeds.
@@ -24,8 +42,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         UserError: No file can be made there.
     """
     path = Path(path)
-    if path.is_dir():
-        raise UserError(f'{path} is a folder; name a file')
+    check_out(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         # The ending is kept: writers such as OpenCV's choose the format by it.

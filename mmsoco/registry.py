@@ -28,7 +28,7 @@ OPTIM_WRAPPERS = _child('OPTIM_WRAPPERS', 'engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child('OPTIM_WRAPPER_CONSTRUCTORS', 'engine')
 HOOKS = _child('HOOKS', 'engine')
 LOOPS = _child('LOOPS', 'engine')
-METRICS = _child('METRICS', 'evaluation')
+METRICS = _child('METRICS', 'evaluation.coco_metric', 'evaluation.lvis_metric')
 
 # mmengine warns when a scope lacks a registry that it looks into.
 for _name in (

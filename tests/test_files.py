@@ -3,7 +3,8 @@ import stat
 
 import pytest
 
-from mmsoco.files import atomic_path
+from mmsoco.errors import UserError
+from mmsoco.files import atomic_path, check_out
 
 
 def test_success_replaces_the_file(tmp_path):
@@ -54,3 +55,17 @@ def test_the_temporary_file_has_the_suffix_and_the_folder_of_the_target(tmp_path
         assert temporary != path
         temporary.write_bytes(b'content')
     assert path.read_bytes() == b'content'
+
+
+def test_a_folder_and_what_is_read_are_not_written_over(tmp_path):
+    data, link, new = tmp_path / 'data.txt', tmp_path / 'link.txt', tmp_path / 'new.txt'
+    data.write_text('precious')
+    link.symlink_to(data)
+    for out in (data, link):
+        with pytest.raises(UserError, match=f'{out.name} is the file to convert; name another one to write'):
+            check_out(out, tmp_path / 'gone.txt', str(data), what='the file to convert')
+    with pytest.raises(UserError, match='is a folder; name a file in it'):
+        check_out(tmp_path)
+    check_out(new, data)
+    check_out(new, new)
+    check_out(data)

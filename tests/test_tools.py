@@ -95,6 +95,8 @@ def test_converting_boxes_and_measuring_them(tool, images, proposal_file, tmp_pa
     assert status == 0 and '8 images' in out
     assert json.loads((tmp_path / 'r.json').read_text())[0]['ABO'] == 1
     assert_one_line(tool(recall, tmp_path / 'p.arrow', tmp_path / 'gone.json'), 'gone.json does not exist')
+    labels = tmp_path / 'b.json'
+    assert_one_line(tool(recall, tmp_path / 'p.arrow', labels, '--json', labels), 'b.json is the file to read')
 
 
 def test_search_in_a_missing_or_an_empty_folder(tool, tmp_path):

@@ -8,7 +8,7 @@ import argparse
 import json
 
 from mmsoco.errors import command
-from mmsoco.files import atomic_path
+from mmsoco.files import atomic_path, check_out
 from mmsoco.proposals.recall import measure_recall
 
 
@@ -26,6 +26,8 @@ def parse_args() -> argparse.Namespace:
 @command
 def main() -> None:
     args = parse_args()
+    if args.json is not None:
+        check_out(args.json, args.proposals, args.labels)
     recall = measure_recall(args.proposals, args.labels)
     print(recall)
     if args.json is not None:

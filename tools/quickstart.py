@@ -9,12 +9,200 @@ python tools/quickstart.py --seeds 3 --times 3
 """
 
 import argparse
+import json
 import os
+import shlex
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from mmsoco.arguments import positive
-from mmsoco.errors import command
-from mmsoco.quickstart.run import run
+from mmsoco.errors import UserError, command
+from mmsoco.files import atomic_path
+
+#: Digits measure some 30 px on sheets of 128: smaller segments than on photos, and a
+#: filter that keeps boxes of 15 to 45 % of the sheet's side, from 12 px on.
+SEARCH = '--k 100 --min-size 20'
+FILTER = '--size 0.15 0.45 --min-side 12'
+VARIANTS = {'soco': 'from the pretraining', 'scratch': 'from scratch'}
+#: Steps of the pretraining and of a fine-tuning; the configs say the same.
+PRETRAIN_STEPS, FINETUNE_STEPS = 300, 200
+#: The last step's script, which prints what it draws.
+DRAWING = 'tools/visualize/quickstart.py'
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step: what it is, how long it takes, its commands, and what it leaves when it is done."""
+
+    title: str
+    duration: str
+    commands: tuple[str, ...]
+    result: Path
+
+
+def variant_name(variant: str, seed: int, times: int) -> str:
+    """The folder of a fine-tuning: ``soco``, or ``soco_3x_seed1``."""
+    return variant + (f'_{times}x' if times > 1 else '') + (f'_seed{seed}' if seed else '')
+
+
+def plan(folder: Path, seeds: int = 1, times: int = 1) -> list[Step]:
+    """All steps up to the fine-tuned detectors, in order.
+
+    Args:
+        seeds: Fine-tunings of each variant, with seeds from 0 on.
+        times: How many times the schedule they last.
+    """
+    data = folder / 'data'
+    configs = Path('configs/quickstart')
+    steps = [
+        Step(
+            'fetch handwritten digits and draw sheets of them',
+            'some seconds',
+            (f'data_pipelines/sample_data.py {data}',),
+            data,
+        ),
+        Step(
+            'search for proposals on the 400 training sheets',
+            'some seconds',
+            (
+                f'data_pipelines/selective_search.py {data}/train {folder}/raw_proposals {SEARCH}',
+                f'data_pipelines/filter_proposals.py {folder}/raw_proposals {folder}/proposals.arrow {FILTER}',
+            ),
+            folder / 'proposals.arrow',
+        ),
+        Step(
+            'pretrain backbone, FPN and box head without labels',
+            'about 5 minutes',
+            (f'tools/train.py {configs}/soco_r18fpn_digits.py --work-dir {folder}/pretrain --resume --progress',),
+            folder / f'pretrain/iter_{PRETRAIN_STEPS}.pth',
+        ),
+    ]
+    for seed in range(seeds):
+        for variant, words in VARIANTS.items():
+            name = variant_name(variant, seed, times)
+            config = configs / f'faster-rcnn_r18fpn_digits_{variant}.py'
+            work = folder / name
+            more = f', seed {seed}' if seeds > 1 else ''
+            steps.append(
+                Step(
+                    f'fine-tune Faster R-CNN on the 40 labelled sheets {words}{more}',
+                    'about 1.5 minutes' if times == 1 else f'about {times} minutes',
+                    (
+                        f'tools/train.py {config} --work-dir {work} --resume --progress{_options(seed, times)}',
+                        f'tools/test.py {config} {work}/iter_{FINETUNE_STEPS * times}.pth --work-dir {work} '
+                        f'--out {work}/metrics.json --cfg-options test_evaluator.outfile_prefix={work}/val',
+                    ),
+                    work / 'metrics.json',
+                )
+            )
+    return steps
+
+
+def _options(seed: int, times: int) -> str:
+    """What a fine-tuning changes of its config, for ``--cfg-options``."""
+    options = {'randomness.seed': seed} if seed else {}
+    if times > 1:
+        steps = FINETUNE_STEPS * times
+        options |= {'train_cfg.max_iters': steps, 'train_cfg.val_interval': steps}
+        options |= {'param_scheduler.1.end': steps, 'param_scheduler.1.T_max': steps - 20}
+    return ' --cfg-options ' + ' '.join(f'{key}={value}' for key, value in options.items()) if options else ''
+
+
+def run(folder: str | os.PathLike, seeds: int = 1, times: int = 1, say: Callable[[str], None] = print) -> None:
+    """Do all steps that are not done yet, then draw the figures and print the results.
+
+    Args:
+        folder: Where everything goes. The configs name it, so it is relative to
+            the checkout.
+        seeds: Fine-tunings of each variant; more than one show the spread.
+        times: How many times the schedule the fine-tunings last.
+        say: Prints a line.
+
+    Raises:
+        UserError: A step failed; the message names its log.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    times_file = folder / 'times.json'
+    durations = json.loads(times_file.read_text()) if times_file.exists() else {}
+    steps = plan(folder, seeds, times)
+    minutes = 5 + 3 * seeds * times
+    say(f'quickstart: {len(steps) + 1} steps, about {minutes} minutes on 2 cores; results go to {folder}')
+    for number, step in enumerate(steps, 1):
+        if step.result.exists():
+            say(f'[{number}/{len(steps) + 1}] {step.title}: done already')
+            continue
+        say(f'[{number}/{len(steps) + 1}] {step.title} ({step.duration})')
+        start = time.monotonic()
+        for line in step.commands:
+            say(f'    python {line}')
+            _run_logged(line, folder / f'step_{number}.log')
+        durations[step.title] = time.monotonic() - start
+        with atomic_path(times_file) as temporary:
+            temporary.write_text(json.dumps(durations, indent=2) + '\n')
+    say(f'[{len(steps) + 1}/{len(steps) + 1}] draw figures (about half a minute)')
+    detectors = ' '.join(f'--{variant} {variant_name(variant, 0, times)}' for variant in VARIANTS)
+    figures = _run_logged(f'{DRAWING} {folder} {detectors}', folder / f'step_{len(steps) + 1}.log')
+    say('')
+    say(learning_table(folder))
+    say('')
+    say(results_table(folder, seeds, times))
+    say('')
+    say('Time of each step: ' + ', '.join(f'{title} {seconds:.0f} s' for title, seconds in durations.items()))
+    say('Look at:')
+    for line in figures.splitlines():
+        say(f'    {line}')
+
+
+def _run_logged(line: str, log: Path) -> str:
+    """Run a Python command of the checkout; its output goes to the log and is returned, progress bars to the screen."""
+    with log.open('a+') as file:
+        start = file.tell()
+        done = subprocess.run([sys.executable, '-W', 'ignore', *shlex.split(line)], stdout=file, stderr=None)
+        file.seek(start)
+        printed = file.read()
+    if done.returncode:
+        raise UserError(f'python {line} failed with status {done.returncode}; see {log}')
+    return printed
+
+
+def learning_table(folder: Path) -> str:
+    """What the pretraining knows of sheets that it was not trained on, as text."""
+    # Earlier versions said picture.
+    probe = json.loads((folder / 'pretrain/probe.json').read_text().replace('picture', 'image'))
+    figures, random = probe['curve'][-1]['figures']['embedding'], probe['random']['embedding']
+    rows = {'top1': 'own box nearest of all boxes', 'own_image': "own box nearest of its sheet's"}
+    lines = [f'{"Held-out sheets, other view, in %":<34}{"SoCo":>8}{"random":>8}{"chance":>8}']
+    for name, words in rows.items():
+        cells = figures[name], random[name], figures[f'chance_{name}']
+        lines.append(f'{words:<34}' + ''.join(f'{100 * cell:>8.2f}' for cell in cells))
+    return '\n'.join(lines)
+
+
+def results_table(folder: Path, seeds: int = 1, times: int = 1) -> str:
+    """Both detectors' AP on the validation sheets, as text; of several seeds with the standard deviation."""
+    lines = [f'{"Faster R-CNN, validation sheets":<32}{"AP":>14}{"AP50":>14}']
+    for variant, words in VARIANTS.items():
+        cells = []
+        for metric in ('coco/bbox_mAP', 'coco/bbox_mAP_50'):
+            values = [
+                100 * json.loads((folder / variant_name(variant, seed, times) / 'metrics.json').read_text())[metric]
+                for seed in range(seeds)
+            ]
+            spread = f' +- {statistics.stdev(values):.1f}' if seeds > 1 else ''
+            cells.append(f'{statistics.mean(values):.1f}{spread}')
+        lines.append(f'{words:<32}' + ''.join(f'{cell:>14}' for cell in cells))
+    lines.append(
+        'AP averages the precision over recall and over overlaps (IoU) of 0.5 to 0.95, AP50 at 0.5; 100 is perfect.'
+    )
+    if seeds == 1:
+        lines.append('One seed; docs/recipes.md has the spread of three, and what is left after three times the steps.')
+    return '\n'.join(lines)
 
 
 @command

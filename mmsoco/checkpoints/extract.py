@@ -20,7 +20,7 @@ from mmsoco.checkpoints.pretraining import KEY, TARGET, Origin, detector_weights
 from mmsoco.checkpoints.report import format_table, part_of, summarise
 from mmsoco.checkpoints.tools import Renaming, check_tool, rename
 from mmsoco.errors import UserError
-from mmsoco.files import atomic_path
+from mmsoco.files import atomic_path, check_out
 from mmsoco.renamed import renamed_arguments
 
 #: The two networks of a pretraining, and what their parameters' names begin with.
@@ -34,10 +34,7 @@ def _check_arguments(checkpoint: Path, out: Path, tool: str, network: str) -> No
         raise UserError(f"{out} should end in {' or '.join(endings)} for tool '{tool}'")
     if network not in NETWORKS:
         raise UserError(f"network '{network}' is unknown; choose {' or '.join(NETWORKS)}")
-    if out.is_dir():
-        raise UserError(f'{out} is a folder; name a file in it')
-    if out.exists() and checkpoint.exists() and out.samefile(checkpoint):
-        raise UserError(f'{out} is the checkpoint to read; write to another file')
+    check_out(out, checkpoint, what='the checkpoint to read')
 
 
 def _network_weights(state_dict: Mapping[str, Tensor], network: str, source: str, origin: Origin) -> dict[str, Tensor]:

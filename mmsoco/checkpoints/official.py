@@ -16,7 +16,7 @@ from mmsoco.checkpoints.naming import Layout, Place
 from mmsoco.checkpoints.pretraining import KEY, Origin, detector_weights
 from mmsoco.checkpoints.report import format_table, summarise
 from mmsoco.errors import UserError
-from mmsoco.files import atomic_path
+from mmsoco.files import atomic_path, check_out
 from mmsoco.images.lists import IMAGENET
 
 #: Depth -> convolutions a block, blocks a stage.
@@ -275,8 +275,7 @@ def convert(path: str | os.PathLike, out: str | os.PathLike, reverse: bool = Fal
     """
     if Path(out).suffix != '.pth':
         raise UserError(f'{out} should end in .pth')
-    if Path(out).resolve() == Path(path).resolve():
-        raise UserError(f'{out} is the file to convert; give another name')
+    check_out(out, path, what='the file to convert')
     loaded = read_checkpoint(path, allow=() if reverse else (argparse.Namespace,))
     converted = (to_official if reverse else from_official)(loaded, str(path))
     with atomic_path(out) as temporary:

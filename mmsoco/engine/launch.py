@@ -13,12 +13,14 @@ from mmengine.utils import import_modules_from_strings
 
 from mmsoco.checkpoints.files import check_whole
 from mmsoco.engine.batch import divide_batch
-from mmsoco.engine.columns import format_columns, paper_columns
 from mmsoco.engine.model import is_pretraining
 from mmsoco.errors import UserError
+from mmsoco.evaluation.columns import format_columns, paper_columns
 from mmsoco.files import atomic_path
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
+#: The names that mmengine's Runner has in ``default_hooks`` by itself.
+MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 
 
 def read_config(path: str | os.PathLike, options: dict | None = None, work_dir: str | None = None) -> Config:
@@ -90,8 +92,31 @@ def set_amp(cfg: Config, amp: bool | None) -> list[str]:
     return ['mixed precision: float16 with loss scaling']
 
 
+def settle_hooks(cfg: Config) -> None:
+    """Let ``custom_hooks`` replace the named hooks of the same type, and None take a named hook away.
+
+    The configs here name their hooks in ``default_hooks``, where a config that
+    inherits them changes one by its name. mmengine would run a hook twice that
+    ``custom_hooks`` list, too, and accepts None for its own names only.
+
+    Args:
+        cfg: Config of a Runner; changed in place.
+    """
+    listed = {_type_name(hook) for hook in cfg.get('custom_hooks') or ()}
+    for name, hook in list((cfg.get('default_hooks') or {}).items()):
+        if name not in MMENGINE_HOOKS and (hook is None or _type_name(hook) in listed):
+            del cfg.default_hooks[name]
+
+
+def _type_name(hook: object) -> str:
+    """The name of a hook's class, without its scope; of its settings or of itself."""
+    kind = hook['type'] if isinstance(hook, dict) else type(hook)
+    return kind.__name__ if isinstance(kind, type) else kind.rpartition('.')[2]
+
+
 def build_runner(cfg: Config, notes: list[str]) -> Runner:
-    """Build the Runner and log what the config was changed to."""
+    """Settle the hooks, build the Runner, and log what the config was changed to."""
+    settle_hooks(cfg)
     runner = Runner.from_cfg(cfg)
     for note in notes:
         runner.logger.info(note[0].upper() + note[1:])

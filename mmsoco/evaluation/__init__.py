@@ -1,4 +1,1 @@
-from mmsoco.evaluation.coco_metric import CocoMetric
-from mmsoco.evaluation.lvis_metric import LVISMetric
-
-__all__ = ['CocoMetric', 'LVISMetric']
+"""Metrics of detectors. They need mmdet: the registry imports their modules on first use, nothing here does."""

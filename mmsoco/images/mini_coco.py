@@ -7,7 +7,7 @@ from pathlib import Path
 
 import mmsoco
 from mmsoco.errors import UserError
-from mmsoco.files import atomic_path
+from mmsoco.files import atomic_path, check_out
 
 LISTS = ('images', 'annotations', 'categories')
 
@@ -41,12 +41,8 @@ def draw_file(
     """
     out = default_out(annotations, percent, seed) if out is None else Path(out)
     check_percent(percent)
-    if out.is_dir():
-        raise UserError(f'{out} is a folder; name a file in it')
-    whole = read_annotations(annotations)
-    if out.exists() and out.samefile(annotations):
-        raise UserError(f'{out} is the file that is drawn from; name another one to write')
-    part = draw(whole, percent, seed)
+    check_out(out, annotations, what='the file that is drawn from')
+    part = draw(read_annotations(annotations), percent, seed)
     part['info']['drawn']['from'] = Path(annotations).name
     with atomic_path(out) as temporary:
         temporary.write_text(json.dumps(part))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from configured_hooks import configured_hooks
 from mmdet.datasets import CocoDataset, LVISV1Dataset, VOCDataset
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
@@ -103,10 +104,10 @@ def test_mini_coco_recipe(path):
 @pytest.mark.parametrize('path', PATHS, ids=lambda path: path.stem)
 def test_what_all_have_in_common(path):
     cfg = Config.fromfile(path)
-    hooks = {hook.type: hook for hook in cfg.custom_hooks}
+    hooks = configured_hooks(cfg)
     assert ('mmsoco.TransferHook' in hooks) == ('soco' in path.stem)
     # BN is measured before each evaluation.
-    assert hooks['mmsoco.PreciseBNHook'].interval == cfg.train_cfg.val_interval
+    assert hooks['mmsoco.PreciseBNHook'][1].interval == cfg.train_cfg.val_interval
     assert cfg.train_cfg.max_iters % cfg.train_cfg.val_interval == 0
     checkpoint = cfg.default_hooks.checkpoint
     assert (checkpoint.type, checkpoint.by_epoch) == ('mmsoco.CheckpointHook', False)
@@ -291,8 +292,8 @@ def tiny_options(path, root):
     cfg = Config.fromfile(path)
     options = shrink_detector(path)
     options |= {'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2, 'default_hooks.checkpoint.interval': 2}
-    measuring = len(cfg.custom_hooks) - 1
-    options |= {f'custom_hooks.{measuring}.num_iters': 1, f'custom_hooks.{measuring}.interval': 2}
+    measuring = configured_hooks(cfg)['mmsoco.PreciseBNHook'][0]
+    options |= {f'{measuring}.num_iters': 1, f'{measuring}.interval': 2}
 
     if path.parent.name == 'lvis':
         # 1203 masks a detection.

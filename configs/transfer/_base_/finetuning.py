@@ -24,25 +24,34 @@ mask_rcnn_fpn = dict(
 rcnn_c4 = dict(data_preprocessor=images, backbone=whole_backbone, roi_head=dict(shared_head=shared_block))
 
 # The paper's supervised baseline; give the path of a file where nothing can be fetched.
-imagenet_labels = dict(type='Pretrained', checkpoint='torchvision://resnet50')
-
-# The paper's training scales on COCO and LVIS.
-short_side_640_to_800 = dict(
-    type='RandomChoiceResize', scales=[(1333, side) for side in range(640, 801, 32)], keep_ratio=True
+imagenet_labels = dict(_delete_=True, type='Pretrained', checkpoint='torchvision://resnet50')
+backbone_from_labels = dict(backbone=dict(init_cfg=imagenet_labels))
+c4_from_labels = dict(
+    backbone=dict(init_cfg=imagenet_labels), roi_head=dict(shared_head=dict(init_cfg=imagenet_labels))
 )
 
-# The paper's schedule on COCO, 16 images a step: drops at 2/3 and 8/9 of the time.
+# The paper's training scales on COCO.
+masks_640_to_800 = [
+    dict(type='LoadImageFromFile'),
+    dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+    dict(type='RandomChoiceResize', scales=[(1333, side) for side in range(640, 801, 32)], keep_ratio=True),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackDetInputs'),
+]
+
+# The paper's schedules on COCO and LVIS, 16 images a step: drops at 2/3 and 8/9 of the time.
 shuffled_forever = dict(_delete_=True, type='InfiniteSampler', shuffle=True)
 sgd = dict(optimizer=dict(lr=0.02, momentum=0.9, weight_decay=2.5e-5), paramwise_cfg=dict(norm_decay_mult=0))
-iterations_90k = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=90000, val_interval=10000)
-steps_90k = [
-    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=1000),
-    dict(type='MultiStepLR', by_epoch=False, begin=0, end=90000, milestones=[60000, 80000], gamma=0.1),
-]
-saving = dict(type='mmsoco.CheckpointHook', by_epoch=False, interval=10000, max_keep_ckpts=2)
+iterations = dict(_delete_=True, type='IterBasedTrainLoop')
+warmup = dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=1000)
+drops = dict(type='MultiStepLR', by_epoch=False, begin=0, gamma=0.1)
+steps_90k = [warmup, dict(**drops, end=90000, milestones=[60000, 80000])]
+steps_180k = [warmup, dict(**drops, end=180000, milestones=[120000, 160000])]
+steps_360k = [warmup, dict(**drops, end=360000, milestones=[240000, 320000])]
 
-# The pretraining is given by --cfg-options load_from=work_dirs/NAME/epoch_100.pth
-custom_hooks = [
-    dict(type='mmsoco.TransferHook'),
-    dict(type='mmsoco.PreciseBNHook', interval=10000, num_iters=200),
-]
+# Hooks of each fine-tuning; how often is a matter of its schedule.
+precise_bn = dict(type='mmsoco.PreciseBNHook', num_iters=200)
+saving = dict(type='mmsoco.CheckpointHook', max_keep_ckpts=2)
+
+# From a pretraining, a config says default_hooks = dict(transfer=dict(type='mmsoco.TransferHook')),
+# and the command --cfg-options load_from=work_dirs/NAME/epoch_100.pth

@@ -1,5 +1,4 @@
 # The same from ImageNet labels (paper, table 7: box AP 36.6).
-_base_ = './fcos_r50fpn_soco_1x.py'
+_base_ = './fcos_r50fpn_scratch_1x.py'
 
-model = dict(backbone=dict(init_cfg=dict(_delete_=True, **_base_.imagenet_labels)))
-custom_hooks = _base_.custom_hooks[1:]
+model = _base_.backbone_from_labels

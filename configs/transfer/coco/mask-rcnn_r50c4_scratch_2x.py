@@ -1,4 +1,5 @@
-# The same from random weights (paper, table 2: box AP 35.6, mask AP 31.4).
-_base_ = './mask-rcnn_r50c4_soco_2x.py'
+# The same for 180k iterations (paper, table 2: box AP 35.6, mask AP 31.4).
+_base_ = './mask-rcnn_r50c4_scratch_1x.py'
 
-custom_hooks = _base_.custom_hooks[1:]
+train_cfg = dict(max_iters=180000)
+param_scheduler = _base_.steps_180k

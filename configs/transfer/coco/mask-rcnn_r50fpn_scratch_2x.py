@@ -1,4 +1,5 @@
-# The same from random weights (paper, table 1: box AP 38.4, mask AP 34.7).
-_base_ = './mask-rcnn_r50fpn_soco_2x.py'
+# The same for 180k iterations (paper, table 1: box AP 38.4, mask AP 34.7).
+_base_ = './mask-rcnn_r50fpn_scratch_1x.py'
 
-custom_hooks = _base_.custom_hooks[1:]
+train_cfg = dict(max_iters=180000)
+param_scheduler = _base_.steps_180k

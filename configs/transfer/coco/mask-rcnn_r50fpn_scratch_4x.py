@@ -1,4 +1,5 @@
-# The same from random weights (not in the paper).
-_base_ = './mask-rcnn_r50fpn_soco_4x.py'
+# The same for 360k iterations (not in the paper).
+_base_ = './mask-rcnn_r50fpn_scratch_1x.py'
 
-custom_hooks = _base_.custom_hooks[1:]
+train_cfg = dict(max_iters=360000)
+param_scheduler = _base_.steps_360k

