@@ -24,7 +24,7 @@ MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_sche
 
 
 def read_config(path: str | os.PathLike, options: dict | None = None, work_dir: str | None = None) -> Config:
-    """Read a config, apply ``--cfg-options``, and settle the work folder.
+    """Read a config, apply ``--cfg-options``, and settle its hooks and the work folder.
 
     Raises:
         UserError: There is no such file.
@@ -35,6 +35,7 @@ def read_config(path: str | os.PathLike, options: dict | None = None, work_dir: 
     cfg.merge_from_dict(options or {})
     if 'custom_imports' in cfg:  # fromfile has seen the file's, not the options'
         import_modules_from_strings(**cfg.custom_imports)
+    settle_hooks(cfg)
     cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(path).stem}'
     return cfg
 
@@ -115,8 +116,7 @@ def _type_name(hook: object) -> str:
 
 
 def build_runner(cfg: Config, notes: list[str]) -> Runner:
-    """Settle the hooks, build the Runner, and log what the config was changed to."""
-    settle_hooks(cfg)
+    """Build the Runner and log what the config was changed to."""
     runner = Runner.from_cfg(cfg)
     for note in notes:
         runner.logger.info(note[0].upper() + note[1:])
