@@ -1,6 +1,6 @@
 """SoCo with a loss of the whole image beside that of its objects."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -32,17 +32,10 @@ class JointSoCo(SoCoAlgorithm):
         super().__init__(image_projector=image_projector, image_predictor=image_predictor, **kwargs)
         self.image_weight = image_weight
 
-    def project(
-        self,
-        network: nn.Module,
-        maps: Sequence[Tensor],
-        feats: Sequence[Tensor],
-        boxes: Mapping[str, Tensor],
-        view_size: tuple[int, int],
-    ) -> dict[str, Tensor]:
+    def project(self, network: nn.Module, maps: Sequence[Tensor], *others) -> dict[str, Tensor]:
         """As :meth:`SoCoAlgorithm.project`, and the view's own (B, C) as :data:`WHOLE`."""
         whole = network.image_projector(maps[-1].mean(dim=(2, 3)))
-        return {**super().project(network, maps, feats, boxes, view_size), WHOLE: whole}
+        return {**super().project(network, maps, *others), WHOLE: whole}
 
     def compare(
         self, online: ByView, target: ByView, boxes: ByView, matches: Matches, images: Tensor
