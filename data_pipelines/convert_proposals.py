@@ -44,7 +44,7 @@ def main() -> None:
     if ours == [True, False]:
         if args.list or args.min_score is not None or args.top or args.clip or args.images:
             raise UserError('--images, --list, --min-score, --top and --clip are for making a proposal file')
-        count = export_boxes(args.source, args.out, args.format, args.annotations)
+        count = export_boxes(args.source, args.out, args.format, annotations=args.annotations)
         print(f'{args.out}: boxes of {count} images')
         return
     if ours != [False, True]:
@@ -55,11 +55,11 @@ def main() -> None:
         args.source,
         args.out,
         args.images,
-        args.format,
-        args.annotations,
-        None if args.list is None else read_list(args.list),
-        Choice(args.min_score, args.top, args.clip),
-        args.jobs,
+        kind=args.format,
+        annotations=args.annotations,
+        image_list=None if args.list is None else read_list(args.list),
+        choice=Choice(args.min_score, args.top, args.clip),
+        jobs=args.jobs,
     )
     print(f'{args.out}: {done.boxes} boxes of {done.images} images')
     if done.empty:

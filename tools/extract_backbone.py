@@ -40,7 +40,7 @@ def parse_args() -> argparse.Namespace:
 @command
 def main() -> None:
     args = parse_args()
-    path, table = extract(args.checkpoint, args.out, args.tool, args.hash, args.network)
+    path, table = extract(args.checkpoint, args.out, args.tool, with_hash=args.hash, network=args.network)
     print(f'{table}\nwritten to {path}')
 
 

@@ -45,12 +45,12 @@ def main() -> None:
     train(
         args.config,
         args.work_dir,
-        args.resume,
-        args.amp,
-        args.accumulate,
-        args.cfg_options,
-        args.launcher,
-        args.progress,
+        resume=args.resume,
+        amp=args.amp,
+        accumulate=args.accumulate,
+        options=args.cfg_options,
+        launcher=args.launcher,
+        progress=args.progress,
     )
 
 

@@ -102,7 +102,7 @@ def _data(
         proposals, images = dataset.proposal_file, images or dataset.get('data_root')
     size = size or (first_view_size(dataset) if dataset else 224)
     return ProbeData(
-        matched_views(proposals, images, held_out, size, boxes),
+        matched_views(proposals, images, held_out=held_out, size=size, boxes=boxes),
         None if labelled is None else labelled_boxes(*labelled, size),
         None if classes is None else labelled_images(classes, size),
     )

@@ -75,7 +75,15 @@ def propose(args: argparse.Namespace) -> int:
         bar.update(result.done - bar.n)
 
     try:
-        result = search_folder(args.images, args.out, generator, execution, args.shard_size, image_list, on_progress)
+        result = search_folder(
+            args.images,
+            args.out,
+            generator,
+            execution=execution,
+            shard_size=args.shard_size,
+            image_list=image_list,
+            on_progress=on_progress,
+        )
     finally:
         if bar is not None:
             bar.close()

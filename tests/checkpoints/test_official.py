@@ -155,12 +155,12 @@ def test_released_model_loads_what_mmsoco_trained(root, kind):
 
 def test_training_goes_on_as_if_never_converted(recipe, tiny_options, tmp_path):
     """A run's first epoch through the released format and back: its second epoch is the same to the last bit."""
-    train(recipe, str(tmp_path / 'whole'), None, False, 1, tiny_options)
+    train(recipe, str(tmp_path / 'whole'), amp=False, options=tiny_options)
     convert(tmp_path / 'whole/epoch_1.pth', tmp_path / 'official.pth', reverse=True)
     convert(tmp_path / 'official.pth', tmp_path / 'ours.pth')
     # ImageNet's steps an epoch, in the file, give way to those of the eight images.
     assert torch.load(tmp_path / 'ours.pth', weights_only=True)['meta']['iter'] == 625
-    train(recipe, str(tmp_path / 'again'), str(tmp_path / 'ours.pth'), False, 1, tiny_options)
+    train(recipe, str(tmp_path / 'again'), resume=str(tmp_path / 'ours.pth'), amp=False, options=tiny_options)
     whole, again = (torch.load(tmp_path / name / 'epoch_2.pth', weights_only=True) for name in ('whole', 'again'))
     assert again['meta']['iter'] == whole['meta']['iter'] == 4
     assert_same(dict(whole['state_dict']), dict(again['state_dict']))

@@ -298,7 +298,7 @@ def test_metafile_names_every_config(folder):
 @pytest.mark.parametrize('path', PRETRAININGS, ids=lambda path: path.stem)
 def test_pretraining_config_trains(path, images, proposal_file, tmp_path):
     """Two epochs of two steps, on eight images and a model some channels wide."""
-    train(path, str(tmp_path), None, False, 1, shrink(path, images, proposal_file))
+    train(path, str(tmp_path), amp=False, options=shrink(path, images, proposal_file))
     record = json.loads((tmp_path / 'record_0.json').read_text())
     assert record['iter'] == 4
     (last,) = (path for name in ('epoch_2.pth', 'iter_4.pth') if (path := tmp_path / name).exists())

@@ -109,7 +109,7 @@ def test_coco_config_trains_and_evaluates(path, coco, tmp_path):
             options['model.roi_head.shared_head.init_cfg.checkpoint'] = str(tmp_path / 'resnet18.pth')
         else:
             options['model.neck.in_channels'] = [64, 128, 256, 512]
-    runner = train(path, str(tmp_path / 'out'), None, None, 1, options)
+    runner = train(path, str(tmp_path / 'out'), options=options)
     assert runner.iter == 2 and 'val/coco/bbox_mAP' in runner.message_hub.log_scalars
     log = next((tmp_path / 'out').glob('*/*.log')).read_text()
     assert 'Measuring BN statistics on 1 batches' in log
@@ -125,7 +125,7 @@ def test_the_whole_way(coco, tmp_path):
     config = CONFIGS / 'transfer/coco/mask-rcnn_r50fpn_soco_1x.py'
     without = coco_options(config, coco)
     options = {**without, 'load_from': narrow_pretraining(config, tmp_path)}
-    runner = train(config, str(tmp_path / 'out'), None, None, 1, options)
+    runner = train(config, str(tmp_path / 'out'), options=options)
     assert {'val/coco/bbox_mAP', 'val/coco/segm_mAP'} <= set(runner.message_hub.log_scalars)
     assert 'new: depends on the classes' in next((tmp_path / 'out').glob('*/*.log')).read_text()
     trained = torch.load(tmp_path / 'out/iter_2.pth', weights_only=True)
@@ -134,18 +134,24 @@ def test_the_whole_way(coco, tmp_path):
     assert int(trained['state_dict']['backbone.bn1.num_batches_tracked']) > 0, 'BN should train'
 
     # The detector's own checkpoint passes the hook unchanged.
-    again = train(config, str(tmp_path / 'out'), 'auto', None, 1, {**options, 'train_cfg.max_iters': 3})
+    again = train(config, str(tmp_path / 'out'), resume='auto', options={**options, 'train_cfg.max_iters': 3})
     assert again.iter == 3
-    metrics = evaluate(config, str(tmp_path / 'out/iter_3.pth'), str(tmp_path / 'test'), tmp_path / 'm.json', options)
+    metrics = evaluate(
+        config,
+        str(tmp_path / 'out/iter_3.pth'),
+        work_dir=str(tmp_path / 'test'),
+        out=tmp_path / 'm.json',
+        options=options,
+    )
     written = json.loads((tmp_path / 'm.json').read_text())
     assert list(written.pop('columns')) == ['box AP', 'box AP50', 'box AP75', 'mask AP', 'mask AP50', 'mask AP75']
     assert written == metrics and 'coco/segm_mAP' in metrics
 
     # What is no detector, and no checkpoint at all, is refused.
     with pytest.raises(UserError, match='the checkpoint is a pretraining, the model is not trained yet'):
-        evaluate(config, options['load_from'], str(tmp_path / 'test'), None, options)
+        evaluate(config, options['load_from'], work_dir=str(tmp_path / 'test'), options=options)
     with pytest.raises(UserError, match='no pretraining is given; add --cfg-options load_from='):
-        train(config, str(tmp_path / 'y'), None, None, 1, without)
+        train(config, str(tmp_path / 'y'), options=without)
     torch.save({'state_dict': {'conv1.weight': torch.zeros(1)}}, tmp_path / 'other.pth')
     (tmp_path / 'cut.pth').write_bytes((tmp_path / 'epoch_100.pth').read_bytes()[:-100])
     (tmp_path / 'text.pth').write_text('weights')
@@ -162,11 +168,13 @@ def test_the_whole_way(coco, tmp_path):
         ('classes', r'of a detector like this one, but roi_head.bbox_head.fc_cls.bias is \(3,\) there'),
     ):
         with pytest.raises(UserError, match=words):
-            train(config, str(tmp_path / 'x'), None, None, 1, {**options, 'load_from': str(tmp_path / f'{name}.pth')})
+            train(config, str(tmp_path / 'x'), options={**options, 'load_from': str(tmp_path / f'{name}.pth')})
     with pytest.raises(UserError, match='a pretraining cannot be resumed as a detector'):
-        train(config, str(tmp_path / 'x'), options['load_from'], None, 1, without)
+        train(config, str(tmp_path / 'x'), resume=options['load_from'], options=without)
     with pytest.raises(UserError, match='is a folder; name a file'):
-        evaluate(config, str(tmp_path / 'out/iter_3.pth'), str(tmp_path / 'test'), tmp_path, options)
+        evaluate(
+            config, str(tmp_path / 'out/iter_3.pth'), work_dir=str(tmp_path / 'test'), out=tmp_path, options=options
+        )
 
 
 ITERATIONS = {'1x': 90000, '2x': 180000, '4x': 360000}
@@ -362,7 +370,7 @@ def soco_checkpoint(images, proposal_file, tmp_path):
 def linear(name, options, work_dir, checkpoint):
     """Train a linear evaluation; its backbone must stay what the checkpoint holds."""
     config = CONFIGS / f'transfer/imagenet/linear_r50_8xb32_100e_{name}.py'
-    runner = train(config, str(work_dir), None, None, 1, {**options, 'load_from': str(checkpoint)})
+    runner = train(config, str(work_dir), options={**options, 'load_from': str(checkpoint)})
     assert {'val/accuracy/top1', 'val/accuracy/top5'} <= set(runner.message_hub.log_scalars)
     pretrained = torch.load(checkpoint, weights_only=True)['state_dict']
     for name, value in runner.model.state_dict().items():
@@ -392,7 +400,13 @@ def test_linear_evaluation_on_a_folder(soco_checkpoint, tmp_path):
     first = torch.load(tmp_path / 'out/epoch_1.pth', weights_only=True)['state_dict']
     assert not torch.equal(first['head.fc.weight'], weight)
     # Colours are told apart far better than by chance, one in six.
-    metrics = evaluate(config, str(tmp_path / 'out/epoch_20.pth'), str(tmp_path / 'test'), tmp_path / 'm.json', options)
+    metrics = evaluate(
+        config,
+        str(tmp_path / 'out/epoch_20.pth'),
+        work_dir=str(tmp_path / 'test'),
+        out=tmp_path / 'm.json',
+        options=options,
+    )
     assert metrics['accuracy/top1'] > 60 and metrics['accuracy/top5'] > 90
 
 
@@ -466,7 +480,7 @@ def test_quickstart_detectors_train(start, coco, images, proposal_file, tmp_path
             soco = MODELS.build(Config.fromfile(path).model)
         torch.save({'state_dict': soco.state_dict(), 'meta': {}}, tmp_path / 'soco.pth')
         options['load_from'] = str(tmp_path / 'soco.pth')
-    runner = train(config, str(tmp_path / 'out'), None, None, 1, options)
+    runner = train(config, str(tmp_path / 'out'), options=options)
     assert runner.iter == 2 and 'val/coco/bbox_mAP' in runner.message_hub.log_scalars
 
 
@@ -515,5 +529,5 @@ def test_example_trains_and_evaluates(path, coco, monkeypatch, tmp_path):
             soco = MODELS.build(Config.fromfile(pretraining).model)
         torch.save({'state_dict': soco.state_dict(), 'meta': {}}, tmp_path / 'soco.pth')
         options['load_from'] = str(tmp_path / 'soco.pth')
-    runner = train(path, str(tmp_path / 'out'), None, None, 1, options)
+    runner = train(path, str(tmp_path / 'out'), options=options)
     assert runner.iter == 2 and 'val/coco/bbox_mAP' in runner.message_hub.log_scalars

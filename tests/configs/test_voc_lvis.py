@@ -342,7 +342,7 @@ def test_config_trains_and_evaluates(path, request, soco_weights, torchvision_we
     options = tiny_options(path, root) | starting_options(path, soco_weights, torchvision_weights)
     # mmengine keeps visualizers by their name, and so would this test the folder of the last one.
     options['visualizer.name'] = f'{folder}-{path.stem}'
-    runner = train(path, str(tmp_path / 'out'), None, None, 1, options)
+    runner = train(path, str(tmp_path / 'out'), options=options)
     assert runner.iter == 2
     assert {f'val/{name}' for name in METRICS[folder]} <= set(runner.message_hub.log_scalars)
     assert all(p.requires_grad for p in runner.model.parameters())
@@ -358,7 +358,7 @@ def test_config_trains_and_evaluates(path, request, soco_weights, torchvision_we
     assert {group['weight_decay'] for group in groups} == {0, 1e-4 if folder == 'voc' else 2.5e-5}
 
     if path.stem.endswith(('soco_24k', 'soco_1x', 'soco_1x_5percent')):
-        metrics = evaluate(path, str(tmp_path / 'out/iter_2.pth'), str(tmp_path / 'test'), None, options)
+        metrics = evaluate(path, str(tmp_path / 'out/iter_2.pth'), work_dir=str(tmp_path / 'test'), options=options)
         assert set(METRICS[folder]) <= set(metrics)
     if folder == 'mini_coco':
         percent = int(path.stem.rpartition('_')[2].removesuffix('percent'))

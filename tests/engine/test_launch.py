@@ -61,7 +61,7 @@ def test_accumulation_is_refused_where_it_would_change_the_recipe(root, tmp_path
 
 def test_total_batch_that_does_not_divide(recipe, tiny_options, tmp_path):
     with pytest.raises(UserError, match='total_batch_size 4 does not divide into 1 processes x 3'):
-        train(recipe, str(tmp_path / 'out'), None, False, 3, tiny_options)
+        train(recipe, str(tmp_path / 'out'), amp=False, accumulate=3, options=tiny_options)
     assert not (tmp_path / 'out').exists()
 
 
@@ -70,7 +70,7 @@ def test_missing_checkpoint(recipe, tiny_options, tmp_path, resume):
     if resume is None:
         tiny_options['load_from'] = 'gone.pth'
     with pytest.raises(UserError, match=r'gone.pth does not exist; give a checkpoint'):
-        train(recipe, str(tmp_path / 'out'), resume, False, 1, tiny_options)
+        train(recipe, str(tmp_path / 'out'), resume=resume, amp=False, options=tiny_options)
 
 
 def test_resume_survives_moving_the_folder_and_names_what_is_missing(tmp_path):
@@ -84,11 +84,11 @@ def test_resume_survives_moving_the_folder_and_names_what_is_missing(tmp_path):
 
 def test_fewer_images_than_a_batch(recipe, tiny_options, tmp_path):
     with pytest.raises(UserError, match='8 images are less than one batch of 16'):
-        train(recipe, str(tmp_path), None, False, 1, {**tiny_options, 'total_batch_size': 16})
+        train(recipe, str(tmp_path), amp=False, options={**tiny_options, 'total_batch_size': 16})
 
 
 def test_seed_reaches_images_and_samples(recipe, tiny_options, tmp_path):
-    runner = train(recipe, str(tmp_path), None, False, 1, {**tiny_options, 'randomness.seed': 7})
+    runner = train(recipe, str(tmp_path), amp=False, options={**tiny_options, 'randomness.seed': 7})
     assert runner.train_dataloader.dataset.seed == 7
     assert runner.train_dataloader.sampler.seed == 7
 

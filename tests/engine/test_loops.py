@@ -25,7 +25,7 @@ def run(recipe, tiny_options, tmp_path):
 
     def run(name, accumulate=1, resume=None, **options):
         options = {**tiny_options, **{key.replace('__', '.'): value for key, value in options.items()}}
-        train(recipe, str(tmp_path / name), resume, False, accumulate, options)
+        train(recipe, str(tmp_path / name), resume=resume, amp=False, accumulate=accumulate, options=options)
         return tmp_path / name
 
     return run
@@ -187,10 +187,10 @@ def test_resuming_where_nothing_is_begins_with_what_the_config_loads(run):
 
 
 def test_mixed_precision_on_a_cpu(recipe, tiny_options, tmp_path):
-    runner = train(recipe, str(tmp_path / 'amp'), None, True, 1, tiny_options)
+    runner = train(recipe, str(tmp_path / 'amp'), amp=True, options=tiny_options)
     assert type(runner.optim_wrapper).__name__ == 'CPUAmpOptimWrapper'
     assert all(torch.isfinite(p).all() for p in runner.model.parameters())
-    plain = train(recipe, str(tmp_path / 'plain'), None, False, 1, tiny_options)
+    plain = train(recipe, str(tmp_path / 'plain'), amp=False, options=tiny_options)
     a, b = runner.model.backbone.conv1.weight, plain.model.backbone.conv1.weight
     assert not torch.equal(a, b)
     torch.testing.assert_close(a, b, rtol=0.1, atol=1e-3)

@@ -48,7 +48,7 @@ def test_what_other_tools_get(store, root, tmp_path):
     assert coco['annotations'][1]['area'] == 35 * 24 and coco['annotations'][2]['image_id'] == 2
     (tmp_path / 'images.json').write_text('[]')
     with pytest.raises(UserError, match='its list of images is missing'):
-        export_boxes(store, tmp_path / 'x.json', 'coco', tmp_path / 'images.json')
+        export_boxes(store, tmp_path / 'x.json', 'coco', annotations=tmp_path / 'images.json')
     with pytest.raises(UserError, match=r'format of .*x\.json is not clear; name one by --format'):
         export_boxes(store, tmp_path / 'x.json')
 

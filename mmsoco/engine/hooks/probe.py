@@ -77,7 +77,9 @@ class ProbeHook(Hook):
         dataset = runner.cfg.train_dataloader.dataset
         size = first_view_size(dataset)
         self.data = ProbeData(
-            matched_views(dataset.proposal_file, dataset.get('data_root'), self.images, size, self.boxes),
+            matched_views(
+                dataset.proposal_file, dataset.get('data_root'), held_out=self.images, size=size, boxes=self.boxes
+            ),
             None if self.labels is None else labelled_boxes(self.labels, self.labelled_images, size),
             None if self.classes is None else labelled_images(self.classes, size),
         )

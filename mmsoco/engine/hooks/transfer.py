@@ -112,7 +112,7 @@ class TransferHook(Hook):
             check_images(model, origin)
         weights = transferable_weights(state_dict, source, origin)
         behind = {name: tensor for name, tensor in state_dict.items() if name not in weights}
-        transfer = plan_transfer(weights, own, self.new, self.leave, behind)
+        transfer = plan_transfer(weights, own, new=self.new, leave=self.leave, behind=behind)
         require_complete(transfer, source)
         runner.logger.info(f'Weights from the pretraining:\n{transfer.table()}')
         checkpoint['state_dict'] = transfer.loaded

@@ -137,7 +137,7 @@ def search_folder(
         _remove_leftovers(out)
         with _watching(waiting, result, on_progress):
             tasks = [(shard, root, generator, execution.timeout) for shard in waiting]
-            found = run_tasks(search_shard, tasks, execution.jobs, execution.backend, execution.address)
+            found = run_tasks(search_shard, tasks, execution.jobs, backend=execution.backend, address=execution.address)
         for shard, failures in zip(waiting, found, strict=True):
             result.add(len(shard.names), failures)
         on_progress(result)

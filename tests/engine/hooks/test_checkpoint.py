@@ -38,7 +38,7 @@ def test_checkpoints_are_plain_and_the_oldest_go(recipe, tiny_options, tmp_path)
         'default_hooks.checkpoint.interval': 1,
         'default_hooks.checkpoint.max_keep_ckpts': 2,
     }
-    train(recipe, str(tmp_path), None, False, 1, options)
+    train(recipe, str(tmp_path), amp=False, options=options)
     assert sorted(p.name for p in tmp_path.glob('*.pth')) == ['iter_3.pth', 'iter_4.pth']
     assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / 'iter_4.pth')
     checkpoint = torch.load(tmp_path / 'iter_4.pth', weights_only=True)

@@ -14,7 +14,7 @@ def log_of(work_dir):
 
 
 def test_boxes_on_each_level_are_reported(recipe, tiny_options, tmp_path):
-    train(recipe, str(tmp_path), None, False, 1, {**tiny_options, 'default_hooks.health.interval': 2})
+    train(recipe, str(tmp_path), amp=False, options={**tiny_options, 'default_hooks.health.interval': 2})
     # Views of 64 px hold no box over 64: with the paper's sizes all lie on the first two levels.
     lines = [line for line in log_of(tmp_path).splitlines() if 'Boxes on each level' in line]
     assert len(lines) == 2 and lines[0].count('/ 0% / 0%') == 3
@@ -26,7 +26,7 @@ def test_boxes_on_each_level_are_reported(recipe, tiny_options, tmp_path):
 def test_a_run_that_diverges_skips_saves_and_ends(recipe, tiny_options, tmp_path):
     options = {**tiny_options, 'default_hooks.health.max_skips': 2, 'default_hooks.poison.type': 'PoisonHook'}
     with pytest.raises(TrainingDiverged, match=r'2 steps in a row, up to step 3; .*stopped.pth; try a lower'):
-        train(recipe, str(tmp_path), None, False, 1, options)
+        train(recipe, str(tmp_path), amp=False, options=options)
     log = log_of(tmp_path)
     assert 'Step 2 skipped: its gradient is not finite (1 in a row)' in log
     stopped = torch.load(tmp_path / 'stopped.pth', weights_only=True)
@@ -37,16 +37,16 @@ def test_a_run_that_diverges_skips_saves_and_ends(recipe, tiny_options, tmp_path
 
 def test_collapse_is_told(recipe, tiny_options, tmp_path):
     options = {**tiny_options, 'default_hooks.health.collapse_steps': 2, 'default_hooks.collapse.type': 'CollapseHook'}
-    train(recipe, str(tmp_path / 'collapsed'), None, False, 1, options)
+    train(recipe, str(tmp_path / 'collapsed'), amp=False, options=options)
     log = log_of(tmp_path / 'collapsed')
     assert log.count('Collapse: for 2 steps') == 1 and log.count('Collapse: for 4 steps') == 1
     options.pop('default_hooks.collapse.type')
-    train(recipe, str(tmp_path / 'healthy'), None, False, 1, options)
+    train(recipe, str(tmp_path / 'healthy'), amp=False, options=options)
     assert 'Collapse' not in log_of(tmp_path / 'healthy')
 
 
 def test_a_run_that_predicts_the_mean_is_called_so(recipe, tiny_options, tmp_path):
-    train(recipe, str(tmp_path), None, False, 1, {**tiny_options, 'default_hooks.health.interval': 1})
+    train(recipe, str(tmp_path), amp=False, options={**tiny_options, 'default_hooks.health.interval': 1})
     lines = log_of(tmp_path).splitlines()
     said = [line for line in lines if 'predicts the mean target: nothing is learned so far' in line]
     # Not in the two steps of warm-up.

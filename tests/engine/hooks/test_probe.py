@@ -49,7 +49,7 @@ def test_measuring_changes_nothing(recipe, options, tmp_path):
 def test_a_resumed_curve_goes_on(recipe, options, tmp_path):
     train(recipe, str(tmp_path / 'run'), amp=False, options=options)
     whole = curve(tmp_path / 'run')
-    train(recipe, str(tmp_path / 'run'), str(tmp_path / 'run/epoch_1.pth'), False, options=options)
+    train(recipe, str(tmp_path / 'run'), resume=str(tmp_path / 'run/epoch_1.pth'), amp=False, options=options)
     again = curve(tmp_path / 'run')
     assert [entry['step'] for entry in again['curve']] == [1, 2]
     assert again['random'] == whole['random'] and again['curve'] == whole['curve']

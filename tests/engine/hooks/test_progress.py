@@ -8,7 +8,7 @@ from mmsoco.engine.launch import train
 def test_a_pretraining_shows_what_it_learns(recipe, tiny_options, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(ProgressBarHook.__init__, '__defaults__', (1e-9,))
     options = {**tiny_options, 'default_hooks.health.interval': 1}
-    train(recipe, str(tmp_path), None, False, 1, options, progress=True)
+    train(recipe, str(tmp_path), amp=False, options=options, progress=True)
     shown = capsys.readouterr().err
     assert '4/4 [' in shown and 'own nearest ' in shown and 'learned ' in shown
 

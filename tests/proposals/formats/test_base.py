@@ -104,4 +104,4 @@ def test_an_unknown_format_is_refused(store, root, tmp_path):
     with pytest.raises(UserError, match=words):
         export_boxes(store, tmp_path / 'b.csv', 'voc')
     with pytest.raises(UserError, match=words):
-        import_boxes(tmp_path / 'b.csv', tmp_path / 'a.arrow', root, 'voc')
+        import_boxes(tmp_path / 'b.csv', tmp_path / 'a.arrow', root, kind='voc')

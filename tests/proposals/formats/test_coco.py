@@ -10,7 +10,7 @@ from mmsoco.proposals.formats.coco import read_labelled
 
 def test_coco_results_there_and_back(store, root, tmp_path):
     export_boxes(store, tmp_path / 'images.json', 'coco')
-    export_boxes(store, tmp_path / 'results.json', 'coco', tmp_path / 'images.json')
+    export_boxes(store, tmp_path / 'results.json', 'coco', annotations=tmp_path / 'images.json')
     results = json.loads((tmp_path / 'results.json').read_text())
     assert [r['bbox'] for r in results] == [[0, 0, 30, 20], [5, 6, 35, 24], [1, 2, 2, 2]]
     with pytest.raises(UserError, match='name the file with their images by --annotations'):

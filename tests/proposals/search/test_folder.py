@@ -174,7 +174,7 @@ def test_an_altered_shard_is_not_made_good_by_another_search(images, tmp_path):
     at = content.find(ProposalStore.open(shard)[0].boxes.tobytes())
     shard.write_bytes(content[:at] + b'\x07' + content[at + 1 :])
     with pytest.raises(UserError, match='does not match its checksum'):
-        search_folder(root, tmp_path / 'raw', GridBoxes(), Execution(retry=True), shard_size=8)
+        search_folder(root, tmp_path / 'raw', GridBoxes(), execution=Execution(retry=True), shard_size=8)
 
 
 def test_a_cut_shard_is_named_with_what_to_do(images, copy):
@@ -208,7 +208,7 @@ def test_only_the_images_of_a_list(images, tmp_path):
 @pytest.mark.parametrize('generator', [RandomBoxes(count=20), GridBoxes()])
 def test_other_generators_are_used_like_the_search(images, tmp_path, generator):
     for jobs in (1, 2):
-        search_folder(images, tmp_path / str(jobs), generator, Execution(jobs=jobs), shard_size=3)
+        search_folder(images, tmp_path / str(jobs), generator, execution=Execution(jobs=jobs), shard_size=3)
     assert contents(tmp_path / '1') == contents(tmp_path / '2')
     header, _, rows = read_raw(tmp_path / '1')
     assert header['generator'] == generator.describe()
@@ -251,7 +251,7 @@ def test_shards_are_small_enough_to_be_shared(images, size):
 def test_a_image_that_hangs_fails_alone(images, tmp_path, jobs):
     root = shutil.copytree(images, tmp_path / 'images')
     os.mkfifo(root / 'first' / '3.png')
-    result = search_folder(root, tmp_path / 'raw', GridBoxes(), Execution(jobs, timeout=1), shard_size=3)
+    result = search_folder(root, tmp_path / 'raw', GridBoxes(), execution=Execution(jobs, timeout=1), shard_size=3)
     assert result.failures == {'first/3.png': 'took longer than 1 s'}
     assert result.searched == 8
 
@@ -259,7 +259,7 @@ def test_a_image_that_hangs_fails_alone(images, tmp_path, jobs):
 @pytest.mark.parametrize('jobs', [1, 2])
 def test_a_image_that_kills_its_process_fails_alone(images, tmp_path, jobs):
     generator = FragileSearch(kills='first/1.jpg', raises='second/5.jpg')
-    result = search_folder(images, tmp_path / 'raw', generator, Execution(jobs), shard_size=3)
+    result = search_folder(images, tmp_path / 'raw', generator, execution=Execution(jobs), shard_size=3)
     assert result.failures == {
         'first/1.jpg': 'its process died (killed by SIGKILL)',
         'second/5.jpg': 'needs more memory than there is',
@@ -292,7 +292,7 @@ def test_odd_images_have_boxes_in_the_frame_that_the_loader_sees(tmp_path, max_s
     (tmp_path / 'odd').mkdir()
     sizes = save_odd_images(tmp_path / 'odd')
     generator = SearchParameters(k=60, min_size=20, max_side=max_side)
-    result = search_folder(tmp_path / 'odd', tmp_path / 'raw', generator, TWO)
+    result = search_folder(tmp_path / 'odd', tmp_path / 'raw', generator, execution=TWO)
     assert result.failures == {}
     rows = {row.file_name: row for row in read_raw(tmp_path / 'raw')[2]}
     assert {name: (row.height, row.width) for name, row in rows.items()} == sizes
@@ -356,6 +356,6 @@ def test_a_killed_run_goes_on_to_the_same_bytes(images, tmp_path, jobs):
     (out / '.shard-00007-of-00008.x.arrow').touch()
     for leftover in out.glob('.*'):
         os.utime(leftover, (0, 0))
-    search_folder(images, out, generator, TWO, shard_size=1)
+    search_folder(images, out, generator, execution=TWO, shard_size=1)
     search_folder(images, tmp_path / 'whole', generator, shard_size=1)
     assert contents(out) == contents(tmp_path / 'whole')

@@ -43,11 +43,11 @@ def test_backends_that_cannot_be(arguments, words):
 def test_a_backend_that_is_not_installed_is_explained(monkeypatch, backend, package):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(UserError, match=rf"not installed; run: pip install 'mmsoco\[{backend}\]'"):
-        run_tasks(print, [], 1, backend)
+        run_tasks(print, [], 1, backend=backend)
 
 
 def search(images, out, **execution):
-    result = search_folder(images, out, GridBoxes(), Execution(jobs=2, **execution), shard_size=2)
+    result = search_folder(images, out, GridBoxes(), execution=Execution(jobs=2, **execution), shard_size=2)
     assert (result.searched, result.failures) == (8, {})
     return {path.name: path.read_bytes() for path in out.iterdir()}
 
@@ -78,7 +78,9 @@ def test_a_dask_cluster_that_is_small_at_the_start_does_all_the_work(tmp_path):
     from distributed import LocalCluster
 
     with LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
-        run_tasks(write_pid, [(tmp_path, str(i)) for i in range(4)], 1, 'dask', cluster.scheduler_address)
+        run_tasks(
+            write_pid, [(tmp_path, str(i)) for i in range(4)], 1, backend='dask', address=cluster.scheduler_address
+        )
     assert len(list(tmp_path.iterdir())) == 4
     assert str(os.getpid()) not in {path.read_text() for path in tmp_path.iterdir()}
 
@@ -86,11 +88,11 @@ def test_a_dask_cluster_that_is_small_at_the_start_does_all_the_work(tmp_path):
 @pytest.mark.parametrize('address', ['foo://x', 'localhost:x'])
 def test_an_address_that_is_none(address):
     with pytest.raises(UserError, match=f'no Dask scheduler answers at {address}'):
-        run_tasks(print, [], 1, 'dask', address)
+        run_tasks(print, [], 1, backend='dask', address=address)
 
 
 @pytest.mark.slow
 def test_a_ray_that_is_not_there_is_explained(monkeypatch):
     monkeypatch.delenv('RAY_ADDRESS', raising=False)
     with pytest.raises(UserError, match='no Ray at auto'):
-        run_tasks(print, [], 1, 'ray', 'auto')
+        run_tasks(print, [], 1, backend='ray', address='auto')
