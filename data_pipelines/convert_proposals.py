@@ -19,7 +19,7 @@ from mmsoco.proposals.registry import FORMATS
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Make a proposal file of boxes from elsewhere (the released code, COCO annotations or results, '
+        description='Make a proposal file of boxes from elsewhere (the official code, COCO annotations or results, '
         "mmdet's proposal pickle, CSV), or write one's boxes for another tool."
     )
     parser.add_argument('source', help='file of boxes, or a proposal file (.arrow)')

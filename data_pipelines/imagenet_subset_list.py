@@ -8,7 +8,7 @@ import argparse
 
 from mmsoco.errors import command
 from mmsoco.images.folders import list_images
-from mmsoco.images.lists import COCO, ImageList, draw, write_list
+from mmsoco.images.lists import COCO, ImageList, sample_names, write_list
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,7 +28,7 @@ def main() -> None:
     args = parse_args()
     names = list_images(args.images)
     title = f'ImageNet subset: {args.count} of {len(names)} images, seed {args.seed}'
-    write_list(args.out, ImageList(title, draw(names, args.count, args.seed)))
+    write_list(args.out, ImageList(title, sample_names(names, args.count, args.seed)))
     print(f'{args.out}: {title}')
 
 

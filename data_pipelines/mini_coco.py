@@ -7,7 +7,7 @@ python data_pipelines/mini_coco.py data/coco/annotations/instances_train2017.jso
 import argparse
 
 from mmsoco.errors import command
-from mmsoco.images.mini_coco import draw_file
+from mmsoco.images.mini_coco import sample_file
 
 
 def parse_args() -> argparse.Namespace:
@@ -27,7 +27,7 @@ def parse_args() -> argparse.Namespace:
 @command
 def main() -> None:
     args = parse_args()
-    out, part = draw_file(args.annotations, args.out, args.percent, args.seed)
+    out, part = sample_file(args.annotations, args.out, args.percent, args.seed)
     drawn = part['info']['drawn']
     print(f'{out}: {drawn["images"]} of {drawn["of"]} images, {len(part["annotations"])} annotations')
 

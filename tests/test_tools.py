@@ -72,7 +72,7 @@ def test_parts_and_methods_of_a_search(tool, images, tmp_path):
     assert status == 0 and 'proposals of 2 images' in out
     assert len(list((tmp_path / 'raw').glob('*.arrow'))) == 2
     assert_one_line(tool(*search, '--shard', '4/4'), 'no shard 4/4; shards count from 0/4 to 3/4')
-    assert_one_line(tool(*search, '--method', 'grid', '--k', 100), '--k is not an option of --method grid')
+    assert_one_line(tool(*search, '--method', 'grid', '--k', 100), '--k is not an option of --generator grid')
     assert_one_line(tool(*search, '--max-side', 64, '--address', 'tcp://a:1'), 'takes no address')
     status, out, _ = tool('data_pipelines/random_proposals.py', images, tmp_path / 'random', '--seed', 3, '--jobs', 1)
     assert status == 0
@@ -170,7 +170,7 @@ def test_extracting(tool, tiny_model_cfg, tmp_path):
     status, out, _ = tool(extract, tmp_path / 'soco.pth', tmp_path / 'out.safetensors')
     assert status == 0 and 'taken' in out and 'SHA-256' in out and (tmp_path / 'out.safetensors').exists()
     assert_one_line(
-        tool(extract, tmp_path / 'soco.pth', tmp_path / 'x.pth', '--target', 'keras'), "target 'keras' is unknown"
+        tool(extract, tmp_path / 'soco.pth', tmp_path / 'x.pth', '--target', 'keras'), "tool 'keras' is unknown"
     )
     torch.save({'state_dict': {'conv1.weight': torch.zeros(1)}}, tmp_path / 'other.pth')
     assert_one_line(tool(extract, tmp_path / 'other.pth', tmp_path / 'x.pth'), 'not a checkpoint of a SoCo pretraining')

@@ -1,4 +1,4 @@
-# SoCo, R50-C4, 100 epochs, as the released code trains it. Its cutout looks for the
+# SoCo, R50-C4, 100 epochs, as the official code trains it. Its cutout looks for the
 # boxes where they were before the view was mirrored; here they are where they are.
 _base_ = './soco_r50c4_8xb256_100e_in1k.py'
 

@@ -1,4 +1,4 @@
-# SoCo, R50-FPN, 400 epochs, as the released code trains it.
+# SoCo, R50-FPN, 400 epochs, as the official code trains it.
 _base_ = './soco_r50fpn_8xb256_400e_in1k.py'
 
 # Both crops are of the image itself, area and ratio measured there; V3 is a

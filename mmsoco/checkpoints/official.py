@@ -1,4 +1,4 @@
-"""Checkpoints of the released SoCo code, to mmsoco's and back."""
+"""Checkpoints of the official SoCo code, to mmsoco's and back."""
 
 import argparse
 import os
@@ -29,9 +29,9 @@ RESNETS = {
 }
 NORM = ('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked')
 LINEAR = ('weight', 'bias')
-#: Buffers of the released C4 model that nothing uses, with their default shapes.
+#: Buffers of the official C4 model that nothing uses, with their default shapes.
 LEFTOVERS = {'queue': (128, 65536), 'queue_ptr': (1,)}
-#: What a released file holds besides, of use to the released code alone.
+#: What an official file holds besides, of use to the official code alone.
 KEPT = ('opt', 'scheduler', 'amp')
 
 
@@ -57,7 +57,7 @@ def _mlp(name: str) -> Iterator[tuple[str, str]]:
 
 
 def _followed(fpn: bool, depth: int) -> Iterator[tuple[str, str]]:
-    """(released, ours) names of all that the target network follows."""
+    """(official, ours) names of all that the target network follows."""
     for name in _resnet(depth):
         # The C4 model's fifth block is its head.
         kind = 'backbone' if fpn or not name.startswith('layer4.') else 'shared_block'
@@ -74,16 +74,16 @@ def _followed(fpn: bool, depth: int) -> Iterator[tuple[str, str]]:
     yield from _mlp('projector')
 
 
-def released_names(fpn: bool, depth: int) -> dict[str, str]:
-    """Every name of the released model -> ours."""
+def official_names(fpn: bool, depth: int) -> dict[str, str]:
+    """Every name of the official model -> ours."""
     followed = dict(_followed(fpn, depth))
     target = {theirs.replace('.', '_k.', 1): f'target.{ours}' for theirs, ours in followed.items()}
     return {**followed, **dict(_mlp('predictor')), **target}
 
 
 def _rename(weights: Mapping[str, Tensor], fpn: bool, source: str, reverse: bool = False) -> dict[str, Tensor]:
-    """The weights under the other names, in the order they have; exactly those of a model of the released code."""
-    maps = {depth: released_names(fpn, depth) for depth in RESNETS}
+    """The weights under the other names, in the order they have; exactly those of a model of the official code."""
+    maps = {depth: official_names(fpn, depth) for depth in RESNETS}
     if reverse:
         maps = {depth: {ours: theirs for theirs, ours in renamed.items()} for depth, renamed in maps.items()}
     # The depth that fits, else the one that fits best, for the message.
@@ -91,7 +91,7 @@ def _rename(weights: Mapping[str, Tensor], fpn: bool, source: str, reverse: bool
     for faults, verb in ((renamed.keys() - weights.keys(), 'lacks'), (weights.keys() - renamed.keys(), 'also holds')):
         if faults:
             raise UserError(
-                f'{source} is not a {"model with FPN" if fpn else "C4 model"} of the released SoCo code: it {verb} '
+                f'{source} is not a {"model with FPN" if fpn else "C4 model"} of the official SoCo code: it {verb} '
                 f'{min(faults)} ({len(faults)} such names)'
             )
     return {renamed[name]: tensor for name, tensor in weights.items()}
@@ -164,11 +164,16 @@ def _plain(value: Any) -> Any:
     return {key: _plain(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
+def kept_of(checkpoint: Mapping) -> dict | None:
+    """What a converted checkpoint keeps of the official one (as ``released`` in earlier versions); None of others."""
+    return checkpoint.get('official', checkpoint.get('released'))
+
+
 def from_official(official: dict, source: str) -> dict:
-    """A checkpoint of the released code as one of mmsoco.
+    """A checkpoint of the official code as one of mmsoco.
 
     What mmsoco has no use for (``opt``, ``scheduler``, ``amp``, the C4 model's
-    queue) is kept under ``released``, for the way back.
+    queue) is kept under ``official``, for the way back.
 
     Args:
         official: As :func:`torch.load` gives it.
@@ -192,7 +197,7 @@ def from_official(official: dict, source: str) -> dict:
         },
         'state_dict': state_dict,
         'message_hub': {'log_scalars': {}, 'runtime_info': {}, 'resumed_keys': {}},
-        'released': {**{key: _plain(official[key]) for key in KEPT if key in official}, 'leftovers': leftovers},
+        'official': {**{key: _plain(official[key]) for key in KEPT if key in official}, 'leftovers': leftovers},
     }
     if 'optimizer' in official:
         optimizer = official['optimizer']
@@ -214,25 +219,25 @@ def from_official(official: dict, source: str) -> dict:
 
 
 def to_official(checkpoint: dict, source: str) -> dict:
-    """A checkpoint of mmsoco as one of the released code; the inverse of :func:`from_official`.
+    """A checkpoint of mmsoco as one of the official code; the inverse of :func:`from_official`.
 
     Of the optimizer's settings those are written that both have a use for.
 
     Raises:
-        UserError: It is no pretraining's, or not of one of the released models.
+        UserError: It is no pretraining's, or not of one of the official models.
     """
     state_dict = _weights(checkpoint, 'state_dict', source)
     detector_weights(state_dict, source)
     fpn = Layout.of(state_dict).has_neck
     weights = _rename(state_dict, fpn, source, reverse=True)
-    released = checkpoint.get('released') or {}
-    leftovers = released.get('leftovers') or {}
+    kept = kept_of(checkpoint) or {}
+    leftovers = kept.get('leftovers') or {}
     if not fpn and not leftovers:
-        # The released model insists on having them.
+        # The official model insists on having them.
         leftovers = {'queue': torch.zeros(LEFTOVERS['queue']), 'queue_ptr': torch.zeros(LEFTOVERS['queue_ptr']).long()}
-    opt = released.get('opt')
+    opt = kept.get('opt')
     official = {
-        **{key: released[key] for key in KEPT if key in released},
+        **{key: kept[key] for key in KEPT if key in kept},
         # Where nothing is known, at least that apex has no state to load.
         'opt': argparse.Namespace(**(opt if isinstance(opt, dict) else {'amp_opt_level': 'O0'})),
         'model': {f'module.{name}': tensor.contiguous() for name, tensor in {**weights, **leftovers}.items()},
@@ -258,13 +263,13 @@ def to_official(checkpoint: dict, source: str) -> dict:
 
 
 def convert(path: str | os.PathLike, out: str | os.PathLike, reverse: bool = False) -> str:
-    """Convert a checkpoint file of the released code to mmsoco's, or back.
+    """Convert a checkpoint file of the official code to mmsoco's, or back.
 
     Args:
         path: Checkpoint to read. Of types with code in them only
-            ``argparse.Namespace`` is allowed, which the released files hold.
+            ``argparse.Namespace`` is allowed, which the official files hold.
         out: File to write.
-        reverse: From mmsoco's to the released code's.
+        reverse: From mmsoco's to the official code's.
 
     Returns:
         A table of what was converted.

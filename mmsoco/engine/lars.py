@@ -1,4 +1,4 @@
-"""LARS (You et al. 2017) over SGD with momentum, as SoCo's released code has it."""
+"""LARS (You et al. 2017) over SGD with momentum, as SoCo's official code has it."""
 
 from collections.abc import Callable, Iterable
 
@@ -33,7 +33,7 @@ class LARS(Optimizer):
         eps: Keeps the division finite (paper's code: 1e-8).
     """
 
-    #: What groups of 1-D parameters are given besides: their rate is not adapted (released code).
+    #: What groups of 1-D parameters are given besides: their rate is not adapted (official code).
     ONE_DIMENSIONAL = dict(adapt=False)
 
     def __init__(

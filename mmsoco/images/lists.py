@@ -87,7 +87,7 @@ def write_list(path: str | os.PathLike, images: ImageList) -> None:
         temporary.write_text('\n'.join([f'# {images.title}', *images.names, '']), 'utf-8')
 
 
-def draw(names: Sequence[str], count: int, seed: int) -> list[str]:
+def sample_names(names: Sequence[str], count: int, seed: int) -> list[str]:
     """Draw ``count`` names without replacement; sorted, so that only the seed decides.
 
     Raises:

@@ -13,7 +13,7 @@ LISTS = ('images', 'annotations', 'categories')
 
 
 def default_out(annotations: str | os.PathLike, percent: float, seed: int) -> Path:
-    """Where :func:`draw_file` writes when not told: beside the whole, with the part in the name.
+    """Where :func:`sample_file` writes when not told: beside the whole, with the part in the name.
 
     The configs of ``configs/transfer/mini_coco`` read these names.
     """
@@ -21,7 +21,7 @@ def default_out(annotations: str | os.PathLike, percent: float, seed: int) -> Pa
     return path.with_name(f'{path.stem}_{percent:g}percent_seed{seed}.json')
 
 
-def draw_file(
+def sample_file(
     annotations: str | os.PathLike, out: str | os.PathLike | None, percent: float, seed: int = 0
 ) -> tuple[Path, dict]:
     """Draw images of an annotation file and write those with what belongs to them.
@@ -30,7 +30,7 @@ def draw_file(
         annotations: COCO JSON.
         out: File to write; None for :func:`default_out`.
         percent: Of the images, in (0, 100].
-        seed: See :func:`draw`.
+        seed: See :func:`sample`.
 
     Returns:
         The file written and what it holds.
@@ -42,14 +42,14 @@ def draw_file(
     out = default_out(annotations, percent, seed) if out is None else Path(out)
     check_percent(percent)
     check_out(out, annotations, what='the file that is drawn from')
-    part = draw(read_annotations(annotations), percent, seed)
+    part = sample(read_annotations(annotations), percent, seed)
     part['info']['drawn']['from'] = Path(annotations).name
     with atomic_path(out) as temporary:
         temporary.write_text(json.dumps(part))
     return out, part
 
 
-def draw(whole: dict, percent: float, seed: int = 0) -> dict:
+def sample(whole: dict, percent: float, seed: int = 0) -> dict:
     """Draw images at random, the same ones in whatever order they are listed.
 
     With one seed, a smaller part is contained in a larger one.

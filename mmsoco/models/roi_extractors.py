@@ -87,7 +87,7 @@ class ScaleAwareRoIExtractor(RoIExtractor):
             One level more is expected than there are sizes; ``()`` means that
             all boxes are pooled on one map.
         output_size, sampling_ratio: See :class:`RoIExtractor`.
-        integer_levels: Find levels as the released code does: from coordinates
+        integer_levels: Find levels as the official code does: from coordinates
             cut to integers, with 1 added to width and height. Pooling is not
             affected. 1 to 2 % of boxes change their level.
     """

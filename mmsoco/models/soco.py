@@ -28,7 +28,7 @@ class SoCoAlgorithm(MomentumPretraining):
     pairs of l(a, b) + l(b, a). Which pairs, the batch says.
 
     Each view is its own forward through every module, so BN sees one view at a
-    time; the RoI head runs once for each set of a view's boxes. (The released
+    time; the RoI head runs once for each set of a view's boxes. (The official
     code runs it once for each pyramid level, over all boxes.)
 
     Parameters are named as in mmdet's two-stage detectors: ``backbone``,

@@ -111,7 +111,7 @@ def import_boxes(
     if not root.is_dir():
         raise UserError(f'{root} is not a folder; give the folder that holds the images')
     file = BoxFile(source, None if annotations is None else Path(annotations))
-    kind = kind or find_format(file, to_read=True)
+    kind = FORMATS.present(kind or find_format(file, to_read=True))
     box_format = FORMATS.find(kind)()
     given = list(box_format.read(file))
     names = list_images(root) if image_list is None else image_list.names

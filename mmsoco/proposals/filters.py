@@ -1,4 +1,4 @@
-"""Which proposals are kept for training (paper, section 3.2; released code)."""
+"""Which proposals are kept for training (paper, section 3.2; official code)."""
 
 import os
 from collections import Counter
@@ -19,7 +19,7 @@ STAGES = ('all rules', 'aspect and side', 'side', 'whole image')
 
 @dataclass(frozen=True)
 class ProposalFilter:
-    """The rules; the defaults are the paper's, ``min_side`` the released code's.
+    """The rules; the defaults are the paper's, ``min_side`` the official code's.
 
     Args:
         max_aspect: A box is kept when 1/max_aspect <= w/h <= max_aspect.
@@ -44,7 +44,7 @@ class ProposalFilter:
 def filter_boxes(boxes: np.ndarray, width: int, height: int, rules: ProposalFilter) -> tuple[np.ndarray, str]:
     """Keep the boxes that training should see.
 
-    Where no box is left the rules are loosened as in the released code: first
+    Where no box is left the rules are loosened as in the official code: first
     aspect and side alone, then side alone, then the whole image is the box.
 
     Args:

@@ -27,9 +27,13 @@ class Registry(Mapping):
         self._package = package
         self._first = first
         self._classes: dict[str, type] = {}
+        self._former: dict[str, str] = {}
 
-    def register(self, name: str) -> Callable[[type], type]:
+    def register(self, name: str, former: str | None = None) -> Callable[[type], type]:
         """A decorator that gives a class its name.
+
+        Args:
+            former: The name of earlier versions, which is still understood.
 
         Raises:
             ValueError: Another class has it.
@@ -39,6 +43,8 @@ class Registry(Mapping):
             if name in self._classes:
                 raise ValueError(f"{self._kind} '{name}' is {self._classes[name]} already; give {cls} another name")
             self._classes[name] = cls
+            if former is not None:
+                self._former[former] = name
             return cls
 
         return add
@@ -48,9 +54,13 @@ class Registry(Mapping):
         for module in pkgutil.iter_modules(package.__path__, f'{self._package}.'):
             importlib.import_module(module.name)
 
-    def __getitem__(self, name: str) -> type:
+    def present(self, name: str) -> str:
+        """The present name of a class, by whichever it is called."""
         self._load()
-        return self._classes[name]
+        return self._former.get(name, name)
+
+    def __getitem__(self, name: str) -> type:
+        return self._classes[self.present(name)]
 
     def __iter__(self) -> Iterator[str]:
         self._load()
@@ -74,4 +84,4 @@ class Registry(Mapping):
 #: See :mod:`mmsoco.proposals.generators.base`.
 GENERATORS = Registry('generator', 'mmsoco.proposals.generators', ('selective_search', 'grid', 'random'))
 #: See :mod:`mmsoco.proposals.formats.base`.
-FORMATS = Registry('format', 'mmsoco.proposals.formats', ('released', 'coco', 'mmdet', 'csv'))
+FORMATS = Registry('format', 'mmsoco.proposals.formats', ('official', 'coco', 'mmdet', 'csv'))

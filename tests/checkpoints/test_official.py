@@ -1,4 +1,4 @@
-"""The released code's checkpoints: every tensor, momentum and epoch, there and back."""
+"""The official code's checkpoints: every tensor, momentum and epoch, there and back."""
 
 import argparse
 import pickle
@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
-from released_model import ReleasedC4, ReleasedFPN
+from official_model import OfficialC4, OfficialFPN
 
 from mmsoco.checkpoints.extract import extract
 from mmsoco.checkpoints.official import convert, from_official, to_official
@@ -20,8 +20,8 @@ CONFIGS = {'fpn': 'soco_r50fpn_8xb256_100e_in1k', 'c4': 'soco_r50c4_8xb256_100e_
 HIDDEN = 8
 
 
-def released_optimizer(model):
-    """As the released code groups and numbers parameters, with a momentum of its own for each."""
+def official_optimizer(model):
+    """As the official code groups and numbers parameters, with a momentum of its own for each."""
     trainable = [p for p in model.parameters() if p.requires_grad]
     groups = [
         dict(params=[p for p in trainable if p.ndim == 1], weight_decay=0, ignore=True),
@@ -40,17 +40,17 @@ def kind(request):
 
 
 @pytest.fixture
-def released(kind):
-    """The released model and its optimizer, after a step."""
+def theirs(kind):
+    """The official model and its optimizer, after a step."""
     torch.manual_seed(0)
-    model = (ReleasedFPN if kind == 'fpn' else ReleasedC4)((('v1', 'v2'),), HIDDEN)
-    return model, released_optimizer(model)
+    model = (OfficialFPN if kind == 'fpn' else OfficialC4)((('v1', 'v2'),), HIDDEN)
+    return model, official_optimizer(model)
 
 
 @pytest.fixture
-def official(released):
-    """A checkpoint as the released code saves it."""
-    model, optimizer = released
+def official(theirs):
+    """A checkpoint as the official code saves it."""
+    model, optimizer = theirs
     return {
         'opt': argparse.Namespace(model='SoCo', crop=0.5, cutout_ratio=(0.1, 0.2), aware_range=[48, 96], zip=True),
         'model': {f'module.{name}': tensor for name, tensor in model.state_dict().items()},
@@ -96,7 +96,7 @@ def assert_same(a, b, where='checkpoint'):
         assert a == b, where
 
 
-def test_every_tensor_and_momentum_arrives(root, kind, released, official, tmp_path):
+def test_every_tensor_and_momentum_arrives(root, kind, theirs, official, tmp_path):
     torch.save(official, tmp_path / 'in.pth')
     table = convert(tmp_path / 'in.pth', tmp_path / 'out.pth')
     assert 'backbone' in table and 'epochs done: 3' in table
@@ -108,7 +108,7 @@ def test_every_tensor_and_momentum_arrives(root, kind, released, official, tmp_p
     wrapper = dict(type='OptimWrapper', optimizer=dict(type='LARS', lr=1.0, weight_decay=1e-5))
     optimizer = PretrainOptimConstructor(wrapper)(model)
     optimizer.load_state_dict(checkpoint['optimizer'])
-    theirs, their_optimizer = released
+    theirs, their_optimizer = theirs
     # Which of their parameters is which of ours, without relying on any order: give each its momentum as its weight.
     momenta = {f'module.{name}': their_optimizer.state[p]['momentum_buffer'] for name, p in theirs.named_parameters()
                if p.requires_grad}  # fmt: skip
@@ -143,18 +143,18 @@ def test_without_the_prefix_of_ddp(official):
     )
 
 
-def test_released_model_loads_what_mmsoco_trained(root, kind):
-    """Also without anything kept from a released file, the unused queue of C4 included."""
+def test_official_model_loads_what_mmsoco_trained(root, kind):
+    """Also without anything kept from an official file, the unused queue of C4 included."""
     ours = our_model(root, kind)
     official = to_official({'state_dict': ours.state_dict(), 'meta': {'epoch': 2}}, 'x')
-    theirs = (ReleasedFPN if kind == 'fpn' else ReleasedC4)((('v1', 'v2'),), HIDDEN)
+    theirs = (OfficialFPN if kind == 'fpn' else OfficialC4)((('v1', 'v2'),), HIDDEN)
     theirs.load_state_dict({name.removeprefix('module.'): t for name, t in official['model'].items()}, strict=True)
     assert torch.equal(theirs.projector_k.linear2.weight, ours.target.projector.fc1.weight)
     assert official['epoch'] == 2 and official['opt'].amp_opt_level == 'O0'
 
 
 def test_training_goes_on_as_if_never_converted(recipe, tiny_options, tmp_path):
-    """A run's first epoch through the released format and back: its second epoch is the same to the last bit."""
+    """A run's first epoch through the official format and back: its second epoch is the same to the last bit."""
     train(recipe, str(tmp_path / 'whole'), amp=False, options=tiny_options)
     convert(tmp_path / 'whole/epoch_1.pth', tmp_path / 'official.pth', reverse=True)
     convert(tmp_path / 'official.pth', tmp_path / 'ours.pth')
@@ -196,7 +196,7 @@ def rejected(tmp_path, content, words, reverse=False):
 def test_code_is_refused(small, tmp_path):
     rejected(tmp_path, {**small, 'opt': Malicious(tmp_path / 'made')}, 'no checkpoint of tensors and plain values')
     assert not (tmp_path / 'made').exists()
-    # A Namespace is what a released file may hold; a checkpoint of mmsoco's own holds none.
+    # A Namespace is what an official file may hold; a checkpoint of mmsoco's own holds none.
     rejected(tmp_path, small, 'no checkpoint of tensors and plain values', reverse=True)
     (tmp_path / 'plain.pth').write_bytes(pickle.dumps(small['epoch']))
     with pytest.raises(UserError):
@@ -208,7 +208,7 @@ def renamed(official, change):
     return {**official, 'model': {new: t for name, t in official['model'].items() if (new := change(name))}}
 
 
-def test_what_is_no_released_checkpoint(small, kind, tmp_path):
+def test_what_is_no_official_checkpoint(small, kind, tmp_path):
     rejected(tmp_path, {'state_dict': {}}, "should hold the weights under 'model', but holds state_dict")
     rejected(tmp_path, {'model': {1: torch.zeros(1)}}, "should hold the weights under 'model'")
     extra = {**small['model'], 'module.head_2d.weight': torch.zeros(1)}
@@ -228,12 +228,12 @@ def test_an_epoch_that_is_none(small, epoch, tmp_path):
     rejected(tmp_path, {**small, 'epoch': epoch}, 'should say how many epochs are done')
 
 
-def test_models_that_the_released_code_does_not_have(root, tmp_path):
+def test_models_that_the_official_code_does_not_have(root, tmp_path):
     """Table 4's first rows have neither FPN nor C4's head."""
     cfg = Config.fromfile(root / 'configs/ablation/table4_row2_selective-search.py')
     with torch.device('meta'), DefaultScope.overwrite_default_scope('mmsoco'):
         state_dict = dict(MODELS.build(cfg.model).state_dict())
-    with pytest.raises(UserError, match='is not a C4 model of the released SoCo code: it lacks'):
+    with pytest.raises(UserError, match='is not a C4 model of the official SoCo code: it lacks'):
         to_official({'state_dict': state_dict}, 'x')
 
 
@@ -257,8 +257,8 @@ def test_optimizers_that_do_not_fit(small, change, words, tmp_path):
 def test_namespaces_inside_and_what_else_is_there(small):
     nested = argparse.Namespace(model='x', inner=argparse.Namespace(a=1))
     checkpoint = from_official({**small, 'opt': nested, 'sampler': {}}, 'x')
-    assert checkpoint['released']['opt'] == {'model': 'x', 'inner': {'a': 1}}
-    assert 'sampler' not in checkpoint['released']
+    assert checkpoint['official']['opt'] == {'model': 'x', 'inner': {'a': 1}}
+    assert 'sampler' not in checkpoint['official']
     assert 'optimizer' not in from_official({key: small[key] for key in ('model', 'epoch')}, 'x')
 
 

@@ -49,7 +49,7 @@ def test_pretraining_config(path):
 
 
 def test_recipe_of_the_paper():
-    """Section 4.1 and the numbers of the released code, as a reader of the config finds them."""
+    """Section 4.1 and the numbers of the official code, as a reader of the config finds them."""
     cfg = Config.fromfile(CONFIGS / 'soco/soco_r50fpn_8xb256_400e_in1k.py')
     assert cfg.total_batch_size == 2048 and cfg.train_cfg.max_epochs == 400
     assert Config.fromfile(CONFIGS / 'soco/soco_r50fpn_8xb256_100e_in1k.py').train_cfg.max_epochs == 100
@@ -109,8 +109,8 @@ def cutouts(transform):
     return [name for name, steps in transform.augments.items() if type(steps[-1]).__name__ == 'BoxCutout']
 
 
-def test_the_released_codes_ways():
-    """What the released scripts do otherwise than the paper."""
+def test_the_official_codes_ways():
+    """What the official scripts do otherwise than the paper."""
     for epochs, hidden in ((100, ['v2', 'v3']), (400, [])):
         cfg, transform = transform_of(f'soco_r50fpn_8xb256_{epochs}e_in1k_official')
         assert cfg.train_cfg.max_epochs == epochs

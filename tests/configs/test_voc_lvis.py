@@ -18,7 +18,7 @@ from torchvision.models import resnet18
 
 from mmsoco.engine.launch import test as evaluate
 from mmsoco.engine.launch import train
-from mmsoco.images.mini_coco import default_out, draw_file
+from mmsoco.images.mini_coco import default_out, sample_file
 from mmsoco.registry import MODELS
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
@@ -256,7 +256,7 @@ def mini_coco(tmp_path):
         truth = coco_annotations(root, f'{split}2017', count, CocoDataset.METAINFO['classes'], rng)
         (root / f'annotations/instances_{split}2017.json').write_text(json.dumps(truth))
     for percent in (5, 10, 50):
-        draw_file(root / 'annotations/instances_train2017.json', None, percent)
+        sample_file(root / 'annotations/instances_train2017.json', None, percent)
     return root
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from mmsoco.errors import UserError
-from mmsoco.images.lists import ImageList, draw, list_folders, read_list, write_list
+from mmsoco.images.lists import ImageList, list_folders, read_list, sample_names, write_list
 
 
 def test_written_lists_are_read(tmp_path):
@@ -67,14 +67,14 @@ def test_the_description_depends_on_the_names():
 
 def test_a_sample_is_decided_by_its_seed_alone():
     names = [f'{i}.jpg' for i in range(100)]
-    drawn = draw(names, 30, seed=0)
-    assert drawn == draw(names[::-1], 30, seed=0) == sorted(drawn) and len(set(drawn)) == 30
-    assert drawn != draw(names, 30, seed=1)
+    drawn = sample_names(names, 30, seed=0)
+    assert drawn == sample_names(names[::-1], 30, seed=0) == sorted(drawn) and len(set(drawn)) == 30
+    assert drawn != sample_names(names, 30, seed=1)
     # Every image has its chance.
-    assert len({name for seed in range(30) for name in draw(names, 30, seed)}) == 100
+    assert len({name for seed in range(30) for name in sample_names(names, 30, seed)}) == 100
     for count, words in ((101, 'there are only 100'), (0, 'one at least')):
         with pytest.raises(UserError, match=words):
-            draw(names, count, seed=0)
+            sample_names(names, count, seed=0)
 
 
 def test_listing_folders(images):

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from mmsoco.errors import UserError
-from mmsoco.images.mini_coco import default_out, draw, draw_file
+from mmsoco.images.mini_coco import default_out, sample, sample_file
 
 
 def coco(count=200):
@@ -37,7 +37,7 @@ def annotations(tmp_path):
 
 def test_a_part_holds_its_images_with_all_that_is_theirs():
     whole = coco()
-    part = draw(whole, 10)
+    part = sample(whole, 10)
     assert len(part['images']) == 20 and all(image in whole['images'] for image in part['images'])
     assert part['annotations'] == [a for a in whole['annotations'] if a['image_id'] in ids(part)]
     assert any(image['id'] not in {a['image_id'] for a in part['annotations']} for image in part['images'])
@@ -55,29 +55,29 @@ def test_the_seed_alone_decides():
     shuffled = coco()
     random.Random(3).shuffle(shuffled['images'])
     random.Random(4).shuffle(shuffled['annotations'])
-    assert ids(draw(whole, 10)) == ids(draw(shuffled, 10))
-    assert ids(draw(whole, 10)) != ids(draw(whole, 10, seed=1))
-    assert ids(draw(whole, 5)) < ids(draw(whole, 10)) < ids(draw(whole, 50))
+    assert ids(sample(whole, 10)) == ids(sample(shuffled, 10))
+    assert ids(sample(whole, 10)) != ids(sample(whole, 10, seed=1))
+    assert ids(sample(whole, 5)) < ids(sample(whole, 10)) < ids(sample(whole, 50))
 
 
 def test_the_draw_is_the_same_for_ever():
     """Another draw under the same seed would be another benchmark."""
     # Where the four smallest of random.Random(0)'s first 20 numbers stand.
-    assert sorted(ids(draw(coco(20), 20))) == [1000 + 7 * i for i in (3, 7, 12, 15)]
+    assert sorted(ids(sample(coco(20), 20))) == [1000 + 7 * i for i in (3, 7, 12, 15)]
 
 
 def test_numbers_of_images():
-    assert len(draw(coco(118), 5)['images']) == 6
-    assert len(draw(coco(3), 1)['images']) == 1
-    assert len(draw(coco(7), 100)['images']) == 7
-    assert len(draw(coco(200), 0.5)['images']) == 1
+    assert len(sample(coco(118), 5)['images']) == 6
+    assert len(sample(coco(3), 1)['images']) == 1
+    assert len(sample(coco(7), 100)['images']) == 7
+    assert len(sample(coco(200), 0.5)['images']) == 1
 
 
 def test_draws_are_even_over_the_file():
     """Each image comes up in a fifth of the draws, wherever it stands."""
     counts = dict.fromkeys(ids(coco(20)), 0)
     for seed in range(1000):
-        for id_ in ids(draw(coco(20), 20, seed)):
+        for id_ in ids(sample(coco(20), 20, seed)):
             counts[id_] += 1
     assert 150 < min(counts.values()) and max(counts.values()) < 250
 
@@ -85,12 +85,12 @@ def test_draws_are_even_over_the_file():
 def test_files_without_info():
     whole = coco()
     del whole['info']
-    assert list(draw(whole, 50)['info']) == ['drawn']
-    assert list(draw(whole | {'info': 'mine'}, 50)['info']) == ['drawn']
+    assert list(sample(whole, 50)['info']) == ['drawn']
+    assert list(sample(whole | {'info': 'mine'}, 50)['info']) == ['drawn']
 
 
 def test_default_name(annotations):
-    out, part = draw_file(annotations, None, 5)
+    out, part = sample_file(annotations, None, 5)
     assert out == annotations.with_name('instances_train2017_5percent_seed0.json')
     assert json.loads(out.read_text()) == part and part['info']['drawn']['from'] == annotations.name
     assert default_out('a/b.json', 12.5, 3).as_posix() == 'a/b_12.5percent_seed3.json'
@@ -100,9 +100,9 @@ def test_default_name(annotations):
 @pytest.mark.parametrize('percent', [0, -5, 100.1, float('nan'), float('inf')])
 def test_percents_that_are_none(annotations, percent):
     with pytest.raises(UserError, match=r'percent cannot be drawn; give a number above 0 and up to 100'):
-        draw_file(annotations, None, percent)
+        sample_file(annotations, None, percent)
     with pytest.raises(UserError, match='cannot be drawn'):
-        draw(coco(), percent)
+        sample(coco(), percent)
 
 
 def broken(**changes):
@@ -133,7 +133,7 @@ def test_files_that_are_not_coco(tmp_path, content, message):
     if content is not None:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(UserError, match=message) as error:
-        draw_file(path, tmp_path / 'out.json', 50)
+        sample_file(path, tmp_path / 'out.json', 50)
     assert str(path) in str(error.value) and '\n' not in str(error.value)
     assert not (tmp_path / 'out.json').exists()
 
@@ -141,11 +141,11 @@ def test_files_that_are_not_coco(tmp_path, content, message):
 def test_folders_and_the_file_itself(annotations, tmp_path):
     before = annotations.read_bytes()
     with pytest.raises(UserError, match='is a folder; name a file in it'):
-        draw_file(annotations, tmp_path, 50)
+        sample_file(annotations, tmp_path, 50)
     with pytest.raises(UserError, match='is the file that is drawn from'):
-        draw_file(annotations, tmp_path / '.' / annotations.name, 50)
+        sample_file(annotations, tmp_path / '.' / annotations.name, 50)
     with pytest.raises(UserError, match='cannot be read: Is a directory'):
-        draw_file(tmp_path, tmp_path / 'out.json', 50)
+        sample_file(tmp_path, tmp_path / 'out.json', 50)
     assert annotations.read_bytes() == before
 
 

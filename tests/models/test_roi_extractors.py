@@ -108,15 +108,15 @@ def test_integer_levels_change_a_few_boxes_and_no_pooling():
     # Cut to integers and with 1 added, 47.9 px become 48, and 48 become 49.
     boxes = torch.tensor([[[0.0, 0.0, 47.9, 47.9], [0.0, 0.0, 48.0, 48.0], [0.9, 0.9, 48.1, 48.1]]])
     feats = [torch.full((1, 1, 7, 7), float(level)) for level in range(4)]
-    exact, released = ScaleAwareRoIExtractor(), ScaleAwareRoIExtractor(integer_levels=True)
+    exact, official = ScaleAwareRoIExtractor(), ScaleAwareRoIExtractor(integer_levels=True)
     assert exact(feats, boxes, (224, 224))[:, 0, 3, 3].round().tolist() == [0, 0, 0]
-    assert released(feats, boxes, (224, 224))[:, 0, 3, 3].round().tolist() == [0, 1, 1]
+    assert official(feats, boxes, (224, 224))[:, 0, 3, 3].round().tolist() == [0, 1, 1]
 
     generator = torch.Generator().manual_seed(0)
     sides = 224 * (0.3 + 0.5 * torch.rand(1, 4000, 1, generator=generator))
     corners = torch.rand(1, 4000, 2, generator=generator) * (224 - sides)
     boxes = torch.cat([corners, corners + sides], dim=2)
-    changed = exact(feats, boxes, (224, 224)).round() != released(feats, boxes, (224, 224)).round()
+    changed = exact(feats, boxes, (224, 224)).round() != official(feats, boxes, (224, 224)).round()
     assert 0.002 < changed.flatten(1).any(dim=1).float().mean() < 0.03
 
 

@@ -25,8 +25,8 @@ def contents(path):
 EVERYTHING = {name: (*SIZE, boxes) for name, boxes in BOXES.items()}
 
 
-def released(tmp_path, **changes):
+def official(tmp_path, **changes):
     content = {name.split('/')[1][:-4]: [xywh(box) for box in boxes] for name, boxes in BOXES.items()}
-    path = tmp_path / 'released.json'
+    path = tmp_path / 'official.json'
     path.write_text(json.dumps({**content, **changes}))
     return path

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Convert a checkpoint of the released SoCo code to mmsoco's, or back.
+"""Convert a checkpoint of the official SoCo code to mmsoco's, or back.
 
 python tools/model_converters/soco_official.py SoCo_FPN_100ep.pth soco_r50fpn_100e.pth
 """
@@ -17,7 +17,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('checkpoint', metavar='IN')
     parser.add_argument('out', metavar='OUT', help='file to write, ending in .pth')
-    parser.add_argument('--reverse', action='store_true', help="from mmsoco's to the released code's")
+    parser.add_argument('--reverse', action='store_true', help="from mmsoco's to the official code's")
     return parser.parse_args()
 
 

@@ -19,7 +19,7 @@ class BoxJitter(BaseTransform):
         prob: Probability for each box (paper: 0.5).
         ratio: Largest relative change (paper: 0.1).
         anchor: What moves and stays while the sides change: the ``center``
-            (paper) or the ``corner`` x1, y1 (released code).
+            (paper) or the ``corner`` x1, y1 (official code).
 
     Raises:
         ValueError: Another anchor is given.
@@ -81,17 +81,17 @@ class HorizontalFlip(BaseTransform):
 
 @TRANSFORMS.register_module()
 class BoxCutout(BaseTransform):
-    """Hide a square of each box (released code only).
+    """Hide a square of each box (official code only).
 
     With probability ``prob``, for each box on its own: a square is filled whose
     centre is drawn uniformly from the box, and which is cut to the view.
 
     Args:
-        prob: Probability for each box (released code: 0.5).
-        area: Range of the square's area, as a fraction of the box's (released
+        prob: Probability for each box (official code: 0.5).
+        area: Range of the square's area, as a fraction of the box's (official
             code: 0.1 to 0.3).
         fill: RGB of the square. The default is the mean colour, which
-            normalisation turns into 0, the released code's value.
+            normalisation turns into 0, the official code's value.
 
     Keys: ``img`` (H, W, 3) uint8; ``boxes``, a dict of (N, 4) xyxy; ``rng``.
     """

@@ -10,7 +10,7 @@ from mmsoco.registry import HOOKS
 def warmup_cosine(
     step: int, warmup_steps: int, max_steps: int, peak: float, start: float = 0.01, end: float = 1e-6
 ) -> float:
-    """Linear warm-up, then a cosine (released code).
+    """Linear warm-up, then a cosine (official code).
 
     With t the step, W the warm-up and T the end::
 
@@ -44,8 +44,8 @@ class WarmupCosineLRHook(Hook):
         warmup_share: the share of all steps that it takes, where a training is counted in steps.
         base_batch_size: Batch that the configured lr is meant for (paper: 256); None for
             the batch that there is, so that the lr is the peak.
-        start: Rate at the first step, as a fraction of the peak (released code: 0.01).
-        end: Rate at the end (released code: 1e-6).
+        start: Rate at the first step, as a fraction of the peak (official code: 0.01).
+        end: Rate at the end (official code: 1e-6).
     """
 
     # Before RuntimeInfoHook, which reads the lr for the log.

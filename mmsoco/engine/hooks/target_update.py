@@ -2,6 +2,7 @@
 
 from mmengine.hooks import Hook
 
+from mmsoco.checkpoints.official import kept_of
 from mmsoco.engine.model import bare_model
 from mmsoco.models.momentum import momentum_at, momentum_for
 from mmsoco.registry import HOOKS
@@ -14,7 +15,7 @@ class TargetUpdateHook(Hook):
     The momentum is a cosine over optimizer steps, see
     :func:`~mmsoco.models.momentum.momentum_at`. Before the first step the target
     is made equal to the online network, whatever was loaded. A checkpoint that was
-    converted from the released code counts epochs only; the step to go on from
+    converted from the official code counts epochs only; the step to go on from
     follows from them and the data at hand.
 
     Args:
@@ -26,7 +27,7 @@ class TargetUpdateHook(Hook):
         self.base_momentum = base_momentum
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        if 'released' in checkpoint:
+        if kept_of(checkpoint) is not None:
             checkpoint['meta']['iter'] = runner.train_loop.steps(checkpoint['meta']['epoch'])
 
     def before_train(self, runner) -> None:

@@ -114,9 +114,9 @@ def build_generator(name: str, generators: Mapping[str, type], args: argparse.Na
     own = {field.name: field for field in dataclasses.fields(chosen)}
     given = {field.name for cls in generators.values() for field in dataclasses.fields(cls)} & set(vars(args))
     for other in sorted(given - own.keys()):
-        raise UserError(f'{flag(other)} is not an option of --method {name}; leave it out')
+        raise UserError(f'{flag(other)} is not an option of --generator {name}; leave it out')
     for field in own.values():
         if field.name not in given and field.default is field.default_factory is MISSING:
-            raise UserError(f'--method {name} needs {flag(field.name)}')
+            raise UserError(f'--generator {name} needs {flag(field.name)}')
     values = {key: getattr(args, key) for key in given}
     return chosen(**{key: tuple(value) if isinstance(value, list) else value for key, value in values.items()})

@@ -154,7 +154,7 @@ def test_the_registry_knows_the_name(kind):
     assert isinstance(TRANSFORMS.build(dict(type=f'mmsoco.{kind.__name__}', prob=0.25)), kind)
 
 
-def test_jitter_of_the_corner_is_the_released_codes():
+def test_jitter_of_the_corner_is_the_official_codes():
     """x1 moves by r1 w, the width becomes w (1 + r3): the centre's shift depends on both."""
     boxes = inner_boxes()
     after = jitter(boxes, prob=1.0, ratio=0.1, anchor='corner').astype(float)

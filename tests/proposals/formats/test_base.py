@@ -55,7 +55,7 @@ def lines(registered, monkeypatch, tmp_path):
 
 
 def test_a_new_format_is_one_file(lines, store, root, tmp_path):
-    assert list(FORMATS) == ['released', 'coco', 'mmdet', 'csv', 'lines']
+    assert list(FORMATS) == ['official', 'coco', 'mmdet', 'csv', 'lines']
     assert export_boxes(store, tmp_path / 'b.txt') == 3
     assert (tmp_path / 'b.txt').read_text().splitlines()[0] == 'n01/n01_1.png 0 0 30 20 5 6 40 30'
     import_boxes(tmp_path / 'b.txt', tmp_path / 'back.arrow', root)
@@ -67,7 +67,7 @@ def test_a_new_format_is_one_file(lines, store, root, tmp_path):
 
 
 class Wrapped(BoxFormat):
-    """A JSON file with one key more than the released one."""
+    """A JSON file with one key more than the official one."""
 
     endings = ('.json',)
 
@@ -87,7 +87,7 @@ def test_a_new_format_may_share_an_ending(registered, root, tmp_path):
     (tmp_path / 'b.json').write_text(json.dumps({'wrapped': BOXES}))
     import_boxes(tmp_path / 'b.json', tmp_path / 'a.arrow', root)
     assert contents(tmp_path / 'a.arrow') == EVERYTHING
-    for content, kind in (({'a': []}, 'released'), ({'images': []}, 'coco'), ([], 'coco'), ('text', 'released')):
+    for content, kind in (({'a': []}, 'official'), ({'images': []}, 'coco'), ([], 'coco'), ('text', 'official')):
         (tmp_path / 'c.json').write_text(json.dumps(content))
         assert find_format(BoxFile(tmp_path / 'c.json'), to_read=True) == kind
 
@@ -95,12 +95,12 @@ def test_a_new_format_may_share_an_ending(registered, root, tmp_path):
 def test_two_formats_that_are_sure_are_one_too_many(registered, tmp_path):
     registered.register('wrapped')(Wrapped)
     (tmp_path / 'b.json').write_text(json.dumps({'wrapped': {}, 'images': []}))
-    with pytest.raises(UserError, match='is not clear; name one by --format: released, coco, mmdet, csv, wrapped'):
+    with pytest.raises(UserError, match='is not clear; name one by --format: official, coco, mmdet, csv, wrapped'):
         find_format(BoxFile(tmp_path / 'b.json'), to_read=True)
 
 
 def test_an_unknown_format_is_refused(store, root, tmp_path):
-    words = "format 'voc' is unknown; choose one of released, coco, mmdet, csv"
+    words = "format 'voc' is unknown; choose one of official, coco, mmdet, csv"
     with pytest.raises(UserError, match=words):
         export_boxes(store, tmp_path / 'b.csv', 'voc')
     with pytest.raises(UserError, match=words):

@@ -60,7 +60,7 @@ def test_bad_values_of_a_new_generator_are_refused(stripes, capsys, argument, wo
 
 def test_an_option_of_another_generator_is_refused(stripes, tmp_path):
     args = parser('Propose.', 'stripes').parse_args([str(tmp_path), str(tmp_path / 'out'), '--seed', '3'])
-    with pytest.raises(UserError, match='--seed is not an option of --method stripes; leave it out'):
+    with pytest.raises(UserError, match='--seed is not an option of --generator stripes; leave it out'):
         propose(args)
 
 
@@ -106,7 +106,7 @@ def test_annotations_decide_what_is_parsed():
 
     assert build('--weights w') == Kinds('w')
     assert build('--weights w --side 3 --range 0 1 --names b a') == Kinds('w', 3, (0, 1), ('b', 'a'))
-    with pytest.raises(UserError, match='--method kinds needs --weights'):
+    with pytest.raises(UserError, match='--generator kinds needs --weights'):
         build('--side 3')
     for text in ('--weights w --range 1', '--weights w --names c'):
         with pytest.raises(SystemExit):

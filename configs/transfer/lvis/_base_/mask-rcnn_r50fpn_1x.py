@@ -1,6 +1,6 @@
 # Mask R-CNN R50-FPN, LVIS v1, 180k iterations. 8 GPUs with 2 images each. Images of classes
 # that fewer than 1 in 1,000 images have are repeated; mmdet rounds up how often, detectron2
-# draws it. The schedule is detectron2's 1x for LVIS, which the paper names; its released
+# draws it. The schedule is detectron2's 1x for LVIS, which the paper names; its official
 # config trains 90k iterations, with steps at 60k and 80k.
 _base_ = ['mmdet::lvis/mask-rcnn_r50_fpn_sample1e-3_ms-1x_lvis-v1.py', '../../_base_/finetuning.py']
 

@@ -1,7 +1,7 @@
-"""A slow, plain PyTorch reference of the model that SoCo's released code pretrains.
+"""A slow, plain PyTorch reference of the model that SoCo's official code pretrains.
 
 It is written apart from the package, from the numbers alone: it imports nothing of mmsoco or OpenMMLab, so that a
-test can hold the package's model against it. Parameters bear the names of the released checkpoints without `module.`.
+test can hold the package's model against it. Parameters bear the names of the official checkpoints without `module.`.
 """
 
 import copy
@@ -112,7 +112,7 @@ def direction_loss(p, z, levels_a, levels_b, identities_a, identities_b):
     return (-2 * similarity / matches).mean()
 
 
-class ReleasedModel(nn.Module):
+class OfficialModel(nn.Module):
     """What the two architectures share: a subclass names its modules, `feature_maps`, `describe` and `levels`."""
 
     def __init__(self, pairs, hidden, width, **modules):
@@ -169,7 +169,7 @@ class ReleasedModel(nn.Module):
         return total
 
 
-class ReleasedFPN(ReleasedModel):
+class OfficialFPN(OfficialModel):
     """R50-FPN: every box goes through everything at every level, its own level is chosen in the loss."""
 
     def __init__(self, pairs, hidden=4096):
@@ -186,12 +186,12 @@ class ReleasedFPN(ReleasedModel):
         return fpn_levels(boxes, integer)
 
 
-class ReleasedC4(ReleasedModel):
+class OfficialC4(OfficialModel):
     """R50-C4: one map, layer3's; layer4 is the head."""
 
     def __init__(self, pairs, hidden=4096):
         super().__init__(pairs, hidden, width=2048)
-        # Left over in the released checkpoints, used by nothing.
+        # Left over in the official checkpoints, used by nothing.
         self.register_buffer('queue', torch.zeros(128, 65536))
         self.register_buffer('queue_ptr', torch.zeros(1, dtype=torch.long))
 

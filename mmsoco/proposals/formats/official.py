@@ -1,4 +1,4 @@
-"""The released code's JSON: {name without ending: [[x, y, w, h], ...]}."""
+"""The official code's JSON: {name without ending: [[x, y, w, h], ...]}."""
 
 import json
 from collections.abc import Iterator
@@ -13,11 +13,11 @@ from mmsoco.proposals.registry import FORMATS
 from mmsoco.proposals.store import ProposalStore
 
 
-@FORMATS.register('released')
-class Released(BoxFormat):
-    """The released code's proposals; any JSON that no other format recognises is taken for it.
+@FORMATS.register('official', former='released')
+class Official(BoxFormat):
+    """The official code's proposals; any JSON that no other format recognises is taken for it.
 
-    We read and write x2 = x + w; the released ``convert_props`` makes x2 = x + w - 1.
+    We read and write x2 = x + w; the official ``convert_props`` makes x2 = x + w - 1.
     """
 
     endings = ('.json',)
@@ -43,7 +43,7 @@ class Released(BoxFormat):
                 name = self.key(Path(store.header['root']), row.file_name)
                 if name in seen:
                     raise UserError(
-                        f'two images are called {name}, which the released format cannot tell apart; '
+                        f'two images are called {name}, which the official format cannot tell apart; '
                         'choose another format'
                     )
                 boxes = xyxy_to_xywh(row.boxes.astype(np.int64)).tolist()

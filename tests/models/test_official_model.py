@@ -1,4 +1,4 @@
-"""The loss and its gradient equal those of the released model, as the slow reference computes them.
+"""The loss and its gradient equal those of the official model, as the slow reference computes them.
 
 The reference takes the weights that the converter writes, so names are checked, too. All in double precision: through
 fifty layers with ReLU, single precision alone moves a gradient by 2 %.
@@ -8,7 +8,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
-from released_model import ReleasedC4, ReleasedFPN
+from official_model import OfficialC4, OfficialFPN
 from torch import nn
 
 from mmsoco.checkpoints.official import from_official, to_official
@@ -80,15 +80,15 @@ def pairs_of(matches):
 
 
 def reference_of(cfg, model, pairs):
-    """The released model with the same weights."""
-    reference = (ReleasedFPN if hasattr(model, 'neck') else ReleasedC4)(pairs).double()
+    """The official model with the same weights."""
+    reference = (OfficialFPN if hasattr(model, 'neck') else OfficialC4)(pairs).double()
     official = to_official({'state_dict': model.state_dict()}, 'the model')
     weights = {name.removeprefix('module.'): tensor for name, tensor in official['model'].items()}
     reference.load_state_dict(weights, strict=True)
     return reference.eval()
 
 
-def released_batch(matches, boxes, identities):
+def official_batch(matches, boxes, identities):
     """Boxes by (pair, view), the second view's rows in another order, as identity alone says."""
     order = torch.tensor([2, 0, 3, 1])
     their_boxes, their_identities = {}, {}
@@ -109,14 +109,14 @@ def test_loss_and_gradient(case):
     losses = model(inputs, boxes=boxes, matches=matches)
     loss = sum(losses[f'loss_{a}_{b}'] for a, b in pairs)
     loss.backward()
-    their_loss = reference.loss(inputs, *released_batch(matches, boxes, {}), integer)
+    their_loss = reference.loss(inputs, *official_batch(matches, boxes, {}), integer)
     their_loss.backward()
     assert loss.item() == pytest.approx(their_loss.item(), rel=1e-5)
 
     # The comparison sees a wrong match: two proposals exchanged in one view.
     exchanged = {pairs[0][0]: torch.tensor([1, 0, 2, 3]).expand(B, K)}
     with torch.no_grad():
-        wrong = reference.loss(inputs, *released_batch(matches, boxes, exchanged), integer)
+        wrong = reference.loss(inputs, *official_batch(matches, boxes, exchanged), integer)
     assert abs(wrong.item() - loss.item()) > 0.01 * abs(loss.item())
 
     gradients = {name: p.grad if p.requires_grad else torch.zeros(()) for name, p in reference.named_parameters()}
