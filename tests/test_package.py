@@ -1,3 +1,4 @@
+import ast
 import importlib.metadata
 import os
 import subprocess
@@ -88,3 +89,41 @@ def test_proposals_are_made_without_torch_and_openmmlab(tmp_path):
 
 def test_version_is_the_installed_one():
     assert mmsoco.__version__ == importlib.metadata.version('mmsoco')
+
+
+#: Room -> those that it may import, beside itself; no two of them each other.
+GROUND = {'errors', 'files', 'arguments', 'boxes', 'renamed'}
+OFFLINE = GROUND | {'images', 'proposals'}
+ROOMS = {
+    **{room: {'errors'} for room in GROUND},
+    'registry': set(),
+    'images': GROUND,
+    'proposals': OFFLINE,
+    'datasets': OFFLINE | {'registry'},
+    'models': {'registry'},
+    'visualization': OFFLINE,
+    'checkpoints': GROUND | {'images'},
+    'evaluation': GROUND | {'registry'},
+    'config': GROUND | {'registry', 'models'},
+    'probe': OFFLINE | {'registry', 'models', 'datasets', 'checkpoints', 'config'},
+    'engine': OFFLINE
+    | {'registry', 'models', 'datasets', 'checkpoints', 'config', 'probe', 'evaluation', 'visualization'},
+}
+
+
+def test_rooms_import_downwards():
+    """As CONTRIBUTING draws them."""
+    package = Path(mmsoco.__file__).parent
+    upwards = []
+    for path in package.glob('**/*.py'):
+        room = path.relative_to(package).parts[0].removesuffix('.py')
+        if room == '__init__':
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [node.module] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for name in names:
+                package_name, _, rest = (name or '').partition('.')
+                if package_name == 'mmsoco' and rest and rest.split('.')[0] not in ROOMS[room] | {room}:
+                    upwards.append(f'{path.relative_to(package)} imports {name}')
+    assert not upwards

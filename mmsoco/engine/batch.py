@@ -20,9 +20,11 @@ def divide_batch(cfg: Config, world_size: int, accumulate: int) -> str:
         The split in words, such as ``2048 = 16 x 128``.
 
     Raises:
-        UserError: The total does not divide.
+        UserError: There is no total, or it does not divide.
     """
-    total = cfg.total_batch_size
+    total = cfg.get('total_batch_size')
+    if total is None:
+        raise UserError('a pretraining is made for a batch; set how many images it has in all: total_batch_size = 2048')
     parts = world_size * accumulate
     if parts < 1 or total % parts:
         near = max((n for n in range(1, parts + 1) if total % n == 0), default=1)

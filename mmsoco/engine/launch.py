@@ -9,35 +9,15 @@ from mmengine.config import Config
 from mmengine.dist import get_world_size, init_dist, is_main_process
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
-from mmengine.utils import import_modules_from_strings
 
 from mmsoco.checkpoints.files import check_whole
+from mmsoco.config import hold_out, is_pretraining, read_config
 from mmsoco.engine.batch import divide_batch
-from mmsoco.engine.model import is_pretraining
 from mmsoco.errors import UserError
 from mmsoco.evaluation.columns import format_columns, paper_columns
 from mmsoco.files import atomic_path
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
-#: The names that mmengine's Runner has in ``default_hooks`` by itself.
-MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
-
-
-def read_config(path: str | os.PathLike, options: dict | None = None, work_dir: str | None = None) -> Config:
-    """Read a config, apply ``--cfg-options``, and settle its hooks and the work folder.
-
-    Raises:
-        UserError: There is no such file.
-    """
-    if not Path(path).is_file():
-        raise UserError(f'{path} does not exist; configs are in configs/')
-    cfg = Config.fromfile(path)
-    cfg.merge_from_dict(options or {})
-    if 'custom_imports' in cfg:  # fromfile has seen the file's, not the options'
-        import_modules_from_strings(**cfg.custom_imports)
-    settle_hooks(cfg)
-    cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(path).stem}'
-    return cfg
 
 
 def prepare_processes(cfg: Config, launcher: str) -> list[str]:
@@ -93,53 +73,12 @@ def set_amp(cfg: Config, amp: bool | None) -> list[str]:
     return ['mixed precision: float16 with loss scaling']
 
 
-def settle_hooks(cfg: Config) -> None:
-    """Let ``custom_hooks`` replace the named hooks of the same type, and None take a named hook away.
-
-    The configs here name their hooks in ``default_hooks``, where a config that
-    inherits them changes one by its name. mmengine would run a hook twice that
-    ``custom_hooks`` list, too, and accepts None for its own names only.
-
-    Args:
-        cfg: Config of a Runner; changed in place.
-    """
-    listed = {_type_name(hook) for hook in cfg.get('custom_hooks') or ()}
-    for name, hook in list((cfg.get('default_hooks') or {}).items()):
-        if name not in MMENGINE_HOOKS and (hook is None or _type_name(hook) in listed):
-            del cfg.default_hooks[name]
-
-
-def _type_name(hook: object) -> str:
-    """The name of a hook's class, without its scope; of its settings or of itself."""
-    kind = hook['type'] if isinstance(hook, dict) else type(hook)
-    return kind.__name__ if isinstance(kind, type) else kind.rpartition('.')[2]
-
-
 def build_runner(cfg: Config, notes: list[str]) -> Runner:
     """Build the Runner and log what the config was changed to."""
     runner = Runner.from_cfg(cfg)
     for note in notes:
         runner.logger.info(note[0].upper() + note[1:])
     return runner
-
-
-def hold_out(cfg: Config) -> None:
-    """Leave the images that a ProbeHook measures on out of the training data.
-
-    Raises:
-        UserError: The config holds out others.
-    """
-    dataset = cfg.get('train_dataloader', {}).get('dataset', {})
-    for hook in (*cfg.get('default_hooks', {}).values(), *(cfg.get('custom_hooks') or ())):
-        if hook is not None and str(hook.get('type')).rpartition('.')[2] == 'ProbeHook':
-            images = hook.get('images', hook.get('pictures'))
-            held_out = dataset.get('held_out') or images
-            if held_out != images:
-                raise UserError(
-                    f'the data set holds out {held_out!r}, ProbeHook {images!r}; hold out the same, or leave '
-                    'held_out of the data set away'
-                )
-            dataset.held_out = held_out
 
 
 def prepare_data(cfg: Config) -> None:

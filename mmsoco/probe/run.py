@@ -8,8 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from mmsoco.engine.launch import hold_out, read_config
-from mmsoco.engine.model import is_pretraining
+from mmsoco.config import hold_out, is_pretraining, read_config
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
 from mmsoco.probe.data import first_view_size, labelled_boxes, labelled_images, matched_views

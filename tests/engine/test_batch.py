@@ -27,3 +27,9 @@ def test_accumulation_shares_the_batch_further(cfg):
 def test_what_does_not_divide_is_refused_with_a_way_out(cfg, world, accumulate):
     with pytest.raises(UserError, match=f'into {world} processes x {accumulate}.*use for instance'):
         divide_batch(cfg, world, accumulate)
+
+
+def test_without_a_total(cfg):
+    del cfg.total_batch_size
+    with pytest.raises(UserError, match='set how many images it has in all: total_batch_size'):
+        divide_batch(cfg, 1, 1)
