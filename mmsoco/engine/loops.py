@@ -70,9 +70,10 @@ class PretrainLoop(EpochBasedTrainLoop):
         # Before the hooks, one of which restores torch's random state: a loader
         # takes a number from it.
         batches = iter(self.dataloader)
-        batch = next(batches)
-        try_out(bare_model(self.runner), batch)
-        batches = chain([batch], batches)
+        if self._iter < self._max_iters:
+            batch = next(batches)
+            try_out(bare_model(self.runner), batch)
+            batches = chain([batch], batches)
         self.runner.call_hook('before_train')
         while self._epoch < self._max_epochs and not self.stop_training:
             self.runner.call_hook('before_train_epoch')
@@ -117,6 +118,8 @@ def try_out(model: nn.Module, batch: dict) -> None:
     model.eval()
     try:
         losses = model(**model.data_preprocessor(first_samples(batch, 2), training=True), mode='loss')
+    except torch.cuda.OutOfMemoryError:
+        raise
     except (RuntimeError, ValueError, TypeError, IndexError, AssertionError, AttributeError) as error:
         raise UserError(
             f'the parts of the model do not fit together, or not the data: {str(error).splitlines()[0]}; compare the '
