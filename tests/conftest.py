@@ -3,11 +3,19 @@
 import cv2
 import numpy as np
 import pytest
+from mmengine.registry import DefaultScope
 from tiny_fixtures import *  # noqa: F403
 
 from mmsoco.proposals.filters import ProposalFilter, filter_folder
 from mmsoco.proposals.generators.selective_search import SearchParameters
 from mmsoco.proposals.search.folder import search_folder
+
+
+@pytest.fixture(autouse=True)
+def default_scope():
+    """None is left by a test that trains: it would decide where the next one looks for names."""
+    yield
+    DefaultScope._instance_dict.clear()
 
 
 def textured_image(rng, height, width):
