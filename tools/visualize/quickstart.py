@@ -16,6 +16,7 @@ import matplotlib
 import numpy as np
 from mmengine.config import Config
 
+from mmsoco.boxes import xywh_to_xyxy
 from mmsoco.datasets import ProposalDataset
 from mmsoco.errors import command
 from mmsoco.files import atomic_path
@@ -87,7 +88,8 @@ def read_scalars(work_dir: Path) -> dict[str, list[tuple[int, float]]]:
 def draw_learning(folder: Path, out: Path) -> None:
     """What the training batches and the held-out sheets say over the pretraining's steps, and what chance would."""
     scalars = read_scalars(folder / 'pretrain')
-    probe = json.loads((folder / 'pretrain/probe.json').read_text())
+    # Earlier versions said picture.
+    probe = json.loads((folder / 'pretrain/probe.json').read_text().replace('picture', 'image'))
     figure, (left, middle, right) = pyplot.subplots(1, 3, figsize=(13, 3.5), layout='constrained')
     for pair in ('v1_v2', 'v1_v3'):
         steps, shares = zip(*scalars[f'match_top1_{pair}'], strict=True)
@@ -123,11 +125,11 @@ def draw_detections(
     for image in sorted(truth['images'], key=lambda image: -digits[image['id']])[:6]:
         sheet = read_image(folder / 'data/val' / image['file_name'])
         boxes = [a['bbox'] for a in truth['annotations'] if a['image_id'] == image['id']]
-        with_truth = draw_boxes(sheet, _xyxy(boxes), [WHITE], zoom=zoom)
+        with_truth = draw_boxes(sheet, xywh_to_xyxy(_rows(boxes)), [WHITE], zoom=zoom)
         for variant, words in (('soco', 'SoCo'), ('scratch', 'scratch')):
             found = json.loads((folder / detectors[variant] / 'val.bbox.json').read_text())
             found = [d for d in found if d['image_id'] == image['id'] and d['score'] >= threshold]
-            rows = zoom * _xyxy([d['bbox'] for d in found])
+            rows = zoom * xywh_to_xyxy(_rows([d['bbox'] for d in found]))
             cell = draw_boxes(with_truth, rows, [FOUND], thickness=2)
             for detection, (_, y1, x2, _) in zip(found, rows, strict=True):
                 _label(cell, names[detection['category_id']], x2 - 18, y1)
@@ -135,9 +137,8 @@ def draw_detections(
     write_image(out, contact_sheet(cells, 4))
 
 
-def _xyxy(boxes: list[list[float]]) -> np.ndarray:
-    boxes = np.array(boxes, float).reshape(-1, 4)
-    return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+def _rows(boxes: list[list[float]]) -> np.ndarray:
+    return np.array(boxes, float).reshape(-1, 4)
 
 
 def _label(image: np.ndarray, words: str, x: float = 0, y: float = 0) -> np.ndarray:
