@@ -23,12 +23,53 @@ def read_config(path: str | os.PathLike, options: dict | None = None, work_dir: 
     if not Path(path).is_file():
         raise UserError(f'{path} does not exist; configs are in configs/')
     cfg = Config.fromfile(path)
-    cfg.merge_from_dict(options or {})
+    cfg.merge_from_dict(present_keys(cfg, options or {}))
     if 'custom_imports' in cfg:  # fromfile has seen the file's, not the options'
         import_modules_from_strings(**cfg.custom_imports)
+    _check_hooks(cfg)
     settle_hooks(cfg)
     cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(path).stem}'
     return cfg
+
+
+#: The hooks that configs of earlier versions listed in ``custom_hooks``, in their order.
+FORMER_HOOKS = ('target_update', 'learning_rate', 'matched_boxes', 'health', 'probe', 'transfer', 'precise_bn')
+
+
+def present_keys(cfg: Config, options: dict) -> dict:
+    """Options by the names that hooks, steps and views have now, where earlier versions counted them.
+
+    Args:
+        cfg: The config that they change.
+        options: Key, such as ``custom_hooks.3.interval`` or ``...pipeline.1.num_proposals`` -> value.
+
+    Raises:
+        UserError: There are not so many.
+    """
+    return {'.'.join(_present_key(cfg, key.split('.'))): value for key, value in options.items()}
+
+
+def _present_key(cfg: Config, names: list[str]) -> list[str]:
+    if names[0] == 'custom_hooks' and len(names) > 1 and not cfg.get('custom_hooks'):
+        there = [name for name in FORMER_HOOKS if cfg.get('default_hooks', {}).get(name)]
+        names = ['default_hooks', _by_position(there, names[1], names), *names[2:]]
+    node, key = dict(cfg.items()), []
+    for name in names:
+        if isinstance(node, dict) and name.isdigit() and name not in node:
+            name = _by_position(list(node), name, names)
+        key.append(name)
+        if isinstance(node, (list, tuple)):
+            node = node[int(name)] if name.isdigit() and int(name) < len(node) else None
+        else:
+            node = node.get(name) if isinstance(node, dict) else None
+    return key
+
+
+def _by_position(there: list[str], number: str, names: list[str]) -> str:
+    if not number.isdigit() or int(number) >= len(there):
+        words = f'what is there has names, {", ".join(there)}' if there else 'nothing is there'
+        raise UserError(f'{".".join(names)} changes nothing: {words}')
+    return there[int(number)]
 
 
 def is_pretraining(cfg: Config) -> bool:
@@ -45,7 +86,8 @@ def settle_hooks(cfg: Config) -> None:
 
     The configs here name their hooks in ``default_hooks``, where a config that
     inherits them changes one by its name. mmengine would run a hook twice that
-    ``custom_hooks`` list, too, and accepts None for its own names only.
+    ``custom_hooks`` list, too, and accepts None for its own names only. Named
+    hooks that the list does not have stay.
 
     Args:
         cfg: Config of a Runner; changed in place.
@@ -54,6 +96,15 @@ def settle_hooks(cfg: Config) -> None:
     for name, hook in list((cfg.get('default_hooks') or {}).items()):
         if name not in MMENGINE_HOOKS and (hook is None or _type_name(hook) in listed):
             del cfg.default_hooks[name]
+
+
+def _check_hooks(cfg: Config) -> None:
+    """Raise where options set something of a named hook that there is not."""
+    hooks = cfg.get('default_hooks') or {}
+    unknown = [name for name, hook in hooks.items() if isinstance(hook, dict) and 'type' not in hook]
+    if unknown:
+        there = ', '.join(name for name in hooks if name not in unknown)
+        raise UserError(f'default_hooks has no {unknown[0]}, of which something is set; there are {there}')
 
 
 def _type_name(hook: object) -> str:
@@ -70,7 +121,7 @@ def hold_out(cfg: Config) -> None:
     """
     dataset = cfg.get('train_dataloader', {}).get('dataset', {})
     for hook in (*cfg.get('default_hooks', {}).values(), *(cfg.get('custom_hooks') or ())):
-        if hook is not None and str(hook.get('type')).rpartition('.')[2] == 'ProbeHook':
+        if hook is not None and _type_name(hook) == 'ProbeHook':
             images = hook.get('images', hook.get('pictures'))
             held_out = dataset.get('held_out') or images
             if held_out != images:

@@ -13,6 +13,14 @@ class UserError(Exception):
     """
 
 
+def words_of(error: UserError) -> str:
+    """The message; of an error in a worker of a data loader, which torch wraps into its traceback, the last line."""
+    words = str(error)
+    if 'Original Traceback' in words:
+        words = words.strip().splitlines()[-1].partition(': ')[2]
+    return words
+
+
 def command(main: Callable[[], int | None]) -> Callable[[], None]:
     """Make a tool's ``main``: a :class:`UserError` becomes one line on stderr and exit status 2."""
 
@@ -23,7 +31,7 @@ def command(main: Callable[[], int | None]) -> Callable[[], None]:
         except UserError as error:
             # One line for all processes of a distributed run.
             if os.environ.get('RANK', '0') == '0':
-                print(f'error: {error}', file=sys.stderr)
+                print(f'error: {words_of(error)}', file=sys.stderr)
             sys.exit(2)
         except KeyboardInterrupt:
             print('interrupted', file=sys.stderr)

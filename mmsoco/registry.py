@@ -2,8 +2,10 @@
 
 ``dict(type='mmsoco.NAME')`` in any OpenMMLab config finds the parts below:
 mmengine imports this module on the first such name, and each registry imports
-its locations on first use.
+its locations on first use: all files of a room, so that a new one is found.
 """
+
+from pathlib import Path
 
 from mmengine import registry as root
 from mmengine.registry import Registry
@@ -14,8 +16,15 @@ def _child(name: str, *locations: str) -> Registry:
         name.lower().removesuffix('s').replace('_', ' '),
         parent=getattr(root, name),
         scope='mmsoco',
-        locations=[f'mmsoco.{location}' for location in locations],
+        locations=[f'mmsoco.{module}' for location in locations for module in _modules(location)],
     )
+
+
+def _modules(location: str) -> list[str]:
+    """A module, or a package and all modules in it."""
+    package = Path(__file__).parent.joinpath(*location.split('.'))
+    names = sorted(path.stem for path in package.glob('*.py') if path.stem != '__init__')
+    return [location, *(f'{location}.{name}' for name in names)]
 
 
 DATASETS = _child('DATASETS', 'datasets')

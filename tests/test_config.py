@@ -5,7 +5,7 @@ from mmengine.config import Config
 from mmengine.hooks import EMAHook, EmptyCacheHook
 from mmengine.runner import Runner
 
-from mmsoco.config import MMENGINE_HOOKS, is_pretraining, read_config, settle_hooks
+from mmsoco.config import MMENGINE_HOOKS, is_pretraining, present_keys, read_config, settle_hooks
 from mmsoco.errors import UserError
 
 
@@ -51,6 +51,36 @@ def test_names_of_mmengine():
     runner = SimpleNamespace(register_hook=registered.append)
     Runner.register_default_hooks(runner, dict.fromkeys(MMENGINE_HOOKS))
     assert registered == []
+
+
+@pytest.mark.parametrize(
+    ('config', 'former', 'present'),
+    [
+        ('soco/soco_r50fpn_8xb256_100e_in1k', 'custom_hooks.3.interval', 'default_hooks.health.interval'),
+        ('own/100-pictures_cpu', 'custom_hooks.4.interval', 'default_hooks.probe.interval'),
+        ('transfer/coco/mask-rcnn_r50fpn_soco_1x', 'custom_hooks.1.num_iters', 'default_hooks.precise_bn.num_iters'),
+        (
+            'soco/soco_r50fpn_8xb256_100e_in1k',
+            'train_dataloader.dataset.pipeline.1.views.2.size',
+            'train_dataloader.dataset.pipeline.multi_view.views.v3.size',
+        ),
+        ('transfer/coco/mask-rcnn_r50fpn_soco_1x', 'param_scheduler.1.end', 'param_scheduler.1.end'),
+        ('soco/soco_r50fpn_8xb256_100e_in1k', 'model.backbone.depth', 'model.backbone.depth'),
+    ],
+)
+def test_options_by_position_as_earlier_versions_had_them(root, config, former, present):
+    path = root / f'configs/{config}.py'
+    assert present_keys(Config.fromfile(path), {former: 7}) == {present: 7}
+    node = read_config(path, {former: 7})
+    for name in present.split('.'):
+        node = node[int(name) if name.isdigit() else name]
+    assert node == 7
+
+
+def test_positions_that_there_are_not(recipe):
+    for key in ('custom_hooks.9.interval', 'train_dataloader.dataset.pipeline.3.x'):
+        with pytest.raises(UserError, match=r'what is there has names, (target_update|load)'):
+            read_config(recipe, {key: 1})
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
 """The examples of CONTRIBUTING.md do what it says, and touch nothing else."""
 
 import importlib
+import os
 import re
+import shutil
+import subprocess
 import sys
 
 import numpy as np
@@ -81,6 +84,26 @@ def narrow(root, tmp_path, images, proposal_file):
         return train(config, str(tmp_path / work_dir), resume='auto', amp=False, options=small)
 
     return narrow
+
+
+def test_files_are_found_where_they_are_put(examples, root, tmp_path):
+    """A package with each example at the place that its first line names, and nothing else changed."""
+    shutil.copytree(root / 'mmsoco', tmp_path / 'mmsoco')
+    for blocks in examples.values():
+        if place := re.match(r'# (mmsoco/.+\.py)\n', blocks[0]):
+            (tmp_path / place[1]).write_text(blocks[0])
+    code = """
+import mmsoco
+from mmengine.config import Config
+from mmsoco.config import is_pretraining
+from mmsoco.proposals.registry import FORMATS, GENERATORS
+from mmsoco.registry import TRANSFORMS
+assert is_pretraining(Config(dict(default_scope='mmsoco', model=dict(type='ImageBYOL'))))
+print(mmsoco.__file__, 'parts' in GENERATORS, 'lines' in FORMATS, TRANSFORMS.get('mmsoco.Invert').__name__)
+"""
+    env = {**os.environ, 'PYTHONPATH': str(tmp_path)}
+    run = subprocess.run([sys.executable, '-c', code], env=env, cwd=tmp_path, capture_output=True, text=True)
+    assert run.stdout.split() == [str(tmp_path / 'mmsoco/__init__.py'), 'True', 'True', 'Invert'], run.stderr
 
 
 def test_a_generator(examples, added, images, tmp_path):

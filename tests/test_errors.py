@@ -1,6 +1,7 @@
 import pytest
+from torch.utils.data import DataLoader, Dataset
 
-from mmsoco.errors import UserError, command
+from mmsoco.errors import UserError, command, words_of
 
 
 def test_a_user_error_is_one_line_on_stderr_and_exit_status_2(capsys):
@@ -35,3 +36,20 @@ def test_the_result_is_the_exit_status(status):
     with pytest.raises(SystemExit) as exit_info:
         main()
     assert exit_info.value.code == status
+
+
+class Broken(Dataset):
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        raise UserError('the transform Bad draws from somewhere: mend it')
+
+
+def test_an_error_of_a_loaders_worker_is_one_line():
+    """torch wraps it into the worker's traceback."""
+    with pytest.raises(UserError) as caught:
+        next(iter(DataLoader(Broken(), num_workers=1)))
+    assert '\n' in str(caught.value)
+    assert words_of(caught.value) == 'the transform Bad draws from somewhere: mend it'
+    assert words_of(UserError('a: b')) == 'a: b'

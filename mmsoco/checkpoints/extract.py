@@ -73,7 +73,7 @@ def _table(state_dict: Mapping[str, Tensor], renaming: Renaming, network: str, o
     return format_table(table)
 
 
-def _provenance(meta: Mapping, tool: str, network: str, origin: Origin) -> dict:
+def _provenance(meta: Mapping, tool: str, network: str) -> dict:
     """Where the weights come from, in plain values."""
     run = {
         'which': network,
@@ -83,7 +83,7 @@ def _provenance(meta: Mapping, tool: str, network: str, origin: Origin) -> dict:
         'iter': meta.get('iter'),
         'proposals': meta.get('dataset_meta'),
         # Where it says nothing, neither does what is made of it.
-        KEY: origin.describe() if origin.said else None,
+        KEY: meta.get(KEY),
     }
     if 'target' in meta:  # extracted before: it says so itself
         run = meta
@@ -152,7 +152,7 @@ def extract(
     renaming = rename(weights, tool, str(checkpoint))
     # Without gaps or shared memory: convolutions may be in channels_last order.
     taken = {new: weights[name].clone(memory_format=torch.contiguous_format) for name, new in renaming.taken.items()}
-    provenance = _provenance(meta, tool, network, origin)
+    provenance = _provenance(meta, tool, network)
     with atomic_path(out) as temporary:
         if out.suffix == '.pkl':
             _save_pickle(taken, provenance, temporary)

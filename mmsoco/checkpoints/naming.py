@@ -1,8 +1,8 @@
 """Where mmdet's detectors, and so our pretrainings, keep their parts.
 
 All that the project knows of mmdet's parameter names is the table here. Export
-to other tools, transfer, the official code's checkpoints and the probe speak of
-:class:`Place` s.
+to other tools, transfer and the official code's checkpoints speak of
+:class:`Place` s. (Where a model is run, its modules are reached by their attributes.)
 """
 
 import re
@@ -26,7 +26,7 @@ KINDS = {
     'box_scores': 'roi_head.bbox_head.{stage}fc_cls.{tensor}',
     'box_deltas': 'roi_head.bbox_head.{stage}fc_reg.{tensor}',
     'box_head': 'roi_head.bbox_head.{stage}{tensor}',
-    'mask_head': 'roi_head.mask_head.{tensor}',
+    'mask': 'roi_head.mask_head.{tensor}',
     'roi_head': 'roi_head.{tensor}',
     'rpn': 'rpn_head.{tensor}',
     'dense_head': 'bbox_head.{tensor}',  # of detectors with one stage
@@ -62,10 +62,6 @@ class Place:
         stage = '' if self.stage is None else f'{self.stage}.'
         return KINDS[self.kind].format(stage=stage, index=self.index, tensor=self.tensor)
 
-    def beside(self) -> str:
-        """The name of its list or part, for prefixes in messages."""
-        return KINDS[self.kind].partition('{')[0]
-
 
 @cache
 def place_of(name: str) -> Place:
@@ -76,6 +72,11 @@ def place_of(name: str) -> Place:
             index, stage = (int(found[key]) if found.get(key) else None for key in ('index', 'stage'))
             return Place(kind, found['tensor'], index, stage)
     raise ValueError(f'{name!r} is no name')
+
+
+def prefix_of(kind: str) -> str:
+    """What names of a kind begin with."""
+    return KINDS[kind].partition('{')[0]
 
 
 @dataclass

@@ -13,7 +13,7 @@ from torch import Tensor
 import mmsoco
 from mmsoco.checkpoints.files import read_checkpoint
 from mmsoco.checkpoints.naming import Layout, Place
-from mmsoco.checkpoints.pretraining import KEY, Origin, detector_weights
+from mmsoco.checkpoints.pretraining import KEY, TARGET, Origin, detector_weights
 from mmsoco.checkpoints.report import format_table, summarise
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path, check_out
@@ -77,7 +77,7 @@ def _followed(fpn: bool, depth: int) -> Iterator[tuple[str, str]]:
 def official_names(fpn: bool, depth: int) -> dict[str, str]:
     """Every name of the official model -> ours."""
     followed = dict(_followed(fpn, depth))
-    target = {theirs.replace('.', '_k.', 1): f'target.{ours}' for theirs, ours in followed.items()}
+    target = {theirs.replace('.', '_k.', 1): TARGET + ours for theirs, ours in followed.items()}
     return {**followed, **dict(_mlp('predictor')), **target}
 
 

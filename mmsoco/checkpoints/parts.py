@@ -1,6 +1,6 @@
 """Which parts of a network a file of weights can fill, whatever tool wrote it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
@@ -12,13 +12,11 @@ PARTS = {
     'neck': ('lateral', 'output', 'neck'),
     'head': ('box_conv', 'box_fc', 'shared_block'),
 }
-#: What makes a pretraining's embedding of the last part.
-EMBEDDING = ('projector.', 'predictor.')
 
 
-def part_filled_by(name: str) -> str | None:
-    """The part that a parameter belongs to, of :data:`PARTS` or 'embedding'."""
-    if name.startswith(EMBEDDING):
+def part_filled_by(name: str, embedding: Sequence[str] = ()) -> str | None:
+    """The part that a parameter belongs to: one of :data:`PARTS`, or 'embedding'."""
+    if name.partition('.')[0] in embedding:
         return 'embedding'
     place = place_of(name)
     # Of a cascade, the first stage stands for all.
@@ -27,13 +25,16 @@ def part_filled_by(name: str) -> str | None:
     return next((part for part, kinds in PARTS.items() if place.kind in kinds), None)
 
 
-def fill_parts(model: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], list[str], str]:
+def fill_parts(
+    model: Mapping[str, Tensor], given: Mapping[str, Tensor], embedding: Sequence[str] = ()
+) -> tuple[dict[str, Tensor], list[str], str]:
     """Find the parts whose every weight is given, up to the first that is not.
 
     Args:
         model: State dict of a pretraining or a detector of mmdet.
         given: In the same names or, of a backbone alone, in bare ones, as torchvision
             has them.
+        embedding: The parts that make a pretraining's embedding.
 
     Returns:
         Model's name -> weight, the parts that they fill, and what stopped it: the first
@@ -44,7 +45,11 @@ def fill_parts(model: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> tupl
     weights, parts = {}, []
     for part in (*PARTS, 'embedding'):
         # Counts of BN's batches are of no use, and some tools leave them out.
-        names = [name for name in model if part_filled_by(name) == part and not name.endswith('num_batches_tracked')]
+        names = [
+            name
+            for name in model
+            if part_filled_by(name, embedding) == part and not name.endswith('num_batches_tracked')
+        ]
         for name in names:
             if name not in given:
                 return weights, parts, f'{name} is missing'

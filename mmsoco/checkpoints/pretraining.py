@@ -39,7 +39,7 @@ class Origin:
         """That of a checkpoint, of the pretraining or extracted from one."""
         meta = checkpoint.get('meta')
         words = meta.get(KEY) if isinstance(meta, dict) else None
-        if not isinstance(words, dict):
+        if not isinstance(words, dict) or not words.keys() >= {'parts', 'mean', 'std', 'channels', 'method'}:
             return cls()
         parts, mean, std = (tuple(words[key]) for key in ('parts', 'mean', 'std'))
         return cls(parts, mean, std, words['channels'], words['method'], said=True)
@@ -90,7 +90,7 @@ def detector_weights(state_dict: Mapping[str, Tensor], source: str, origin: Orig
 #: Parts that SoCo's pretrainings have besides; their checkpoints of earlier versions are known by these.
 _PRETRAINING_ONLY = ('projector.', 'predictor.', TARGET)
 #: Places that a trained detector has in the parts that a pretraining has, too.
-_TASK = ('box_scores', 'box_deltas', 'mask_head')
+_TASK = ('box_scores', 'box_deltas', 'mask')
 
 
 def _strangers(names: Collection[str], prefixes: tuple[str, ...]) -> set[str]:

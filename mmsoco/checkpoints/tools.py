@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from mmsoco.checkpoints.naming import Layout, Place, place_of
+from mmsoco.checkpoints.naming import Layout, Place, place_of, prefix_of
 from mmsoco.errors import UserError
 
 _NORM = r'(?:weight|bias|running_mean|running_var|num_batches_tracked)'
@@ -94,7 +94,8 @@ def mmdet_c4(names: Collection[str]) -> Renaming:
     stride elsewhere, which no shape tells.
     """
     if not Layout.of(names).is_c4:
-        raise Misfit('it needs a C4 pretraining, and this one has no roi_head.shared_head; choose mmdet')
+        part = prefix_of('shared_block').rstrip('.')
+        raise Misfit(f'it needs a C4 pretraining, and this one has no {part}; choose mmdet')
     return _apply(names, lambda place: place.name if place.kind in ('backbone', 'shared_block') else None)
 
 

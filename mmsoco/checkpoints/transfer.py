@@ -6,25 +6,24 @@ from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
-from mmsoco.checkpoints.naming import Layout, Place, place_of
+from mmsoco.checkpoints.naming import Layout, Place, place_of, prefix_of
 from mmsoco.checkpoints.report import format_table, summarise
 from mmsoco.errors import UserError
 
 #: What no pretraining has: kind of place in a model, and why it stays new.
 NEW_BY_DESIGN = {
     'rpn': 'new: not part of the pretraining',
-    'mask_head': 'new: not part of the pretraining',
+    'mask': 'new: not part of the pretraining',
     'dense_head': 'new: not part of the pretraining',
     'box_scores': 'new: depends on the classes',
     'box_deltas': 'new: depends on the classes',
     'classifier': 'new: depends on the classes',
     'shared_norm': 'new: the extra norm after the shared block',
 }
-#: Parts that only some pretrainings have (paper, table 4): new where the whole part is missing.
-OPTIONAL_PARTS = {
-    'neck.': ('lateral', 'output', 'neck'),
-    'roi_head.bbox_head.': ('box_conv', 'box_fc', 'box_head', 'box_scores', 'box_deltas'),
-}
+_NECK = ('lateral', 'output', 'neck')
+_BOX_HEAD = ('box_conv', 'box_fc', 'box_head', 'box_scores', 'box_deltas')
+#: Parts that only some pretrainings have (paper, table 4), by what their names begin with: new where all is missing.
+OPTIONAL_PARTS = {prefix_of('neck'): _NECK, prefix_of('box_head'): _BOX_HEAD}
 
 
 @dataclass
@@ -76,7 +75,7 @@ class Homes:
             if index < 0:
                 return 'left: the detector starts at a coarser level'
             return [replace(place, index=index).name]
-        if place.kind in OPTIONAL_PARTS['roi_head.bbox_head.']:
+        if place.kind in _BOX_HEAD:
             if not layout.is_two_stage:
                 return 'left: the detector has no box head'
             return [replace(place, stage=stage).name for stage in range(layout.stages)] or [name]
@@ -170,12 +169,12 @@ def advice(pretrained: Mapping[str, Tensor], model: Mapping[str, Tensor]) -> lis
     first = Place('lateral', '', 0).name
     if f'{first}bn.weight' in pretrained and f'{first}conv.bias' in model:
         lines.append("the detector's FPN has no norm; give its neck norm_cfg=dict(type='BN')")
-    heads = [layout.kinds & set(OPTIONAL_PARTS['roi_head.bbox_head.']) for layout in (theirs, own)]
+    heads = [layout.kinds & set(_BOX_HEAD) for layout in (theirs, own)]
     with_norm = {p.index for p in map(place_of, model) if p.kind == 'box_conv' and p.tensor.startswith('bn.')}
     if all(heads) and with_norm != theirs.layers('box_conv'):
         lines.append(
             "the detector's box head is another than the pretrained one; make it a Shared4Conv1FCBBoxHead with "
-            "norm_cfg=dict(type='BN'), or leave the pretrained one: TransferHook(leave=['roi_head.bbox_head.'])"
+            f"norm_cfg=dict(type='BN'), or leave the pretrained one: TransferHook(leave=['{prefix_of('box_head')}'])"
         )
     if len({_depth(state) for state in (pretrained, model)}) > 1:
         lines.append('the backbones differ in depth')

@@ -5,7 +5,6 @@ import math
 import multiprocessing
 import os
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,8 @@ from mmengine.dist import get_world_size
 from mmengine.logging import print_log
 from torch.utils.data import Dataset
 
-from mmsoco.datasets.randomness import no_global_randomness
-from mmsoco.datasets.steps import Steps, all_transforms, in_order
+from mmsoco.datasets.randomness import apply
+from mmsoco.datasets.steps import Steps, in_order
 from mmsoco.errors import UserError
 from mmsoco.images.decoding import UnreadableImage
 from mmsoco.images.lists import read_list
@@ -92,7 +91,7 @@ class ProposalDataset(Dataset):
     """
 
     PARTS = ('training', 'held_out')
-    #: First samples of each worker that are watched for global randomness, which takes 0.2 ms.
+    #: First samples of each worker in which each transform is watched for global randomness, which takes some ms.
     WATCHED = 100
 
     def __init__(
@@ -115,7 +114,6 @@ class ProposalDataset(Dataset):
         self.rows = select_rows(self.store, held_out, part == 'held_out')
         self.pipeline = [TRANSFORMS.build(step) for step in in_order(pipeline)]
         self._seen = 0
-        self.transforms = list(all_transforms(self.pipeline))
         self.seed = seed
         self.max_bad = max(min_bad, math.ceil(max_bad * len(self.rows) / get_world_size()))
         # (epoch, unreadable images in it), shared by this process' workers.
@@ -138,10 +136,14 @@ class ProposalDataset(Dataset):
 
     @property
     def metainfo(self) -> dict:
-        """Where the proposals came from, and what is shown of the images; goes into checkpoints."""
+        """Where the proposals came from; goes into checkpoints."""
         keys = ('root', 'list', 'generator', 'filter', 'checksum', 'count')
+        return {key: self.store.header.get(key) for key in keys}
+
+    def describe(self) -> dict:
+        """What is shown of the images, as the pipeline's steps say it; goes into checkpoints, too."""
         described = [step.describe() for step in self.pipeline if hasattr(step, 'describe')]
-        return {**{key: self.store.header.get(key) for key in keys}, 'shown': described}
+        return {key: value for words in described for key, value in words.items()}
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -172,11 +174,11 @@ class ProposalDataset(Dataset):
                 index = int(rng.integers(len(self)))
 
     def _run_pipeline(self, results: dict) -> dict:
-        watch = no_global_randomness(self.transforms) if self._seen < self.WATCHED else nullcontext()
+        # Handed on to the transforms of views.
+        watched = results['watched'] = self._seen < self.WATCHED
         self._seen += 1
-        with watch:
-            for step in self.pipeline:
-                results = step(results)
+        for step in self.pipeline:
+            results = apply(step, results, watched)
         return results
 
     def _count_bad(self, epoch: int, reason: str) -> None:

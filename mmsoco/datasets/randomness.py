@@ -1,8 +1,7 @@
 """Noticing samples that would not be the same again."""
 
 import random
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from mmsoco.errors import UserError
 
 
 def _positions() -> dict[str, object]:
-    """Where the global generators are."""
+    """Where the global generators are; asking takes 0.1 ms."""
     name, keys, position, *_ = np.random.get_state()
     return {
         "Python's": random.getstate(),
@@ -20,23 +19,26 @@ def _positions() -> dict[str, object]:
     }
 
 
-@contextmanager
-def no_global_randomness(steps: Sequence[object]) -> Iterator[None]:
-    """Raise when the block draws from a global generator: its result depends on the worker and on what came before.
+def apply(step: Callable[[dict], dict], results: dict, watched: bool) -> dict:
+    """Run a transform.
 
     Args:
-        steps: The transforms that run in the block, for the message.
+        step: The transform.
+        results: What it is given.
+        watched: Whether to see that it draws from no global generator: its result would
+            depend on the worker and on what came before.
 
     Raises:
-        UserError: With the generator, and the transforms that are not mmsoco's own.
+        UserError: It does.
     """
+    if not watched:
+        return step(results)
     before = _positions()
-    yield
-    after = _positions()
-    for owner, position in before.items():
-        if position != after[owner]:
-            foreign = [type(step).__name__ for step in steps if not type(step).__module__.startswith('mmsoco.')]
+    results = step(results)
+    for owner, position in _positions().items():
+        if position != before[owner]:
             raise UserError(
-                f'a transform draws from {owner} global generator ({", ".join(foreign) or "one of the pipeline"}), so '
-                "that no sample could be repeated; let it draw from results['rng']"
+                f'the transform {type(step).__name__} draws from {owner} global generator, so that no sample could be '
+                "repeated; let it draw from results['rng']"
             )
+    return results

@@ -1,6 +1,6 @@
-"""Transforms in order, as configs give them and as they are built."""
+"""Transforms and views in order, as configs give them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 #: Configs of transforms or views: a list, or a dict of named ones, so that a child
 #: config changes one by its name or, by None, leaves it out.
@@ -10,11 +10,3 @@ Steps = Sequence[dict] | Mapping[str, dict | None]
 def in_order(steps: Steps) -> list[dict]:
     """The configs of a list, or those of a dict that are not None."""
     return [step for step in steps.values() if step is not None] if isinstance(steps, Mapping) else list(steps)
-
-
-def all_transforms(transforms: Iterable[object]) -> Iterator[object]:
-    """Built transforms, and those that they run: ``augments``, view name -> transforms, of a view pipeline."""
-    for transform in transforms:
-        yield transform
-        for steps in getattr(transform, 'augments', {}).values():
-            yield from all_transforms(steps)

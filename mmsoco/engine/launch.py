@@ -11,7 +11,7 @@ from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
 from mmsoco.checkpoints.files import check_whole
-from mmsoco.config import hold_out, is_pretraining, read_config
+from mmsoco.config import FORMER_HOOKS, hold_out, is_pretraining, read_config
 from mmsoco.engine.batch import divide_batch
 from mmsoco.errors import UserError
 from mmsoco.evaluation.columns import format_columns, paper_columns
@@ -146,6 +146,8 @@ def train(
     """
     cfg = read_config(config, options, work_dir)
     notes = prepare_processes(cfg, launcher)
+    if named := [name for name in FORMER_HOOKS if 'custom_hooks' in cfg and name in cfg.get('default_hooks', {})]:
+        notes.append(f'beside custom_hooks run the named hooks {", ".join(named)}; default_hooks.NAME=None drops one')
     if is_pretraining(cfg):
         notes.append('batch: ' + divide_batch(cfg, get_world_size(), accumulate))
         if accumulate > 1:

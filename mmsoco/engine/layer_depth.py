@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from torch import nn
 
 # A block by itself or in a stage: layer1.0, stages.0.blocks.1, layers.5; of a stage also what is in no block.
-_BLOCK = re.compile(r'(?:layers?|stages|blocks)\.?(\d+)\.(?:(?:blocks\.)?(\d+)\.)?')
+_BLOCK = re.compile(r'(?:layers?|stages?|blocks)\.?(\d+)\.(?:(?:blocks\.)?(\d+)\.)?')
 
 
 def layer_depths(backbone: nn.Module) -> tuple[dict[str, int], int]:

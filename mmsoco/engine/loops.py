@@ -72,7 +72,7 @@ class PretrainLoop(EpochBasedTrainLoop):
         batches = iter(self.dataloader)
         if self._iter < self._max_iters:
             batch = next(batches)
-            try_out(bare_model(self.runner), batch)
+            try_out(bare_model(self.runner), batch, waits=waits_for_gradients(self.runner.model))
             batches = chain([batch], batches)
         self.runner.call_hook('before_train')
         while self._epoch < self._max_epochs and not self.stop_training:
@@ -101,7 +101,12 @@ class PretrainLoop(EpochBasedTrainLoop):
         self._iter += 1
 
 
-def try_out(model: nn.Module, batch: dict) -> None:
+def waits_for_gradients(model: nn.Module) -> bool:
+    """Whether processes wait for each other until all parameters of a model have gradients."""
+    return get_world_size() > 1 and not getattr(model, 'find_unused_parameters', False)
+
+
+def try_out(model: nn.Module, batch: dict, waits: bool = False) -> None:
     """Run a model once on two samples, so that parts that do not fit are refused before the first step.
 
     Nothing is changed: statistics of norms, random state and weights stay.
@@ -109,10 +114,11 @@ def try_out(model: nn.Module, batch: dict) -> None:
     Args:
         model: The model itself.
         batch: Of the loader; it stays as it is.
+        waits: Whether processes wait for each parameter's gradient.
 
     Raises:
-        UserError: A part does not take what the one before it gives; or, of several
-            processes, some parameters get no gradient, for which the others would wait.
+        UserError: A part does not take what the one before it gives; or some
+            parameters get no gradient, for which processes would wait.
     """
     training = model.training
     model.eval()
@@ -120,10 +126,11 @@ def try_out(model: nn.Module, batch: dict) -> None:
         losses = model(**model.data_preprocessor(first_samples(batch, 2), training=True), mode='loss')
     except torch.cuda.OutOfMemoryError:
         raise
-    except (RuntimeError, ValueError, TypeError, IndexError, AssertionError, AttributeError) as error:
+    except (RuntimeError, ValueError, TypeError, LookupError, AssertionError, AttributeError, StopIteration) as error:
+        reason = f'{type(error).__name__}: {str(error).splitlines()[0]}' if str(error) else type(error).__name__
         raise UserError(
-            f'the parts of the model do not fit together, or not the data: {str(error).splitlines()[0]}; compare the '
-            'channels and maps that a part gives with those that the next one takes'
+            f'the parts of the model do not fit together, or not the data: {reason}; compare the channels and maps '
+            'that a part gives with those that the next one takes'
         ) from error
     finally:
         model.train(training)
@@ -133,7 +140,7 @@ def try_out(model: nn.Module, batch: dict) -> None:
     idle = [name for (name, _), gradient in zip(named, gradients, strict=True) if gradient is None]
     if idle:
         words = f'{len(idle)} parameters of the model get no gradient, first {idle[0]}'
-        if get_world_size() > 1:
+        if waits:
             raise UserError(f'{words}: processes would wait for each other; leave the layer out, or freeze it')
         print_log(f'{words}; they stay as they are', 'current', logging.WARNING)
 

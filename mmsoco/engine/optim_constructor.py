@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from mmengine.model import is_model_wrapper
 from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from torch import nn
 
@@ -36,7 +37,7 @@ class PretrainOptimConstructor(DefaultOptimWrapperConstructor):
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
         """Build the wrapper with its optimizer."""
-        model = getattr(model, 'module', model)
+        model = model.module if is_model_wrapper(model) else model
         optimizer_type = OPTIMIZERS.get(self.optimizer_cfg['type'])
         groups = self.param_groups(model, getattr(optimizer_type, 'ONE_DIMENSIONAL', {}))
         wrapper = dict(self.optim_wrapper_cfg)
@@ -63,12 +64,20 @@ class PretrainOptimConstructor(DefaultOptimWrapperConstructor):
         if not self.paramwise_cfg:
             return {}
         single: list[dict] = []
-        for name, part in model.named_children():
+        own = nn.Module()
+        own._parameters.update(model.named_parameters(recurse=False))
+        for name, part in (('', own), *model.named_children()):
             # Not the target network: each of its parameters would be logged as skipped.
             if any(p.requires_grad for p in part.parameters()):
                 self.add_params(single, part, prefix=name)
-        used = ('params', 'lr_mult', 'decay_mult')
-        return {id(group['params'][0]): {k: v for k, v in group.items() if k not in used} for group in single}
+        given = {}
+        for group in single:
+            options = {k: v for k, v in group.items() if k not in ('params', 'lr_mult', 'decay_mult')}
+            # mmengine writes the decay of a custom key, whether it is asked for or not.
+            if 'lr_mult' in group and 'decay_mult' not in group:
+                options.pop('weight_decay', None)
+            given[id(group['params'][0])] = options
+        return given
 
     def _scales(self, model: nn.Module) -> dict[str, float]:
         """Name -> factor of the rate, for the backbone's parameters."""

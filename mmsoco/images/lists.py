@@ -32,7 +32,8 @@ class ImageList(NamedTuple):
     def describe(self) -> dict:
         """What a proposal file says of the list it belongs to."""
         digest = hashlib.sha256('\n'.join(self.names).encode()).hexdigest()
-        return {'title': self.title, 'images': len(self.names), 'sha256': digest}
+        # The key is that of files out there.
+        return {'title': self.title, 'pictures': len(self.names), 'sha256': digest}
 
 
 def read_list(path: str | os.PathLike) -> ImageList:

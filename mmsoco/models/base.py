@@ -32,6 +32,8 @@ class MomentumPretraining(BaseModel):
     DETECTOR_PARTS = ('backbone', 'neck', 'roi_head')
     #: Parts that the target network follows: all that makes an embedding.
     FOLLOWED_PARTS = (*DETECTOR_PARTS, 'projector')
+    #: Parts that make an embedding of what a detector has, see :meth:`embed_boxes`.
+    EMBEDDING_PARTS: tuple[str, ...] = ()
 
     def __init__(
         self, parts: Mapping[str, dict | None], data_preprocessor: dict | None = None, init_cfg: dict | None = None
@@ -82,6 +84,22 @@ class MomentumPretraining(BaseModel):
 
     def embed(self, network: nn.Module, inputs: dict[str, Tensor], **others) -> Any:
         """What ``network``, the online or the target one, makes of a batch."""
+        raise NotImplementedError
+
+    def embed_boxes(
+        self, feats: tuple[Tensor, ...], boxes: Tensor, view_size: tuple[int, int], predict: bool
+    ) -> Tensor:
+        """The online network's embedding of boxes, for the probe; of a method that has :attr:`EMBEDDING_PARTS`.
+
+        Args:
+            feats: The neck's maps of a view.
+            boxes: (B, K, 4) xyxy in view pixels.
+            view_size: Height and width of the view.
+            predict: Whether it is to be what is predicted, or what is predicted of the other view.
+
+        Returns:
+            (N, C), a row or more a box, image by image.
+        """
         raise NotImplementedError
 
     def extract_feat(self, inputs: Tensor) -> tuple[Tensor, ...]:

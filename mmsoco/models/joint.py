@@ -21,7 +21,7 @@ class JointSoCo(SoCoAlgorithm):
 
     Args:
         image_projector: Config of a :class:`BYOLNeck`, of the backbone's last width.
-        image_predictor: Config of a :class:`BYOLHead`.
+        image_predictor: Config of a :class:`BYOLHead` itself: a contrastive one asks for boxes.
         image_weight: Of the image's loss, beside 1 for the objects'.
         **kwargs: Of :class:`SoCoAlgorithm`.
     """

@@ -60,4 +60,5 @@ class TargetNetwork(nn.Module):
         """theta' = m theta' + (1 - m) theta, for all parameters."""
         mine = [p for name in modules for p in getattr(self, name).parameters()]
         theirs = [p for module in modules.values() for p in module.parameters()]
-        torch._foreach_lerp_(mine, theirs, 1 - momentum)
+        if mine:
+            torch._foreach_lerp_(mine, theirs, 1 - momentum)

@@ -47,6 +47,8 @@ class SoCoAlgorithm(MomentumPretraining):
         **others: Configs of parts that a subclass has besides.
     """
 
+    EMBEDDING_PARTS = ('projector', 'predictor')
+
     def __init__(
         self,
         backbone: dict,
@@ -114,6 +116,13 @@ class SoCoAlgorithm(MomentumPretraining):
             Box set -> (N, C), a row or more a box, as the RoI head gives them.
         """
         return {name: network.projector(network.roi_head(feats, rows, view_size)) for name, rows in boxes.items()}
+
+    def embed_boxes(
+        self, feats: tuple[Tensor, ...], boxes: Tensor, view_size: tuple[int, int], predict: bool
+    ) -> Tensor:
+        """See :meth:`MomentumPretraining.embed_boxes`."""
+        embedding = self.projector(self.roi_head(feats, boxes, view_size))
+        return self.predictor(embedding) if predict else embedding
 
     def compare(
         self, online: ByView, target: ByView, boxes: ByView, matches: Matches, images: Tensor

@@ -19,8 +19,6 @@ from mmsoco.images.folders import list_images
 from mmsoco.proposals.formats.coco import read_labelled
 
 BATCH = 16
-#: Of the two views' matched boxes: V1 shows the image, V2 a part of it.
-BOX_SET = 'image+v2'
 
 
 @dataclass
@@ -125,7 +123,8 @@ def matched_views(
     known = torch.tensor([max(_distinct(sample), 1) for sample in samples])
 
     views = [np.stack([sample['inputs'][name] for sample in samples]) for name in ('v1', 'v2')]
-    rows = [np.stack([sample['boxes'][name][BOX_SET] for sample in samples]) for name in ('v1', 'v2')]
+    (box_set,) = samples[0]['matches']
+    rows = [np.stack([sample['boxes'][name][box_set] for sample in samples]) for name in ('v1', 'v2')]
     return MatchedViews(
         tuple(map(torch.from_numpy, views)),
         tuple(map(torch.from_numpy, rows)),
@@ -136,7 +135,8 @@ def matched_views(
 
 def _distinct(sample: dict) -> int:
     """How many of a sample's boxes differ."""
-    return sample['matches'][BOX_SET]['v1', 'v2']
+    ((count,),) = (pairs.values() for pairs in sample['matches'].values())
+    return count
 
 
 @dataclass

@@ -30,12 +30,12 @@ class BoxFeatures:
     """Features of boxes at each stage of a pretraining or of a detector of mmdet.
 
     Boxes are pooled by RoIAlign: on the backbone's last map, on the levels of the
-    neck, and through the shared part of the box head. A pretraining also has an
-    embedding: of the first view what its predictor says, of the second what its
-    projector does.
+    neck, and through the shared part of the box head. A pretraining may also have
+    an embedding: of the first view what it predicts, of the second what is to be
+    predicted.
 
     Args:
-        model: A :class:`~mmsoco.models.SoCoAlgorithm` or a detector; its online
+        model: A :class:`~mmsoco.models.MomentumPretraining` or a detector; its online
             network, in eval mode, is used.
         parts: Which of backbone, neck and head hold weights that are worth a look.
         device: Where it computes.
@@ -54,7 +54,7 @@ class BoxFeatures:
             'backbone': True,
             'neck': getattr(model, 'neck', None) is not None,
             'head': has_head,
-            'embedding': hasattr(model, 'predictor') and hasattr(model, 'projector'),
+            'embedding': bool(getattr(model, 'EMBEDDING_PARTS', ())),
         }
         self.stages = [stage for stage in STAGES if there[stage] and stage in parts]
 
@@ -65,7 +65,7 @@ class BoxFeatures:
         Args:
             view: (B, size, size, 3) uint8 RGB.
             boxes: (B, K, 4) xyxy in view pixels.
-            predict: Whether the embedding is the predictor's.
+            predict: Whether the embedding is what is predicted.
 
         Returns:
             Stage -> (B * K, D) float32, image by image, on the CPU.
@@ -77,11 +77,10 @@ class BoxFeatures:
             pooled = self._pool(pyramid, boxes, size)
             if 'neck' in self.stages:
                 features['neck'] = pooled.mean(dim=(2, 3))
-            if 'head' in self.stages or 'embedding' in self.stages:
+            if 'head' in self.stages:
                 features['head'] = self._shared(pooled)
         if 'embedding' in self.stages:
-            embedding = self.model.projector(features.get('head', features.get('neck', features['backbone'])))
-            features['embedding'] = self.model.predictor(embedding) if predict else embedding
+            features['embedding'] = self.model.embed_boxes(pyramid, boxes, size, predict)
         rows = len(boxes) * boxes.shape[1]
         # An extractor that pools every box on every level gives a row a level; their mean stands for the box.
         return {stage: features[stage].float().unflatten(0, (rows, -1)).mean(dim=1).cpu() for stage in self.stages}

@@ -15,8 +15,10 @@ from mmsoco.probe.data import first_view_size, labelled_boxes, labelled_images, 
 from mmsoco.probe.features import BoxFeatures
 from mmsoco.probe.measure import ProbeData, format_figures, measure, random_features
 from mmsoco.probe.weights import find_config, load_network
+from mmsoco.renamed import renamed_arguments
 
 
+@renamed_arguments(pictures='images', labelled_pictures_root='labelled_images_root')
 def probe(
     checkpoint: str | os.PathLike,
     config: str | os.PathLike | None = None,

@@ -43,7 +43,7 @@ def load_network(cfg: Config, checkpoint: str | os.PathLike) -> tuple[nn.Module,
     """
     given = _tensors(checkpoint)
     model = build(cfg.model)
-    weights, parts, misfit = fill_parts(model.state_dict(), given)
+    weights, parts, misfit = fill_parts(model.state_dict(), given, getattr(model, 'EMBEDDING_PARTS', ()))
     if not parts:
         raise UserError(
             f'{checkpoint} does not hold the backbone of the config: {misfit} in it; give the config of its model'

@@ -19,6 +19,7 @@ from mmsoco.proposals.checks import check_sizes
 from mmsoco.proposals.formats.base import Boxes, BoxFile, BoxFormat
 from mmsoco.proposals.registry import FORMATS
 from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
+from mmsoco.renamed import renamed_arguments
 
 #: How far outside of its image a box may lie: half a pixel on each side is rounding.
 TOLERANCE = 0.5
@@ -77,6 +78,7 @@ def find_format(file: BoxFile, to_read: bool) -> str:
     return next(iter(found))
 
 
+@renamed_arguments(picture_list='image_list')
 def import_boxes(
     source: str | os.PathLike,
     out: str | os.PathLike,

@@ -12,6 +12,7 @@ from mmsoco.errors import UserError
 from mmsoco.images.lists import ImageList
 from mmsoco.proposals.source import read_raw
 from mmsoco.proposals.store import ProposalRow, write_proposals
+from mmsoco.renamed import renamed_arguments
 
 #: In the order in which they are tried; see :func:`filter_boxes`.
 STAGES = ('all rules', 'aspect and side', 'side', 'whole image')
@@ -67,6 +68,7 @@ def filter_boxes(boxes: np.ndarray, width: int, height: int, rules: ProposalFilt
     return np.array([[0, 0, width, height]], boxes.dtype), STAGES[-1]
 
 
+@renamed_arguments(picture_list='image_list')
 def filter_folder(
     raw: str | os.PathLike,
     out: str | os.PathLike,

@@ -26,6 +26,8 @@ PRETRAININGS = {
     'c4': 'soco/soco_r50c4_8xb256_100e_in1k.py',
     'small': 'own/100-pictures_cpu.py',
     'quickstart': 'quickstart/soco_r18fpn_digits.py',
+    'swin': 'soco/soco_swin-t-fpn_8xb256_100e_in1k.py',
+    'vit': 'soco/soco_vit-b_8xb256_100e_in1k.py',
 }
 
 
@@ -79,8 +81,9 @@ def from_config(path):
 
 
 def kind_of(path):
-    if 'digits' in path.stem:
-        return 'quickstart'
+    for kind, word in (('quickstart', 'digits'), ('swin', 'swin'), ('vit', 'vit')):
+        if word in path.stem:
+            return kind
     return 'small' if 'r18' in path.stem else 'c4' if 'r50c4' in path.stem else 'fpn'
 
 

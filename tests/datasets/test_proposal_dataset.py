@@ -421,7 +421,7 @@ def test_global_randomness_is_noticed(images, proposal_file, generator, nested):
         pipeline = [load, dict(multi_view, views=views), pack]
     else:
         pipeline = [load, step, multi_view, pack]
-    with pytest.raises(UserError, match=rf"draws from {generator}'s global generator \(FromGlobal\)"):
+    with pytest.raises(UserError, match=rf"the transform FromGlobal draws from {generator}'s global generator"):
         ProposalDataset(proposal_file, pipeline, images)[0, 0]
     np.random.rand()  # others may
     ProposalDataset(proposal_file, PIPELINE, images)[0, 0]
@@ -433,5 +433,5 @@ def test_steps_have_names_and_can_be_left_out(images, proposal_file):
     views = {view['name']: {key: value for key, value in view.items() if key != 'name'} for view in VIEWS}
     named = dict(load=load, thin=None, multi_view={**multi_view, 'views': {**views, 'v4': None}}, pack=pack)
     given, expected = (ProposalDataset(proposal_file, steps, images) for steps in (named, PIPELINE))
-    assert given.metainfo == expected.metainfo and len(given.metainfo['shown'][0]['views']) == 3
+    assert given.describe() == expected.describe() and len(given.describe()['views']) == 3
     assert_equal(given[0, 3], expected[0, 3])

@@ -30,6 +30,6 @@ def test_what_does_not_divide_is_refused_with_a_way_out(cfg, world, accumulate):
 
 
 def test_without_a_total(cfg):
-    del cfg.total_batch_size
+    cfg.pop('total_batch_size')
     with pytest.raises(UserError, match='set how many images it has in all: total_batch_size'):
         divide_batch(cfg, 1, 1)

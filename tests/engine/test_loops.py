@@ -2,13 +2,16 @@
 
 import itertools
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from mmsoco.engine.launch import train
+from mmsoco.engine.loops import try_out, waits_for_gradients
 from mmsoco.errors import UserError
 from mmsoco.models.momentum import momentum_at
+from mmsoco.registry import MODELS
 
 
 def record(work_dir, rank=0):
@@ -58,6 +61,8 @@ def test_resume_in_the_middle_of_an_epoch_equals_an_uninterrupted_run(run):
     for index, state in a['optimizer']['state'].items():
         assert torch.equal(state['momentum_buffer'], b['optimizer']['state'][index]['momentum_buffer'])
     assert torch.equal(a['random_state']['cpu'], b['random_state']['cpu'])
+    # The data set is the one that the checkpoint names.
+    assert 'metainfo' not in next(again.glob('*/*.log')).read_text()
 
 
 def test_finished_run_resumes_to_nothing(run):
@@ -194,3 +199,35 @@ def test_mixed_precision_on_a_cpu(recipe, tiny_options, tmp_path):
     a, b = runner.model.backbone.conv1.weight, plain.model.backbone.conv1.weight
     assert not torch.equal(a, b)
     torch.testing.assert_close(a, b, rtol=0.1, atol=1e-3)
+
+
+@pytest.fixture
+def idle_model(tiny_model_cfg):
+    """With a layer that nothing runs through."""
+    model = MODELS.build(tiny_model_cfg)
+    model.idle = torch.nn.Linear(2, 2)
+    return model
+
+
+def test_parameters_without_a_gradient(idle_model, batch):
+    before = {name: value.clone() for name, value in idle_model.state_dict().items()}
+    with pytest.raises(UserError, match=r'2 parameters of the model get no gradient, first idle.weight: processes'):
+        try_out(idle_model, batch, waits=True)
+    try_out(idle_model, batch)  # one process only says so
+    idle_model.idle.requires_grad_(False)
+    try_out(idle_model, batch, waits=True)
+    assert idle_model.training and all(p.grad is None for p in idle_model.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in idle_model.state_dict().items())
+
+
+def test_who_waits_for_gradients(monkeypatch):
+    assert not waits_for_gradients(SimpleNamespace())
+    monkeypatch.setattr('mmsoco.engine.loops.get_world_size', lambda: 2)
+    assert waits_for_gradients(SimpleNamespace())
+    assert not waits_for_gradients(SimpleNamespace(find_unused_parameters=True))
+
+
+def test_slips_of_a_method_are_told(idle_model, batch):
+    del batch['inputs']['v3']
+    with pytest.raises(UserError, match='do not fit together, or not the data: KeyError'):
+        try_out(idle_model, batch)

@@ -1,4 +1,5 @@
 import pytest
+import torch
 from torch import nn
 
 from mmsoco.engine import PretrainOptimConstructor
@@ -65,6 +66,20 @@ def test_options_of_mmengine_come_first(model):
     assert stem['lr'] == pytest.approx(1e-3 * 0.1 * 0.5**9) and stem['weight_decay'] == 0
     assert bias['weight_decay'] == 0.05 and of[model.projector.fc0.bias]['weight_decay'] == 0
     assert sorted(ids(*groups)) == sorted(online(model))
+
+
+def test_a_rate_alone_leaves_the_rule_for_decay(model):
+    groups = groups_of(model, custom_keys={'backbone': dict(lr_mult=0.1)})
+    assert {(group['lr'], group['weight_decay'], group['params'][0].ndim > 1) for group in groups} == {
+        (1e-4, 0, False), (1e-4, 0.05, True), (1e-3, 0, False), (1e-3, 0.05, True),
+    }  # fmt: skip
+
+
+def test_parameters_of_the_model_itself(model):
+    model.token = nn.Parameter(torch.zeros(1, 4))
+    groups = groups_of(model, custom_keys={'token': dict(lr_mult=0.1, decay_mult=0.0)})
+    (of_token,) = [group for group in groups if id(model.token) in ids(group)]
+    assert of_token['lr'] == pytest.approx(1e-4) and of_token['weight_decay'] == 0
 
 
 def test_frozen_layers_are_left_out(model):

@@ -62,7 +62,7 @@ def test_a_missing_list(tmp_path):
 
 def test_the_description_depends_on_the_names():
     one, other = (ImageList('t', names).describe() for names in (['a', 'b'], ['a', 'c']))
-    assert one['images'] == 2 and one['sha256'] != other['sha256']
+    assert one['pictures'] == 2 and one['sha256'] != other['sha256']
 
 
 def test_a_sample_is_decided_by_its_seed_alone():

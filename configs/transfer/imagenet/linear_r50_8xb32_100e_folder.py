@@ -6,9 +6,9 @@
 _base_ = './linear_r50_8xb32_100e_in1k.py'
 
 train_dataloader = dict(
-    dataset=dict(_delete_=True, type='CustomDataset', data_root='data/images/train', pipeline=_base_.train_pipeline)
+    dataset=dict(_delete_=True, type='CustomDataset', data_root='data/pictures/train', pipeline=_base_.train_pipeline)
 )
 val_dataloader = dict(
-    dataset=dict(_delete_=True, type='CustomDataset', data_root='data/images/val', pipeline=_base_.test_pipeline)
+    dataset=dict(_delete_=True, type='CustomDataset', data_root='data/pictures/val', pipeline=_base_.test_pipeline)
 )
 test_dataloader = val_dataloader

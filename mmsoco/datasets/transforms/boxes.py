@@ -110,7 +110,7 @@ class BoxCutout(BaseTransform):
         rng = results['rng']
         results['img'] = results['img'].copy()
         height, width = results['img'].shape[:2]
-        for box in np.concatenate([*results['boxes'].values()]):
+        for box in np.concatenate([np.empty((0, 4)), *results['boxes'].values()]):
             if rng.random() < self.prob:
                 side = np.sqrt((box[2:] - box[:2]).prod() * rng.uniform(*self.area))
                 corner = rng.uniform(box[:2], box[2:]) - side / 2

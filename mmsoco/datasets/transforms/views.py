@@ -10,6 +10,7 @@ from mmcv.transforms import BaseTransform
 from torch.nn.functional import interpolate
 
 from mmsoco.boxes import clip_boxes
+from mmsoco.datasets.randomness import apply
 from mmsoco.datasets.steps import Steps, in_order
 from mmsoco.registry import TRANSFORMS
 
@@ -236,9 +237,11 @@ class MultiViewProposalPipeline(BaseTransform):
                 boxes[view][name] = self._view_boxes(proposals[chosen], region, self.views[view].size)
         results['views'], results['boxes'] = {}, {}
         for name in self.views:
-            results['views'][name], results['boxes'][name] = self._render(
-                name, image, regions[self.regions[name]], boxes[name], results['matches'], rng
-            )
+            # A whole view that stands in for no proposal stays whole.
+            whole = [box_set for box_set in boxes[name] if not any(results['matches'][box_set].values())]
+            view = {'boxes': boxes[name], 'rng': rng, 'watched': results.get('watched', False)}
+            view['img'] = resample(image, regions[self.regions[name]], self.views[name].size)
+            results['views'][name], results['boxes'][name] = self._render(name, view, whole)
         return results
 
     def _place(
@@ -284,23 +287,19 @@ class MultiViewProposalPipeline(BaseTransform):
             return np.array([[0, 0, size, size]], np.float32)
         return map_boxes(chosen, region, size)
 
-    def _render(
-        self,
-        name: str,
-        image: np.ndarray,
-        region: Region,
-        boxes: dict[str, np.ndarray],
-        matches: dict[str, dict],
-        rng: np.random.Generator,
-    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """A view's pixels, and its K boxes in each set that it belongs to."""
-        view = {'img': resample(image, region, self.views[name].size), 'boxes': boxes, 'rng': rng}
+    def _render(self, name: str, view: dict, whole: Sequence[str]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Jitter and augment a view: its pixels, and its K boxes in each set that it belongs to.
+
+        Args:
+            view: What the transforms are given.
+            whole: Sets whose box is the whole view, which is not jittered.
+        """
+        watched = view['watched']
         if name in self.jitters:
-            # A whole view that stands in for no proposal stays whole.
-            drawn = {box_set: rows for box_set, rows in boxes.items() if any(matches[box_set].values())}
-            boxes |= self.jitters[name]({**view, 'boxes': drawn})['boxes']
+            drawn = {box_set: rows for box_set, rows in view['boxes'].items() if box_set not in whole}
+            view['boxes'] |= apply(self.jitters[name], {**view, 'boxes': drawn}, watched)['boxes']
         for step in self.augments[name]:
-            view = step(view)
+            view = apply(step, view, watched)
         # Repeated after all changes: copies of a proposal stay identical.
         each = max(self.num_proposals, 1)
         return view['img'], {box_set: rows[np.arange(each) % len(rows)] for box_set, rows in view['boxes'].items()}

@@ -70,7 +70,9 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
         checkpoint['message_hub'] = plain(checkpoint['message_hub'])
         model = bare_model(runner)
         if isinstance(model, MomentumPretraining):
-            checkpoint['meta'][KEY] = model.describe()
+            dataset = runner.train_dataloader.dataset
+            shown = dataset.describe() if hasattr(dataset, 'describe') else {}
+            checkpoint['meta'][KEY] = {**model.describe(), **shown}
         checkpoint['meta'] = plain(checkpoint['meta'])
         checkpoint['random_state'] = {'cpu': torch.get_rng_state()}
         if torch.cuda.is_available():

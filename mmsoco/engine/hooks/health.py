@@ -21,7 +21,7 @@ class TrainingDiverged(UserError):
 class HealthHook(Hook):
     """Say what a run learns, how boxes spread over the pyramid, warn of collapse, and stop a run that diverges.
 
-    Of a method that gives some of these figures only, it reports those.
+    Of a method that does not give all of these figures for a pair, it reports none of that pair.
 
     The figures of :func:`~mmsoco.models.matching.match_figures`, averaged over the
     steps since the last report, are logged in words. After the warm-up of the
@@ -100,7 +100,11 @@ class HealthHook(Hook):
             )
 
     def _report_learning(self, runner, figures: dict[str, float]) -> None:
+        names = ('match_cos', 'other_cos', 'match_top1', 'chance_top1', 'match_image', 'chance_image', 'learned')
         pairs = [name.removeprefix('learned_') for name in figures if name.startswith('learned_')]
+        pairs = [pair for pair in pairs if all(f'{name}_{pair}' in figures for name in names)]
+        if not pairs:
+            return
         words = (
             f'{pair.replace("_", "-")} own {figures[f"match_cos_{pair}"]:.2f}, other images '
             f'{figures[f"other_cos_{pair}"]:.2f}, own nearest {figures[f"match_top1_{pair}"]:.1%} '

@@ -25,7 +25,7 @@ class MatchedBoxesHook(Hook):
 
     @master_only
     def before_train_iter(self, runner, batch_idx: int, data_batch: dict | None = None) -> None:
-        if runner.iter % self.interval or not data_batch.get('boxes'):
+        if runner.iter % self.interval or not any(data_batch.get('boxes', {}).values()):
             return
         count = min(self.num_images, len(next(iter(data_batch['inputs'].values()))))
         rows = [

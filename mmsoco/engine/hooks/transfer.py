@@ -34,11 +34,11 @@ def check_images(model: torch.nn.Module, origin: Origin = Origin()) -> None:
         and torch.allclose(getattr(preprocessor, name).flatten().cpu(), torch.tensor(values))
         for name, values in (('mean', origin.mean), ('std', origin.std))
     )
-    if not rgb or not same:
+    if rgb != (origin.channels == 'rgb') or not same:
         raise UserError(
             'the model sees other images than the pretraining did; set in its data_preprocessor '
-            f'mean={rounded(origin.mean)}, std={rounded(origin.std)} and bgr_to_rgb=True, or say that it should: '
-            'TransferHook(same_images=False)'
+            f'mean={rounded(origin.mean)}, std={rounded(origin.std)} and '
+            f'bgr_to_rgb={origin.channels == "rgb"}, or say that it should: TransferHook(same_images=False)'
         )
 
 

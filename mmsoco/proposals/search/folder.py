@@ -20,6 +20,7 @@ from mmsoco.proposals.generators.selective_search import SearchParameters
 from mmsoco.proposals.search.parallel import run_tasks
 from mmsoco.proposals.search.shards import Shard, search_shard
 from mmsoco.proposals.store import ProposalStore
+from mmsoco.renamed import renamed_arguments
 
 FAILURES = 'failures.csv'
 
@@ -85,6 +86,7 @@ def default_shard_size(images: int) -> int:
     return min(256, -(-images // 64))
 
 
+@renamed_arguments(method='generator', engine='execution', picture_list='image_list')
 def search_folder(
     root: str | os.PathLike,
     out: str | os.PathLike,
@@ -178,7 +180,7 @@ def _plan(
     shards = []
     for i, chunk in enumerate(chunks):
         about = {
-            'images': len(chunk),
+            'pictures': len(chunk),  # as files have it from the beginning
             'first': chunk[0],
             'last': chunk[-1],
             'names': hashlib.sha256('\n'.join(chunk).encode()).hexdigest(),

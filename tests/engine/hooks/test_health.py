@@ -99,5 +99,16 @@ def test_telling_images_apart_is_not_enough(figures):
     assert hook._verdict(match_top1=0.25, chance_top1=0.01, match_image=1.0, chance_image=1.0, learned=0.9) is None
 
 
+def test_a_method_that_gives_other_figures():
+    """Its pairs are passed over; nothing stops the run."""
+    said = []
+    logger = SimpleNamespace(info=said.append, warning=said.append)
+    hook = HealthHook()
+    hook._warmup_steps, hook._steps = 0, 1
+    for figures in ({'match_cos_v1_v2': 0.5}, {'learned_v1_v2': 0.5}):
+        hook._report_learning(SimpleNamespace(logger=logger, iter=29), figures)
+    assert said == []
+
+
 def test_few_hits_are_enough_where_each_counts(figures):
     assert figures(0.3, 0.2, 0.2) == []

@@ -59,16 +59,20 @@ def load(checkpoint, model):
 
 def test_a_checkpoint_says_what_was_shown_and_what_a_detector_takes(checkpoint, tmp_path):
     content = torch.load(checkpoint, weights_only=True)
-    assert content['meta']['pretraining'] == dict(
-        method='SoCoAlgorithm', parts=['backbone', 'neck', 'roi_head'], mean=MEAN, std=STD, channels='rgb'
-    )
-    (shown,) = content['meta']['dataset_meta']['shown']
+    shown = content['meta']['pretraining']
+    assert shown['method'] == 'SoCoAlgorithm' and shown['parts'] == ['backbone', 'neck', 'roi_head']
+    assert (shown['mean'], shown['std'], shown['channels']) == (MEAN, STD, 'rgb')
     assert [view['name'] for view in shown['views']] == ['v1', 'v2', 'v3'] and shown['num_proposals'] == 4
     assert shown['pairs'] == [['v1', 'v2'], ['v1', 'v3']]
     # So does what is made of it.
     extracted, _ = extract(checkpoint, tmp_path / 'detector.pth')
     again = torch.load(extracted, weights_only=True)
-    assert again['meta']['pretraining'] == content['meta']['pretraining']
+    assert {**again['meta']['pretraining'], 'views': ()} == {**shown, 'views': ()}
+    assert [view['crop'] and view['crop']['scale'] for view in again['meta']['pretraining']['views']] == [
+        None,
+        [0.5, 1.0],
+        None,
+    ]
     assert Origin.of(again) == Origin.of(content) and Origin.of(again).said
 
 
@@ -80,6 +84,20 @@ def test_a_detector_is_shown_the_same(checkpoint, tmp_path):
     for file in (checkpoint, extracted):
         with pytest.raises(UserError, match=r'set in its data_preprocessor mean=\[100.0, 110.5, 120.25\], std=\[50.0'):
             load(file, detector([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]))
+
+
+def test_the_order_of_channels_counts(checkpoint, tmp_path):
+    bgr = torch.load(checkpoint, weights_only=True)
+    bgr['meta']['pretraining']['channels'] = 'bgr'
+    torch.save(bgr, tmp_path / 'bgr.pth')
+    with pytest.raises(UserError, match='bgr_to_rgb=False'):
+        load(tmp_path / 'bgr.pth', detector(MEAN, STD))
+
+
+def test_an_incomplete_description_is_none(checkpoint):
+    content = torch.load(checkpoint, weights_only=True)
+    del content['meta']['pretraining']['mean']
+    assert Origin.of(content) == Origin() and not Origin.of(content).said
 
 
 def test_checkpoints_of_earlier_versions_were_shown_imagenets(checkpoint, tmp_path):

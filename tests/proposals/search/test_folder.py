@@ -187,7 +187,7 @@ def test_a_cut_shard_is_named_with_what_to_do(images, copy):
 def test_a_shard_keeps_the_headers_facts(raw):
     store = ProposalStore.open(raw / 'shard-00002-of-00003.arrow').verify()
     assert store.header['kind'] == 'raw'
-    assert store.header['images'] == len(store) == 2
+    assert store.header['pictures'] == len(store) == 2
     assert (store.header['first'], store.header['last']) == (store[0].file_name, store[1].file_name)
 
 
