@@ -134,20 +134,26 @@ def read_json(path: Path) -> Any:
         raise UserError(f'{path} is not a JSON file ({error})') from None
 
 
+def _floats(values: Any, words: str) -> np.ndarray:
+    """An array of numbers, or an error in these words."""
+    try:
+        return np.array(values, np.float64)
+    except (TypeError, ValueError):
+        raise UserError(words) from None
+
+
 def to_table(values: Any, columns: tuple[int, ...], name: str) -> np.ndarray:
     """(N, C) float64 of nested lists, C one of ``columns``.
 
     Raises:
         UserError: They hold something else; ``name`` says what they are.
     """
-    try:
-        table = np.array(values, np.float64)
-    except (TypeError, ValueError):
-        raise UserError(f'{name}: its boxes are not rows of {columns[0]} numbers') from None
+    words = f'{name}: its boxes are not rows of {columns[0]} numbers'
+    table = _floats(values, words)
     if table.size == 0:
         return np.empty((0, columns[0]))
     if table.ndim != 2 or table.shape[1] not in columns:
-        raise UserError(f'{name}: its boxes are not rows of {columns[0]} numbers')
+        raise UserError(words)
     return table
 
 
@@ -157,10 +163,7 @@ def to_scores(values: Any, count: int, name: str) -> np.ndarray:
     Raises:
         UserError: They are something else; ``name`` says what they are.
     """
-    try:
-        scores = np.array(values, np.float64)
-    except (TypeError, ValueError):
-        raise UserError(f'{name}: its scores are not all numbers') from None
+    scores = _floats(values, f'{name}: its scores are not all numbers')
     if scores.shape != (count,):
         raise UserError(f'{name}: it has {scores.size} scores for {count} boxes')
     return scores
