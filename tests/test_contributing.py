@@ -21,6 +21,7 @@ from mmsoco.checkpoints.pretraining import Origin, transferable_weights
 from mmsoco.checkpoints.transfer import plan_transfer
 from mmsoco.datasets import ProposalDataset
 from mmsoco.engine.launch import train
+from mmsoco.engine.loops import try_out
 from mmsoco.errors import UserError
 from mmsoco.proposals.cli import parser, propose
 from mmsoco.proposals.convert import export_boxes, import_boxes
@@ -192,6 +193,7 @@ def test_a_method(examples, added, narrow, tmp_path):
     extract(tmp_path / 'out/epoch_2.pth', tmp_path / 'resnet.pth', 'timm')
 
 
+@pytest.mark.slow
 def test_a_backbone_and_a_neck(examples, narrow, tmp_path):
     config = examples['A backbone or a neck of another family'][0]
     narrow(config, backbone=dict(arch='regnetx_400mf'), neck=dict(out_channels=4))
@@ -214,8 +216,14 @@ def test_a_backbone_and_a_neck(examples, narrow, tmp_path):
         (dict(out_channels=6), '6 channels'),
     ],
 )
-def test_what_does_not_fit_is_refused_before_the_first_step(recipe, tiny_options, neck, words, tmp_path):
-    options = {**tiny_options, **{f'model.neck.{key}': value for key, value in neck.items()}}
+def test_what_does_not_fit_is_refused(tiny_model_cfg, batch, neck, words):
+    tiny_model_cfg['neck'].update(neck)
     with pytest.raises(UserError, match=f'the parts of the model do not fit together.*{words}') as error:
-        train(recipe, str(tmp_path), amp=False, options=options)
-    assert '\n' not in str(error.value) and not list(tmp_path.glob('*.pth'))
+        try_out(MODELS.build(tiny_model_cfg), batch)
+    assert '\n' not in str(error.value)
+
+
+def test_it_is_refused_before_the_first_step(recipe, tiny_options, tmp_path):
+    with pytest.raises(UserError, match='the parts of the model do not fit together'):
+        train(recipe, str(tmp_path), amp=False, options={**tiny_options, 'model.neck.num_outs': 5})
+    assert not list(tmp_path.glob('*.pth'))

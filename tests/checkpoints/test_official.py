@@ -153,6 +153,7 @@ def test_official_model_loads_what_mmsoco_trained(root, kind):
     assert official['epoch'] == 2 and official['opt'].amp_opt_level == 'O0'
 
 
+@pytest.mark.slow
 def test_training_goes_on_as_if_never_converted(recipe, tiny_options, tmp_path):
     """A run's first epoch through the official format and back: its second epoch is the same to the last bit."""
     train(recipe, str(tmp_path / 'whole'), amp=False, options=tiny_options)

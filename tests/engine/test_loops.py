@@ -102,6 +102,7 @@ def test_steps_may_end_in_the_middle_of_an_epoch(run_steps):
     assert (work / 'iter_3.pth').exists()
 
 
+@pytest.mark.slow
 def test_a_run_counted_in_steps_resumes(run_steps):
     whole = run_steps('whole')
     again = run_steps('again', resume=str(whole / 'iter_2.pth'))
@@ -125,7 +126,7 @@ def test_a_queue_is_resumed(run_steps):
     assert all(torch.equal(a[key], b[key]) for key in a)
 
 
-@pytest.mark.parametrize('accumulate', [2, 4])
+@pytest.mark.parametrize('accumulate', [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_accumulation_takes_the_same_steps(run, accumulate):
     """With BN in eval mode, micro-batches give the gradient of the whole batch; rate and momentum count steps."""
     whole = run('whole', default_hooks__norms__type='EvalNormsHook')
@@ -139,6 +140,7 @@ def test_accumulation_takes_the_same_steps(run, accumulate):
         torch.testing.assert_close(first[key], second[key], rtol=1e-4, atol=1e-6, msg=key)
 
 
+@pytest.mark.slow
 def test_target_is_the_moving_average_through_accumulation_and_a_resume(run):
     """One update an optimizer step, computed here from the checkpoints of the steps before."""
     options = dict(
@@ -174,6 +176,7 @@ def test_log_has_every_interval_also_under_accumulation(run):
     assert entries[0]['loss'] == pytest.approx(entries[0]['loss_v1_v2'] + entries[0]['loss_v1_v3'], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_loading_a_pretraining_starts_with_an_equal_target(run):
     work = run('first')
     again = run('second', load_from=str(work / 'epoch_2.pth'))
@@ -181,6 +184,7 @@ def test_loading_a_pretraining_starts_with_an_equal_target(run):
     assert record(again)['steps'][0]['target_is_online']
 
 
+@pytest.mark.slow
 def test_resuming_where_nothing_is_begins_with_what_the_config_loads(run):
     work = run('first')
     load_from = str(work / 'epoch_2.pth')
@@ -191,6 +195,7 @@ def test_resuming_where_nothing_is_begins_with_what_the_config_loads(run):
     assert weights(resumed / 'epoch_2.pth')['meta']['iter'] == 4
 
 
+@pytest.mark.slow
 def test_mixed_precision_on_a_cpu(recipe, tiny_options, tmp_path):
     runner = train(recipe, str(tmp_path / 'amp'), amp=True, options=tiny_options)
     assert type(runner.optim_wrapper).__name__ == 'CPUAmpOptimWrapper'

@@ -35,6 +35,7 @@ def test_a_run_that_diverges_skips_saves_and_ends(recipe, tiny_options, tmp_path
     assert all(torch.isfinite(value).all() for value in parameters)
 
 
+@pytest.mark.slow
 def test_collapse_is_told(recipe, tiny_options, tmp_path):
     options = {**tiny_options, 'default_hooks.health.collapse_steps': 2, 'default_hooks.collapse.type': 'CollapseHook'}
     train(recipe, str(tmp_path / 'collapsed'), amp=False, options=options)

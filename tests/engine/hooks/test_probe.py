@@ -36,6 +36,7 @@ def test_held_out_images_are_measured_and_not_trained_on(recipe, options, tmp_pa
     assert (tmp_path / 'probe.png').stat().st_size > 5000
 
 
+@pytest.mark.slow
 def test_measuring_changes_nothing(recipe, options, tmp_path):
     """The same run with the hook at its end alone has the same weights and random state."""
     train(recipe, str(tmp_path / 'often'), amp=False, options=options)
@@ -46,6 +47,7 @@ def test_measuring_changes_nothing(recipe, options, tmp_path):
     assert len(curve(tmp_path / 'once')['curve']) == 1
 
 
+@pytest.mark.slow
 def test_a_resumed_curve_goes_on(recipe, options, tmp_path):
     train(recipe, str(tmp_path / 'run'), amp=False, options=options)
     whole = curve(tmp_path / 'run')
