@@ -34,11 +34,13 @@ class SoCoDataPreprocessor(BaseDataPreprocessor):
         super().__init__(non_blocking=True)
         self.register_buffer('mean', torch.tensor(mean).view(3, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(std).view(3, 1, 1), persistent=False)
+        # As they were given: the buffers round them to float32.
+        self._statistics = {'mean': [float(value) for value in mean], 'std': [float(value) for value in std]}
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
 
     def describe(self) -> dict:
         """Mean, standard deviation and order of channels, in plain values; a detector must be given the same."""
-        return {'mean': self.mean.flatten().tolist(), 'std': self.std.flatten().tolist(), 'channels': 'rgb'}
+        return {**self._statistics, 'channels': 'rgb'}
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Returns the batch with ``inputs`` as (B, 3, H, W) float32."""

@@ -39,5 +39,10 @@ def test_leaves_the_batch_as_it_was():
     assert given['inputs']['v1'].dtype == torch.uint8
 
 
+def test_says_its_numbers_as_they_were_given():
+    said = SoCoDataPreprocessor(mean=(0.1, 2, 3)).describe()
+    assert said == dict(mean=[0.1, 2.0, 3.0], std=[58.395, 57.12, 57.375], channels='rgb')
+
+
 def test_adds_nothing_to_checkpoints():
     assert not SoCoDataPreprocessor().state_dict()

@@ -37,14 +37,9 @@ def check_images(model: torch.nn.Module, origin: Origin = Origin()) -> None:
     if rgb != (origin.channels == 'rgb') or not same:
         raise UserError(
             'the model sees other images than the pretraining did; set in its data_preprocessor '
-            f'mean={rounded(origin.mean)}, std={rounded(origin.std)} and '
+            f'mean={list(origin.mean)}, std={list(origin.std)} and '
             f'bgr_to_rgb={origin.channels == "rgb"}, or say that it should: TransferHook(same_images=False)'
         )
-
-
-def rounded(values: Sequence[float]) -> list[float]:
-    """Numbers as people write them, of what was stored in float32."""
-    return [round(value, 4) for value in values]
 
 
 @HOOKS.register_module()
