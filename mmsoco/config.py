@@ -27,6 +27,7 @@ def read_config(path: str | os.PathLike, options: dict | None = None, work_dir: 
     if 'custom_imports' in cfg:  # fromfile has seen the file's, not the options'
         import_modules_from_strings(**cfg.custom_imports)
     _check_hooks(cfg)
+    _rename_arguments(cfg)
     settle_hooks(cfg)
     cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(path).stem}'
     return cfg
@@ -107,6 +108,23 @@ def _check_hooks(cfg: Config) -> None:
         raise UserError(f'default_hooks has no {unknown[0]}, of which something is set; there are {there}')
 
 
+#: Hook -> its arguments of earlier versions -> what they are called now.
+FORMER_ARGUMENTS = {
+    'ProbeHook': {'pictures': 'images', 'labelled_pictures': 'labelled_images'},
+    'MatchedBoxesHook': {'num_pictures': 'num_images'},
+    'TransferHook': {'same_pictures': 'same_images'},
+}
+
+
+def _rename_arguments(cfg: Config) -> None:
+    """Let an option, or a config that inherits ours, set an argument of a hook by its former name, too."""
+    for hook in (*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or ())):
+        if isinstance(hook, dict):
+            for former, present in FORMER_ARGUMENTS.get(_type_name(hook), {}).items():
+                if former in hook:
+                    hook[present] = hook.pop(former)
+
+
 def _type_name(hook: object) -> str:
     """The name of a hook's class, without its scope; of its settings or of itself."""
     kind = hook['type'] if isinstance(hook, dict) else type(hook)
@@ -122,7 +140,7 @@ def hold_out(cfg: Config) -> None:
     dataset = cfg.get('train_dataloader', {}).get('dataset', {})
     for hook in (*cfg.get('default_hooks', {}).values(), *(cfg.get('custom_hooks') or ())):
         if hook is not None and _type_name(hook) == 'ProbeHook':
-            images = hook.get('images', hook.get('pictures'))
+            images = hook['images']
             held_out = dataset.get('held_out') or images
             if held_out != images:
                 raise UserError(

@@ -77,6 +77,15 @@ def test_options_by_position_as_earlier_versions_had_them(root, config, former, 
     assert node == 7
 
 
+def test_arguments_by_their_former_names(root):
+    """An option sets what the config has under the present one."""
+    cfg = read_config(root / 'configs/own/100-pictures_cpu.py', {'custom_hooks.4.pictures': 7})
+    assert cfg.default_hooks.probe.images == 7 and 'pictures' not in cfg.default_hooks.probe
+    listed = [dict(type='mmsoco.TransferHook', same_pictures=False)]
+    cfg = read_config(root / 'configs/transfer/coco/mask-rcnn_r50fpn_soco_1x.py', {'custom_hooks': listed})
+    assert cfg.custom_hooks[0].same_images is False
+
+
 def test_positions_that_there_are_not(recipe):
     for key in ('custom_hooks.9.interval', 'train_dataloader.dataset.pipeline.3.x'):
         with pytest.raises(UserError, match=r'what is there has names, (target_update|load)'):
