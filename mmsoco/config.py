@@ -4,11 +4,12 @@ import os
 from pathlib import Path
 
 from mmengine.config import Config
-from mmengine.registry import MODELS
+from mmengine.registry import HOOKS, MODELS
 from mmengine.utils import import_modules_from_strings
 
 from mmsoco.errors import UserError
 from mmsoco.models.base import MomentumPretraining
+from mmsoco.renamed import former_arguments
 
 #: The names that mmengine's Runner has in ``default_hooks`` by itself.
 MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
@@ -108,21 +109,15 @@ def _check_hooks(cfg: Config) -> None:
         raise UserError(f'default_hooks has no {unknown[0]}, of which something is set; there are {there}')
 
 
-#: Hook -> its arguments of earlier versions -> what they are called now.
-FORMER_ARGUMENTS = {
-    'ProbeHook': {'pictures': 'images', 'labelled_pictures': 'labelled_images'},
-    'MatchedBoxesHook': {'num_pictures': 'num_images'},
-    'TransferHook': {'same_pictures': 'same_images'},
-}
-
-
 def _rename_arguments(cfg: Config) -> None:
     """Let an option, or a config that inherits ours, set an argument of a hook by its former name, too."""
-    for hook in (*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or ())):
-        if isinstance(hook, dict):
-            for former, present in FORMER_ARGUMENTS.get(_type_name(hook), {}).items():
-                if former in hook:
-                    hook[present] = hook.pop(former)
+    with HOOKS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
+        for hook in (*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or ())):
+            if isinstance(hook, dict):
+                cls = registry.get(hook['type']) if isinstance(hook['type'], str) else hook['type']
+                for former, present in former_arguments(cls).items():
+                    if former in hook:
+                        hook[present] = hook.pop(former)
 
 
 def _type_name(hook: object) -> str:

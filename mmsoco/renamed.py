@@ -26,6 +26,12 @@ def renamed_arguments(**names: str) -> Callable:
                 kwargs[present] = kwargs.pop(former)
             return function(*args, **kwargs)
 
+        call.former_arguments = names
         return call
 
     return decorate
+
+
+def former_arguments(cls: type | None) -> dict[str, str]:
+    """Former name -> present one, of the arguments of a class' constructor; of None, none."""
+    return getattr(getattr(cls, '__init__', None), 'former_arguments', {})

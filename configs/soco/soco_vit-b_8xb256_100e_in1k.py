@@ -9,7 +9,7 @@ model = dict(
 )
 
 optim_wrapper = dict(
-    optimizer=dict(_delete_=True, type='AdamW', lr=1.5e-4, betas=(0.9, 0.95), weight_decay=0.1),
+    optimizer=dict(_delete_=True, type='AdamW', lr=1.5e-4, weight_decay=0.1),
     paramwise_cfg=dict(layer_decay_rate=0.9, custom_keys=_base_.vit_b_decay),
-    clip_grad=dict(max_norm=3.0),
+    clip_grad=dict(max_norm=3.0),  # DINO's (Caron et al. 2021)
 )

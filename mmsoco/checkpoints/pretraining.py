@@ -17,7 +17,7 @@ TARGET = 'target.'
 
 @dataclass(frozen=True)
 class Origin:
-    """What a checkpoint says of its pretraining; the defaults are of those that say nothing, all before 2026-11-26.
+    """What a checkpoint says of its pretraining; the defaults are of those of earlier versions, which say nothing.
 
     Attributes:
         parts: Of the model, those that a detector takes.

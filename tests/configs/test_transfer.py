@@ -81,9 +81,16 @@ def coco_options(path, coco):
     return options
 
 
+def build_detector(cfg):
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        from mmdet.registry import MODELS as MMDET_MODELS
+
+        return MMDET_MODELS.build(cfg.model).eval()
+
+
 def narrow_pretraining(path, work_dir):
     """A pretraining checkpoint that fits the shrunk detector of a config, untrained."""
-    kind = next(kind for kind in ('r50c4', 'swin-t-fpn', 'vit-b', 'r50fpn', '') if kind in path.stem) or 'r50fpn'
+    kind = next((kind for kind in ('r50c4', 'swin-t-fpn', 'vit-b') if kind in path.stem), 'r50fpn')
     config = CONFIGS / f'soco/soco_{kind}_8xb256_100e_in1k.py'
     cfg = Config.fromfile(config)
     options = shrink(config, 'images', 'proposals', channels=64)
@@ -261,10 +268,7 @@ def test_other_backbones_by_config_alone(name, depth, images, proposal_file, tmp
         }
     )
     cfg.model.backbone.get('arch', {}).pop('_delete_', None)
-    with DefaultScope.overwrite_default_scope('mmdet'):
-        from mmdet.registry import MODELS as MMDET_MODELS
-
-        detector = MMDET_MODELS.build(cfg.model).eval()
+    detector = build_detector(cfg)
     transfer = plan_transfer(detector_weights(state_dict, 'x'), detector.state_dict())
     require_complete(transfer, 'x')
     assert {'backbone', 'neck', 'roi_head'} == {key.split('.')[0] for key in transfer.loaded}
@@ -291,10 +295,7 @@ def test_transformers_with_layer_decay(name, images, proposal_file, coco, tmp_pa
     options = coco_options(path, coco)
     cfg = Config.fromfile(path)
     cfg.merge_from_dict({key: value for key, value in options.items() if key.startswith('model.')})
-    with DefaultScope.overwrite_default_scope('mmdet'):
-        from mmdet.registry import MODELS as MMDET_MODELS
-
-        detector = MMDET_MODELS.build(cfg.model).eval()
+    detector = build_detector(cfg)
     transfer = plan_transfer(detector_weights(content['state_dict'], 'x'), detector.state_dict())
     require_complete(transfer, 'x')
     assert not any(key.startswith(('backbone.', 'neck.')) for new in transfer.new.values() for key in new)
