@@ -10,7 +10,12 @@ class UserError(Exception):
     """Something that the user gave is wrong.
 
     The message is one line and says what is wrong and what to do.
+
+    Attributes:
+        status: Exit status of a tool that it ends.
     """
+
+    status = 2
 
 
 def words_of(error: UserError) -> str:
@@ -31,8 +36,8 @@ def command(main: Callable[[], int | None]) -> Callable[[], None]:
         except UserError as error:
             # One line for all processes of a distributed run.
             if os.environ.get('RANK', '0') == '0':
-                print(f'error: {words_of(error)}', file=sys.stderr)
-            sys.exit(2)
+                print(f'{"error" if error.status == 2 else "stopped"}: {words_of(error)}', file=sys.stderr)
+            sys.exit(error.status)
         except KeyboardInterrupt:
             print('interrupted', file=sys.stderr)
             sys.exit(130)

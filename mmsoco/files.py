@@ -1,16 +1,23 @@
 """Writing files so that a reader never sees half of one."""
 
+import glob
 import os
+import re
+import socket
 import tempfile
 import threading
+import time
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mmsoco.errors import UserError
 
 # The mask can only be read by setting it, for all threads.
 _umask_lock = threading.Lock()
+#: Of temporary files: what is written, the process that writes it and its machine, eight letters by tempfile.
+_TEMPORARY = re.compile(r'\..*\.(\d+)-([0-9a-f]{8})\.[a-z0-9_]{8}(\.\w+)?')
 
 
 def check_out(out: str | os.PathLike, *inputs: str | os.PathLike, what: str = 'the file to read') -> None:
@@ -37,16 +44,21 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
 
     The data is synced to the disk before the renaming. When the block raises,
     the temporary file is removed and what stood at ``path`` before is untouched.
+    What a writer of the same file left that was killed is removed, too.
 
     Raises:
         UserError: No file can be made there.
     """
     path = Path(path)
     check_out(path)
+    stem = path.stem[:60]  # there is a bound to names
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path.parent, stem)
         # The ending is kept: writers such as OpenCV's choose the format by it.
-        handle, name = tempfile.mkstemp(prefix=f'.{path.stem}.', suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(
+            prefix=f'.{stem}.{os.getpid()}-{_machine()}.', suffix=path.suffix, dir=path.parent
+        )
     except OSError as error:
         raise UserError(f'{path} cannot be written ({error.strerror}: {error.filename}); name another place') from None
     os.close(handle)
@@ -63,3 +75,36 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _machine() -> str:
+    return f'{zlib.crc32(socket.gethostname().encode()):08x}'
+
+
+def remove_leftovers(folder: str | os.PathLike, stem: str = '', age: float = 86400) -> None:
+    """Remove temporary files of :func:`atomic_path` whose writers are dead.
+
+    Args:
+        folder: Where they are.
+        stem: What the names of the written files begin with.
+        age: Seconds after which those of other machines count as left over.
+    """
+    for path in Path(folder).glob(f'.{glob.escape(stem)}*'):
+        match = _TEMPORARY.fullmatch(path.name)
+        with suppress(FileNotFoundError):
+            if match and (not _is_alive(int(match[1])) if match[2] == _machine() else _age(path) > age):
+                path.unlink()
+
+
+def _age(path: Path) -> float:
+    return time.time() - path.stat().st_mtime
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True

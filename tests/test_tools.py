@@ -221,17 +221,31 @@ def test_several_nodes_by_environment_variables(root, tmp_path):
     nodes = dict(NNODES='2', NODE_RANK='1', MASTER_ADDR='10.0.0.1', PORT='1234')
     program = str(fake_program(tmp_path / 'python'))
     lines = shell(root, 'tools/dist_test.sh', 'cfg.py', 'a.pth', '8', '--x', PYTHON=program, **nodes).stdout.split()
-    assert lines[:2] == ['-m', 'torch.distributed.run']
-    flags = {'--nnodes=2', '--node_rank=1', '--master_addr=10.0.0.1', '--master_port=1234', '--nproc_per_node=8'}
-    assert flags <= set(lines)
+    assert lines[0] == str(root / 'tools/torchrun.py')
+    flags = {'--nnodes=2', '--rdzv_endpoint=10.0.0.1:1234', '--rdzv_conf=is_host=0', '--nproc_per_node=8'}
+    assert flags | {'--max_restarts=0'} <= set(lines)
     assert lines[-6:] == [str(root / 'tools/test.py'), 'cfg.py', 'a.pth', '--launcher', 'pytorch', '--x']
+
+
+def test_on_one_node_any_port_will_do_and_lost_processes_start_again(root, tmp_path):
+    program = str(fake_program(tmp_path / 'python'))
+    lines = shell(root, 'tools/dist_train.sh', 'cfg.py', '2', PYTHON=program).stdout.split()
+    assert {'--nnodes=1', '--rdzv_endpoint=127.0.0.1:0', '--rdzv_conf=is_host=1', '--max_restarts=3'} <= set(lines)
 
 
 def test_slurm_starts_a_task_for_each_gpu(root, tmp_path):
     fake_program(tmp_path / 'srun')
     environment = dict(PATH=f'{tmp_path}:{os.environ["PATH"]}', GPUS='4', GPUS_PER_NODE='2', SRUN_ARGS='--a --b')
     lines = shell(root, 'tools/slurm_train.sh', 'gpu', 'job', 'cfg.py', 'out', '--resume', **environment).stdout.split()
-    assert {'--partition=gpu', '--gres=gpu:2', '--ntasks=4', '--ntasks-per-node=2', '--a', '--b'} <= set(lines)
+    assert {
+        '--partition=gpu',
+        '--gres=gpu:2',
+        '--ntasks=4',
+        '--ntasks-per-node=2',
+        '--signal=TERM@180',
+        '--a',
+        '--b',
+    } <= set(lines)
     assert lines[-7:] == [
         str(root / 'tools/train.py'),
         'cfg.py',

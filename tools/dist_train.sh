@@ -3,11 +3,13 @@
 #
 #   tools/dist_train.sh CONFIG PROCESSES [options of tools/train.py]
 #
-# Several nodes: run it on each, with NNODES, NODE_RANK and MASTER_ADDR set.
+# When a process is lost, all start again and go on from the newest checkpoint, up to MAX_RESTARTS
+# times (default 3). Several nodes: run it on each, with NNODES, NODE_RANK and MASTER_ADDR set.
 set -euo pipefail
 if (($# < 2)); then
     echo "usage: $0 CONFIG PROCESSES [options of tools/train.py]" >&2
     exit 2
 fi
 tools=$(dirname "${BASH_SOURCE[0]}")
+export MAX_RESTARTS=${MAX_RESTARTS:-3}
 exec "$tools/torchrun.sh" "$2" "$tools/train.py" "$1" --launcher pytorch "${@:3}"

@@ -3,6 +3,8 @@
 #
 #   [GPUS=16] [GPUS_PER_NODE=8] [CPUS_PER_TASK=9] [SRUN_ARGS=...] \
 #       tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [options of tools/train.py]
+#
+# GRACE seconds before the time is up (default 180), and when it is preempted, the run saves and ends.
 set -euo pipefail
 if (($# < 4)); then
     echo "usage: $0 PARTITION JOB_NAME CONFIG WORK_DIR [options of tools/train.py]" >&2
@@ -16,5 +18,5 @@ per_node=${GPUS_PER_NODE:-8}
 # shellcheck disable=SC2086
 exec srun --partition="$1" --job-name="$2" \
     --gres="gpu:$per_node" --ntasks="${GPUS:-16}" --ntasks-per-node="$per_node" \
-    --cpus-per-task="${CPUS_PER_TASK:-9}" --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
+    --cpus-per-task="${CPUS_PER_TASK:-9}" --kill-on-bad-exit=1 --signal="TERM@${GRACE:-180}" ${SRUN_ARGS:-} \
     "$python" -u "$tools/train.py" "$3" --work-dir "$4" --launcher slurm "${@:5}"

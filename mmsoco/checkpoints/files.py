@@ -61,3 +61,21 @@ def read_checkpoint(path: str | os.PathLike, allow: Sequence[type] = ()) -> dict
     if not isinstance(checkpoint, dict):
         raise UserError(f'{path} holds a {type(checkpoint).__name__} instead of a checkpoint')
     return checkpoint
+
+
+def read_meta(path: str | os.PathLike) -> dict:
+    """A checkpoint's ``meta``, without reading its tensors.
+
+    Raises:
+        UserError: It cannot be read, or has none.
+    """
+    _require_file(path)
+    try:
+        meta = torch.load(path, map_location='cpu', weights_only=True, mmap=zipfile.is_zipfile(path))['meta']
+    except Exception as error:  # as above
+        check_whole(path)
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f'{path} is no checkpoint of a run ({reason})') from None
+    if not isinstance(meta, dict):
+        raise UserError(f'{path} is no checkpoint of a run: its meta is a {type(meta).__name__}')
+    return meta

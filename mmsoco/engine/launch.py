@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -13,9 +15,13 @@ from mmengine.runner import Runner
 from mmsoco.checkpoints.files import check_whole
 from mmsoco.config import FORMER_HOOKS, hold_out, is_pretraining, read_config
 from mmsoco.engine.batch import divide_batch
+from mmsoco.engine.interruption import follow_parent, stop_signals
+from mmsoco.engine.resuming import checkpoint_folder, newest_whole, set_aside
+from mmsoco.engine.run_lock import RunLock
+from mmsoco.engine.together import first_decides
 from mmsoco.errors import UserError
 from mmsoco.evaluation.columns import format_columns, paper_columns
-from mmsoco.files import atomic_path
+from mmsoco.files import atomic_path, remove_leftovers
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
@@ -28,6 +34,8 @@ def prepare_processes(cfg: Config, launcher: str) -> list[str]:
     """
     cfg.launcher = launcher
     notes = []
+    if 'TORCHELASTIC_RUN_ID' in os.environ:
+        follow_parent()
     cuda = torch.cuda.is_available()
     if launcher != 'none' and not torch.distributed.is_initialized():
         if cuda:
@@ -99,20 +107,68 @@ def prepare_data(cfg: Config) -> None:
         prepare(loader.dataset, seed)
 
 
-def newest_checkpoint(work_dir: str | os.PathLike) -> str | None:
-    """The checkpoint that a run in this folder goes on from; None where it begins.
+def was_restarted() -> bool:
+    """Whether torchrun has started this run before, and a process of it was lost."""
+    return int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)) > 0
 
-    mmengine's own way loses ``load_from`` when there is nothing to resume, so
-    that a fine-tuning would begin from random weights.
+
+def settle_saving(cfg: Config) -> None:
+    """Let a run save by our CheckpointHook, also that of a config that knows mmengine's alone, and when it is stopped.
+
+    Args:
+        cfg: Of a run; changed in place.
     """
-    pointer = Path(work_dir, 'last_checkpoint')
-    if not pointer.is_file():
-        return None
-    # By name: the folder may have been moved.
-    named = Path(work_dir, Path(pointer.read_text().strip()).name)
-    if not named.is_file():
-        raise UserError(f'{pointer} names {named.name}, which is not there; name the checkpoint: --resume FILE')
-    return str(named)
+    hooks = cfg.setdefault('default_hooks', {})
+    saving = hooks.setdefault('checkpoint', dict(type='CheckpointHook', interval=1))
+    if saving is not None and saving['type'] in ('CheckpointHook', 'mmengine.CheckpointHook'):
+        saving['type'] = 'mmsoco.CheckpointHook'
+    hooks['interruption'] = dict(type='mmsoco.InterruptionHook')
+
+
+def settle_resuming(cfg: Config, resume: str | None, restarted: bool = False) -> tuple[str | None, list[str]]:
+    """Find what a run goes on from, and clear its folder of what is not of its past.
+
+    To be called by the process that has the folder's lock.
+
+    Args:
+        cfg: Of the run.
+        resume: See :func:`train`.
+        restarted: Whether a launcher starts the run once more.
+
+    Returns:
+        The checkpoint to resume from, None where the run begins, and what was passed
+        over and set aside, to be logged.
+
+    Raises:
+        UserError: The checkpoint is missing or damaged, or none that is there is whole.
+    """
+    folder, notes = checkpoint_folder(cfg), []
+    remove_leftovers(cfg.work_dir)
+    remove_leftovers(folder)
+    if resume == 'auto' or restarted:
+        newest, passed = newest_whole(folder, Path(cfg.work_dir))
+        notes = [f'passed over: {words}' for words in passed]
+        resume = str(newest) if newest is not None else None if resume == 'auto' else resume
+    start = resume or cfg.get('load_from')
+    if start and '://' not in start:
+        check_whole(start)
+    return resume, notes + set_aside(folder, resume, start)
+
+
+@contextmanager
+def sole_run(work_dir: str) -> Iterator[None]:
+    """Hold a folder's :class:`~mmsoco.engine.run_lock.RunLock`, for all processes of a run.
+
+    Raises:
+        UserError: Another run has it; in all processes.
+    """
+    lock = RunLock(work_dir)
+    first_decides(lock.acquire)
+    try:
+        yield
+    finally:
+        if is_main_process():
+            lock.release()
 
 
 def train(
@@ -142,10 +198,33 @@ def train(
         The Runner, trained.
 
     Raises:
-        UserError: Something that was given is wrong.
+        UserError: Something that was given is wrong, or another run is in the folder.
+        Interrupted: SIGTERM or Ctrl-C came; what was done is saved.
     """
-    cfg = read_config(config, options, work_dir)
-    notes = prepare_processes(cfg, launcher)
+    with stop_signals:
+        cfg = read_config(config, options, work_dir)
+        notes = prepare_processes(cfg, launcher) + settle(cfg, amp, accumulate, progress)
+        if resume is None and cfg.get('resume'):
+            resume = cfg.get('load_from') or 'auto'
+        with sole_run(cfg.work_dir):
+            resume, found = first_decides(settle_resuming, cfg, resume, was_restarted())
+            cfg.resume = resume is not None
+            cfg.load_from = resume or cfg.get('load_from')
+            runner = build_runner(cfg, notes + found)
+            runner.train()
+    return runner
+
+
+def settle(cfg: Config, amp: bool | None, accumulate: int, progress: bool) -> list[str]:
+    """Let a config say all that a training of it is to be; the arguments are those of :func:`train`.
+
+    Returns:
+        What was changed, to be logged.
+
+    Raises:
+        UserError: It cannot be trained so.
+    """
+    notes = []
     if named := [name for name in FORMER_HOOKS if 'custom_hooks' in cfg and name in cfg.get('default_hooks', {})]:
         notes.append(f'beside custom_hooks run the named hooks {", ".join(named)}; default_hooks.NAME=None drops one')
     if is_pretraining(cfg):
@@ -159,18 +238,10 @@ def train(
             '--accumulate is for pretraining; in an mmdet config set optim_wrapper.accumulative_counts, and multiply '
             'its iterations: mmengine counts every batch'
         )
-    notes += set_amp(cfg, amp)
     if progress:
         cfg.custom_hooks = [*(cfg.get('custom_hooks') or ()), dict(type='mmsoco.ProgressBarHook')]
-    if resume == 'auto':
-        resume = newest_checkpoint(cfg.work_dir)
-    if resume is not None:
-        cfg.resume, cfg.load_from = True, resume
-    if cfg.get('load_from') and '://' not in cfg.load_from:
-        check_whole(cfg.load_from)
-    runner = build_runner(cfg, notes)
-    runner.train()
-    return runner
+    settle_saving(cfg)
+    return notes + set_amp(cfg, amp)
 
 
 def test(

@@ -1,7 +1,8 @@
 """The training loop."""
 
 import logging
-from itertools import chain
+from collections.abc import Iterator
+from itertools import chain, islice
 from typing import Any
 
 import torch
@@ -99,6 +100,31 @@ class PretrainLoop(EpochBasedTrainLoop):
         outputs = [self.runner.model.train_step(batch, self.runner.optim_wrapper) for batch in data_batch]
         self.runner.call_hook('after_train_iter', batch_idx=idx, data_batch=data_batch[-1], outputs=average(outputs))
         self._iter += 1
+
+
+class RestOfEpoch:
+    """A loader that, once, leaves out the batches that were trained on before the run was stopped.
+
+    mmengine's epochs begin at the first batch again.
+
+    Args:
+        loader: The loader, whose batches are the same in a repeated epoch.
+        done: Batches to leave out.
+    """
+
+    def __init__(self, loader: DataLoader, done: int):
+        self._loader = loader
+        self._done = done
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loader, name)
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def __iter__(self) -> Iterator:
+        done, self._done = self._done, 0
+        return islice(self._loader, done, None)
 
 
 def waits_for_gradients(model: nn.Module) -> bool:

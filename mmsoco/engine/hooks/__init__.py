@@ -1,5 +1,6 @@
 from mmsoco.engine.hooks.checkpoint import CheckpointHook
 from mmsoco.engine.hooks.health import HealthHook, TrainingDiverged
+from mmsoco.engine.hooks.interruption import InterruptionHook
 from mmsoco.engine.hooks.matched_boxes import MatchedBoxesHook
 from mmsoco.engine.hooks.precise_bn import PreciseBNHook
 from mmsoco.engine.hooks.probe import ProbeHook
@@ -11,6 +12,7 @@ from mmsoco.engine.hooks.transfer import TransferHook
 __all__ = [
     'CheckpointHook',
     'HealthHook',
+    'InterruptionHook',
     'MatchedBoxesHook',
     'PreciseBNHook',
     'ProbeHook',

@@ -1,18 +1,22 @@
 """Saving checkpoints that are whole, plain and resumable."""
 
 import io
-from collections import deque
+import time
 from pathlib import Path
 from typing import Any
 
 import mmengine.hooks
 import numpy as np
 import torch
-from mmengine.dist import is_main_process
+from mmengine.dist import get_rank, is_main_process
 from mmengine.fileio import LocalBackend, register_backend
+from torch import nn
 
 from mmsoco.checkpoints.pretraining import KEY
 from mmsoco.engine.model import bare_model
+from mmsoco.engine.resuming import POINTER, saved_in, step_of
+from mmsoco.engine.together import Together
+from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
 from mmsoco.models.base import MomentumPretraining
 from mmsoco.registry import HOOKS
@@ -51,19 +55,34 @@ def plain(value: Any) -> Any:
 
 @HOOKS.register_module()
 class CheckpointHook(mmengine.hooks.CheckpointHook):
-    """mmengine's hook, with four differences.
+    """mmengine's hook, with these differences.
 
     - Files are written to a temporary name and renamed, and an old checkpoint
-      goes only when the new one is there.
+      goes only when the new one is there. What is in the folder counts for
+      ``max_keep_ckpts``, also what a run that was killed left.
+    - It saves by time, too, and when a run is told to stop: such checkpoints
+      between two regular ones, ``iter_N.pth``, go when the next one is there.
     - A checkpoint loads with ``weights_only``: of mmengine's message hub it
       keeps plain values, not the history of the log.
-    - The random state of torch is saved and, when a run resumes, restored.
+    - The random state of torch and what else differs from process to process
+      (statistics of BN that is not synchronised) is saved and, when a run resumes,
+      restored.
     - That of a pretraining says what a detector has to know of it.
+
+    Args:
+        every_minutes: Save when the last checkpoint is so old; None for never.
+        args, backend_args, kwargs: mmengine's.
+
+    Raises:
+        UserError: A run resumes from what is no checkpoint of its own.
     """
 
-    def __init__(self, *args, backend_args: dict | None = None, **kwargs):
+    def __init__(self, *args, every_minutes: float | None = 30, backend_args: dict | None = None, **kwargs):
         super().__init__(*args, backend_args=backend_args or dict(backend='atomic'), **kwargs)
-        self._random_state = None
+        self.every_minutes = every_minutes
+        self._together = Together()
+        self._processes: list[dict] = []
+        self._saved_step: int | None = None
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         checkpoint['message_hub'].update(log_scalars={}, resumed_keys={})
@@ -74,46 +93,133 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
             shown = dataset.describe() if hasattr(dataset, 'describe') else {}
             checkpoint['meta'][KEY] = {**model.describe(), **shown}
         checkpoint['meta'] = plain(checkpoint['meta'])
-        checkpoint['random_state'] = {'cpu': torch.get_rng_state()}
-        if torch.cuda.is_available():
-            checkpoint['random_state']['cuda'] = torch.cuda.get_rng_state()
+        first, *others = self._processes or [process_state(model)]
+        checkpoint['random_state'] = first['random_state']
+        for other in others:
+            same = [name for name, buffer in other['buffers'].items() if torch.equal(buffer, first['buffers'][name])]
+            for name in same:
+                del other['buffers'][name]
+        checkpoint['other_processes'] = others
+        self._processes = []
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        self._random_state = checkpoint.get('random_state')
+        if runner._resume:
+            check_resumable(checkpoint, bare_model(runner))
+        first = {'random_state': checkpoint['random_state'], 'buffers': {}} if 'random_state' in checkpoint else None
+        self._restored = dict(enumerate([first, *checkpoint.get('other_processes', ())])).get(get_rank(), first)
 
     def before_train(self, runner) -> None:
+        # mmengine would delete by the list of the checkpoint that was loaded.
+        runner.message_hub.runtime_info.pop('keep_ckpt_ids', None)
         super().before_train(runner)
-        # Without mmengine's bound, which forgets a checkpoint before it is deleted.
-        self.keep_ckpt_ids = deque(getattr(self, 'keep_ckpt_ids', ()))
-        if runner.iter > 0 and self._random_state is not None:
-            torch.set_rng_state(self._random_state['cpu'].cpu())
-            if torch.cuda.is_available() and 'cuda' in self._random_state:
-                torch.cuda.set_rng_state(self._random_state['cuda'].cpu())
+        folder = Path(self.out_dir)
+        self._kept = [path.name for path in sorted(saved_in(folder), key=lambda path: path.stat().st_mtime)]
+        self._last_time = time.monotonic()
+        restored = getattr(self, '_restored', None)
+        if runner.iter > 0 and restored is not None:
+            restore_process_state(bare_model(runner), restored)
+
+    def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        super().after_train_iter(runner, batch_idx, data_batch, outputs)
+        if self.every_minutes is None:
+            return
+        late = time.monotonic() - self._last_time > 60 * self.every_minutes
+        # The first process' clock decides, and all have a part in saving.
+        if self._together.highest(int(late and is_main_process())):
+            self.save_now(runner, runner.iter + 1)
+
+    def save_now(self, runner, steps: int) -> str:
+        """Save between two regular checkpoints; to be called in all processes.
+
+        Args:
+            steps: Steps that are done.
+
+        Returns:
+            The file; that of a regular checkpoint, if the last step had one.
+        """
+        if self._saved_step != steps:
+            runner.logger.info(f'Saving checkpoint at {steps} iterations')
+            self._save(runner, f'iter_{steps}.pth', dict(epoch=runner.epoch, iter=steps))
+        return self.last_ckpt
 
     def _save_checkpoint_with_step(self, runner, step: int, meta: dict) -> None:
-        if step not in self.keep_ckpt_ids:
-            self.keep_ckpt_ids.append(step)
-        outdated = []
-        if self.max_keep_ckpts > 0:
-            while len(self.keep_ckpt_ids) > self.max_keep_ckpts:
-                outdated.append(self.keep_ckpt_ids.popleft())
-        runner.message_hub.update_info('keep_ckpt_ids', list(self.keep_ckpt_ids))
+        self._save(runner, self.filename_tmpl.format(step), meta)
 
-        name = self.filename_tmpl.format(step)
+    def _save(self, runner, name: str, meta: dict) -> None:
+        self._saved_step = meta['iter']
         self.last_ckpt = str(Path(self.out_dir, name))
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
+        self._processes = self._together.gather(process_state(bare_model(runner))) or []
         runner.save_checkpoint(
             self.out_dir,
             name,
             save_optimizer=self.save_optimizer,
             save_param_scheduler=self.save_param_scheduler,
             meta=meta,
-            by_epoch=self.by_epoch,
             backend_args=self.backend_args,
             **self.args,
         )
+        self._last_time = time.monotonic()
         if is_main_process():
-            with atomic_path(Path(runner.work_dir, 'last_checkpoint')) as temporary:
+            with atomic_path(Path(runner.work_dir, POINTER)) as temporary:
                 temporary.write_text(self.last_ckpt)
-            for old in outdated:
-                Path(self.out_dir, self.filename_tmpl.format(old)).unlink(missing_ok=True)
+            self._remove_old(name)
+
+    def _remove_old(self, newest: str) -> None:
+        """Remove checkpoints between regular ones, and the oldest ones beyond ``max_keep_ckpts``."""
+        others = [name for name in self._kept if name != newest]
+        self._kept = [name for name in others if self._is_regular(name)] + [newest]
+        if self.max_keep_ckpts > 0:
+            self._kept = self._kept[-self.max_keep_ckpts :]
+        for name in set(others) - set(self._kept):
+            Path(self.out_dir, name).unlink(missing_ok=True)
+
+    def _is_regular(self, name: str) -> bool:
+        kind, number = step_of(name)
+        return self.filename_tmpl != f'{kind}_{{}}.pth' or self.interval <= 0 or number % self.interval == 0
+
+
+def process_state(model: nn.Module) -> dict:
+    """What one process alone knows: its random state, and the model's buffers, on the CPU."""
+    random_state = {'cpu': torch.get_rng_state()}
+    if torch.cuda.is_available():
+        random_state['cuda'] = torch.cuda.get_rng_state()
+    buffers = {name: buffer.detach().cpu() for name, buffer in model.named_buffers()}
+    return {'random_state': random_state, 'buffers': buffers}
+
+
+@torch.no_grad()
+def restore_process_state(model: nn.Module, state: dict) -> None:
+    """The reverse of :func:`process_state`."""
+    torch.set_rng_state(state['random_state']['cpu'].cpu())
+    if torch.cuda.is_available() and 'cuda' in state['random_state']:
+        torch.cuda.set_rng_state(state['random_state']['cuda'].cpu())
+    for name, buffer in model.named_buffers():
+        if name in state['buffers']:
+            buffer.copy_(state['buffers'][name])
+
+
+def check_resumable(checkpoint: dict, model: nn.Module) -> None:
+    """Refuse to go on from what is no checkpoint of a run of this model; mmengine would load what fits.
+
+    Raises:
+        UserError: With what is missing or differs.
+    """
+    missing = {'meta', 'message_hub', 'state_dict', 'optimizer'} - checkpoint.keys()
+    if missing:
+        raise UserError(
+            f'the checkpoint to resume from has no {min(missing)}: it is of weights alone; begin from it by '
+            '--cfg-options load_from=FILE'
+        )
+    there, own = checkpoint['state_dict'], model.state_dict()
+    for name in sorted(there.keys() ^ own.keys()):
+        raise UserError(
+            f'the checkpoint to resume from is of another model: {name} is only in the '
+            f'{"checkpoint" if name in there else "model"}; resume with the config it was made with'
+        )
+    for name, tensor in own.items():
+        if there[name].shape != tensor.shape:
+            raise UserError(
+                f'the checkpoint to resume from is of another model: {name} is {tuple(there[name].shape)} there and '
+                f'{tuple(tensor.shape)} here; resume with the config it was made with'
+            )

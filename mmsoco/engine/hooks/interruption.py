@@ -1,0 +1,70 @@
+"""Stopping a training on request."""
+
+import functools
+import signal
+
+from mmengine.hooks import Hook
+from mmengine.runner import EpochBasedTrainLoop
+
+from mmsoco.engine.hooks.checkpoint import CheckpointHook
+from mmsoco.engine.interruption import Interrupted, shield_worker, stop_signals
+from mmsoco.engine.loops import PretrainLoop, RestOfEpoch
+from mmsoco.engine.together import Together
+from mmsoco.registry import HOOKS
+
+
+@HOOKS.register_module()
+class InterruptionHook(Hook):
+    """On SIGTERM (preemption, the end of a job) or Ctrl-C finish the step, save, and leave.
+
+    Whichever process the signal reaches, all leave after the same step, when the
+    checkpoint is written. ``tools/train.py`` gives this hook to every run.
+
+    Raises:
+        Interrupted: After a step, or in a validation between two steps.
+    """
+
+    # After all others: what they do at a step's end is part of it.
+    priority = 'LOWEST'
+
+    def __init__(self):
+        self._together = Together()
+
+    def before_run(self, runner) -> None:
+        for loop in (runner.train_loop, runner.val_loop):
+            if loop is not None and loop.dataloader.num_workers:
+                loader = loop.dataloader
+                loader.worker_init_fn = functools.partial(shield_worker, loader.worker_init_fn)
+
+    def before_train(self, runner) -> None:
+        loop = runner.train_loop
+        if isinstance(loop, EpochBasedTrainLoop) and not isinstance(loop, PretrainLoop):
+            loop.dataloader = RestOfEpoch(loop.dataloader, runner.iter % len(loop.dataloader))
+
+    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
+        if not stop_signals.training:
+            stop_signals.begin_training()
+
+    def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        if number := self._together.highest(stop_signals.number):
+            self._stop(runner, runner.iter + 1, number)
+
+    def after_val_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        # Between two steps: the loop has counted the last one.
+        if number := self._together.highest(stop_signals.number):
+            self._stop(runner, runner.iter, number)
+
+    def _stop(self, runner, steps: int, number: int) -> None:
+        """Save and leave.
+
+        Args:
+            steps: Steps that are done.
+            number: The signal.
+        """
+        saving = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
+        saved = 'nothing saved, as the config has no CheckpointHook'
+        if saving is not None:
+            saved = f'{saving.save_now(runner, steps)} is saved; the same command with --resume goes on'
+        # A launcher ends all others when the first has left.
+        self._together.wait()
+        raise Interrupted(f'by {signal.Signals(number).name} after step {steps}; {saved}', number)

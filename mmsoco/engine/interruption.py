@@ -1,0 +1,125 @@
+"""Ending a training before its end with nothing lost."""
+
+import os
+import signal
+import threading
+import time
+from types import FrameType
+
+from mmsoco.errors import UserError
+
+
+class Interrupted(UserError):
+    """A training that was told to stop.
+
+    Args:
+        message: What was saved and how to go on.
+        number: The signal; the exit status is 128 more, as shells have it.
+    """
+
+    def __init__(self, message: str, number: int):
+        super().__init__(message)
+        self.status = 128 + number
+
+
+class StopSignals:
+    """SIGTERM and SIGINT, which ask a training to stop at the end of a step.
+
+    A context: within it the signals are remembered instead of ending the process.
+    Before the first step, when nothing can be lost, they end it at once; and so
+    does a second Ctrl-C, of somebody who does not want to wait. Of processes that
+    a launcher started the second one is the launcher's, which hands on what the
+    terminal has sent to all already.
+
+    Attributes:
+        number: The signal that came; 0 when none has.
+        training: Whether the first step has begun.
+    """
+
+    def __init__(self):
+        self.number = 0
+        self.training = False
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> 'StopSignals':
+        self.number, self.training = 0, False
+        # Processes that wait for others to begin wait where Python runs no handlers: they just end.
+        self._catch(signal.SIGINT, *(() if _is_launched() else (signal.SIGTERM,)))
+        return self
+
+    def __exit__(self, *exception) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before = {}
+
+    def begin_training(self) -> None:
+        """From now on, there is something to lose."""
+        self.training = True
+        self._catch(signal.SIGINT, signal.SIGTERM)
+
+    def _catch(self, *numbers: signal.Signals) -> None:
+        # Elsewhere Python refuses; somebody else has the main thread and decides.
+        if threading.current_thread() is threading.main_thread():
+            for number in numbers:
+                self._before.setdefault(number, signal.signal(number, self._note))
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        impatient = self.number == number == signal.SIGINT and not _is_launched()
+        self.number = number
+        if not self.training:
+            raise Interrupted(f'by {signal.Signals(number).name} before the first step', number)
+        if impatient:
+            raise Interrupted('in the middle of a step; --resume goes on from the last checkpoint', number)
+
+
+def _is_launched() -> bool:
+    return 'RANK' in os.environ or 'SLURM_PROCID' in os.environ
+
+
+#: Those of this process.
+stop_signals = StopSignals()
+
+
+def follow_parent(grace: float = 120.0) -> None:
+    """Stop this process as SIGTERM does when its parent is gone, so that no orphan goes on writing.
+
+    For processes of a launcher, which may be killed alone.
+
+    Args:
+        grace: Seconds after which it ends however far it is; it may wait for other
+            processes that are gone.
+    """
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(grace)
+        os._exit(128 + signal.SIGTERM)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def shield_worker(former, worker_id: int) -> None:
+    """What a loader worker does first, so that only its parent ends it.
+
+    A terminal, and Slurm, send signals to all processes of a run; a worker that
+    died of one would take the step with it that its parent wants to finish.
+
+    Args:
+        former: What the loader was configured to do first, or None.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = os.getppid()
+    # Blocked for all threads that come, and taken by one that can see who sent it.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+    def listen() -> None:
+        while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+            pass
+        os._exit(0)
+
+    threading.Thread(target=listen, daemon=True).start()
+    if former is not None:
+        former(worker_id)

@@ -1,0 +1,99 @@
+import os
+
+import pytest
+import torch
+
+from mmsoco.engine.resuming import POINTER, newest_whole, set_aside
+from mmsoco.errors import UserError
+
+
+def save(folder, name, step):
+    torch.save({'meta': {'iter': step}, 'state_dict': {'w': torch.arange(1000.0)}}, folder / name)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for step in (10, 9, 30, 20):
+        save(tmp_path, f'iter_{step}.pth', step)
+    (tmp_path / POINTER).write_text('/moved/from/iter_30.pth')
+    return tmp_path
+
+
+def flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGE = {
+    'cut': (lambda path: os.truncate(path, 900), 'cut short'),
+    'empty': (lambda path: os.truncate(path, 0), 'is no checkpoint'),
+    'flipped': (flip, 'copy it again'),
+    'missing': (os.remove, 'names iter_30.pth, which is not there'),
+}
+
+
+def test_the_newest(folder):
+    assert newest_whole(folder, folder) == (folder / 'iter_30.pth', [])
+
+
+def test_epochs_and_steps_are_compared_by_steps(folder):
+    save(folder, 'epoch_2.pth', 31)
+    assert newest_whole(folder, folder) == (folder / 'epoch_2.pth', [])
+
+
+@pytest.mark.parametrize('kind', DAMAGE)
+def test_the_one_before_where_it_is_not_whole(folder, kind):
+    damage, words = DAMAGE[kind]
+    damage(folder / 'iter_30.pth')
+    newest, passed = newest_whole(folder, folder)
+    assert newest == folder / 'iter_20.pth'
+    assert len(passed) == 1 and 'iter_30.pth' in passed[0] and words in passed[0]
+
+
+@pytest.mark.parametrize(
+    ('content', 'words'), [(None, None), (b'', 'is empty'), (b'\xff\xfe\xff', 'cannot be read'), (b'\n', 'is empty')]
+)
+def test_without_the_file_that_names_it(folder, content, words):
+    (folder / POINTER).unlink()
+    if content is not None:
+        (folder / POINTER).write_bytes(content)
+    newest, passed = newest_whole(folder, folder)
+    assert newest == folder / 'iter_30.pth'
+    assert [words in line for line in passed] == ([] if words is None else [True])
+
+
+def test_none_is_whole(folder):
+    for path in folder.glob('iter_*'):
+        os.truncate(path, 0)
+    with pytest.raises(UserError, match=r'no checkpoint in .* is whole \(.*iter_30.pth.*\); name one .* --work-dir'):
+        newest_whole(folder, folder)
+
+
+def test_all_are_gone(tmp_path):
+    assert newest_whole(tmp_path, tmp_path) == (None, [])
+    (tmp_path / POINTER).write_text('iter_5.pth')
+    with pytest.raises(UserError, match=r'names iter_5.pth, which is not there'):
+        newest_whole(tmp_path, tmp_path)
+
+
+def aside(folder):
+    return {path.name for path in folder.glob('before_*/*')}
+
+
+def test_what_is_not_of_a_runs_past_is_set_aside(folder):
+    flip(folder / 'iter_9.pth')
+    os.truncate(folder / 'iter_10.pth', 100)
+    save(folder, 'best.pth', 40)
+    (line,) = set_aside(folder, str(folder / 'iter_20.pth'), str(folder / 'iter_20.pth'))
+    assert 'iter_10.pth, iter_30.pth' in line
+    assert aside(folder) == {'iter_10.pth', 'iter_30.pth'}
+    assert {path.name for path in folder.glob('*.pth')} == {'iter_9.pth', 'iter_20.pth', 'best.pth'}
+    assert set_aside(folder, str(folder / 'iter_20.pth'), None) == []
+
+
+def test_a_run_that_begins_has_no_past(folder):
+    with pytest.raises(UserError, match=r'iter_10.pth is in the folder of the run'):
+        set_aside(folder, None, str(folder / 'iter_10.pth'))
+    set_aside(folder, None, None)
+    assert aside(folder) == {f'iter_{step}.pth' for step in (9, 10, 20, 30)}
