@@ -11,13 +11,7 @@ from mmsoco.errors import UserError
 
 #: The file that names the checkpoint that was written last; mmengine's.
 POINTER = 'last_checkpoint'
-_CHECKPOINT = re.compile(r'(epoch|iter)_(\d+)\.pth')
-
-
-def step_of(name: str) -> tuple[str, int]:
-    """``epoch_3.pth`` to ('epoch', 3); ('', 0) for another name."""
-    match = _CHECKPOINT.fullmatch(name)
-    return (match[1], int(match[2])) if match else ('', 0)
+_CHECKPOINT = re.compile(r'(epoch|iter)_\d+\.pth')
 
 
 def saved_in(folder: Path) -> list[Path]:

@@ -12,9 +12,10 @@ from mmengine.dist import get_rank, is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 from torch import nn
 
+from mmsoco.checkpoints.files import read_meta
 from mmsoco.checkpoints.pretraining import KEY
 from mmsoco.engine.model import bare_model
-from mmsoco.engine.resuming import POINTER, saved_in, step_of
+from mmsoco.engine.resuming import POINTER, saved_in
 from mmsoco.engine.together import Together
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
@@ -113,7 +114,11 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
         runner.message_hub.runtime_info.pop('keep_ckpt_ids', None)
         super().before_train(runner)
         folder = Path(self.out_dir)
-        self._kept = [path.name for path in sorted(saved_in(folder), key=lambda path: path.stat().st_mtime)]
+        # Name -> whether it is between two regular ones, oldest first.
+        self._kept = {
+            path.name: read_meta(path).get('between', False)
+            for path in sorted(saved_in(folder), key=lambda path: path.stat().st_mtime)
+        }
         self._last_time = time.monotonic()
         restored = getattr(self, '_restored', None)
         if runner.iter > 0 and restored is not None:
@@ -139,7 +144,7 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
         """
         if self._saved_step != steps:
             runner.logger.info(f'Saving checkpoint at {steps} iterations')
-            self._save(runner, f'iter_{steps}.pth', dict(epoch=runner.epoch, iter=steps))
+            self._save(runner, f'iter_{steps}.pth', dict(epoch=runner.epoch, iter=steps, between=True))
         return self.last_ckpt
 
     def _save_checkpoint_with_step(self, runner, step: int, meta: dict) -> None:
@@ -163,20 +168,17 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
         if is_main_process():
             with atomic_path(Path(runner.work_dir, POINTER)) as temporary:
                 temporary.write_text(self.last_ckpt)
-            self._remove_old(name)
+            self._remove_old(name, between=meta.get('between', False))
 
-    def _remove_old(self, newest: str) -> None:
+    def _remove_old(self, newest: str, between: bool) -> None:
         """Remove checkpoints between regular ones, and the oldest ones beyond ``max_keep_ckpts``."""
-        others = [name for name in self._kept if name != newest]
-        self._kept = [name for name in others if self._is_regular(name)] + [newest]
+        others = {name: it_is for name, it_is in self._kept.items() if name != newest}
+        kept = [name for name, it_is in others.items() if not it_is]
         if self.max_keep_ckpts > 0:
-            self._kept = self._kept[-self.max_keep_ckpts :]
-        for name in set(others) - set(self._kept):
+            kept = kept[max(0, len(kept) + 1 - self.max_keep_ckpts) :]
+        self._kept = dict.fromkeys(kept, False) | {newest: between}
+        for name in others.keys() - set(kept):
             Path(self.out_dir, name).unlink(missing_ok=True)
-
-    def _is_regular(self, name: str) -> bool:
-        kind, number = step_of(name)
-        return self.filename_tmpl != f'{kind}_{{}}.pth' or self.interval <= 0 or number % self.interval == 0
 
 
 def process_state(model: nn.Module) -> dict:

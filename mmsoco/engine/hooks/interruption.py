@@ -40,10 +40,7 @@ class InterruptionHook(Hook):
         loop = runner.train_loop
         if isinstance(loop, EpochBasedTrainLoop) and not isinstance(loop, PretrainLoop):
             loop.dataloader = RestOfEpoch(loop.dataloader, runner.iter % len(loop.dataloader))
-
-    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
-        if not stop_signals.training:
-            stop_signals.begin_training()
+        stop_signals.begin_training()
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         if number := self._together.highest(stop_signals.number):

@@ -6,8 +6,9 @@ import torch
 from mmengine.fileio import get_file_backend
 from mmengine.logging import HistoryBuffer
 
-from mmsoco.engine.hooks.checkpoint import CheckpointHook, plain
+from mmsoco.engine.hooks.checkpoint import CheckpointHook, check_resumable, plain, process_state, restore_process_state
 from mmsoco.engine.launch import train
+from mmsoco.errors import UserError
 
 
 def test_plain_keeps_values_and_makes_strings_of_the_rest():
@@ -46,3 +47,66 @@ def test_checkpoints_are_plain_and_the_oldest_go(recipe, tiny_options, tmp_path)
     assert checkpoint['message_hub']['runtime_info']['iter'] == 3
     assert checkpoint['meta']['dataset_meta']['generator']['name'] == 'selective_search'
     assert checkpoint['random_state']['cpu'].dtype == torch.uint8
+
+
+EACH_STEP = {'default_hooks.checkpoint.by_epoch': False, 'default_hooks.checkpoint.interval': 1}
+
+
+def names(folder):
+    return sorted(path.name for path in folder.glob('*.pth'))
+
+
+def test_it_saves_by_time_too_and_such_a_checkpoint_goes_with_the_next(recipe, tiny_options, tmp_path):
+    seen = []
+
+    class Watching(CheckpointHook):
+        def _save(self, runner, name, meta):
+            super()._save(runner, name, meta)
+            seen.append(names(tmp_path))
+
+    options = tiny_options | {
+        'default_hooks.checkpoint': dict(_delete_=True, type=Watching, interval=1, every_minutes=0)
+    }
+    train(recipe, str(tmp_path), amp=False, options=options)
+    assert seen == [
+        ['iter_1.pth'],
+        ['iter_2.pth'],
+        ['epoch_1.pth'],
+        ['epoch_1.pth', 'iter_3.pth'],
+        ['epoch_1.pth', 'iter_4.pth'],
+        ['epoch_1.pth', 'epoch_2.pth'],
+    ]
+
+
+@pytest.mark.slow
+def test_nothing_in_the_folder_escapes_the_bound(recipe, tiny_options, tmp_path):
+    """Files that a killed run had no time to delete, or that the checkpoint to resume from does not know."""
+    options = tiny_options | EACH_STEP | {'default_hooks.checkpoint.max_keep_ckpts': 5}
+    train(recipe, str(tmp_path), amp=False, options=options | {'train_cfg.max_epochs': 1})
+    assert names(tmp_path) == ['iter_1.pth', 'iter_2.pth']
+    options['default_hooks.checkpoint.max_keep_ckpts'] = 2
+    train(recipe, str(tmp_path), resume='auto', amp=False, options=options)
+    assert names(tmp_path) == ['iter_3.pth', 'iter_4.pth']
+
+
+def test_resuming_from_something_else_is_refused():
+    model = torch.nn.Linear(3, 2)
+    checkpoint = {'meta': {}, 'message_hub': {}, 'optimizer': {}, 'state_dict': model.state_dict()}
+    check_resumable(checkpoint, model)
+    with pytest.raises(UserError, match='has no optimizer: it is of weights alone; begin from it by'):
+        check_resumable({key: value for key, value in checkpoint.items() if key != 'optimizer'}, model)
+    with pytest.raises(UserError, match=r'another model: weight is \(2, 3\) there and \(2, 4\) here; resume with the'):
+        check_resumable(checkpoint, torch.nn.Linear(4, 2))
+    with pytest.raises(UserError, match='of another model: bias is only in the checkpoint'):
+        check_resumable(checkpoint, torch.nn.Linear(3, 2, bias=False))
+
+
+def test_what_one_process_alone_knows_is_kept_for_it():
+    torch.manual_seed(0)
+    one, other = (torch.nn.BatchNorm1d(2) for _ in range(2))
+    one(torch.randn(8, 2))
+    state = process_state(one)
+    expected = torch.randn(3)
+    restore_process_state(other, state)
+    assert torch.equal(torch.randn(3), expected)
+    assert torch.equal(one.running_mean, other.running_mean) and one.running_mean.any()

@@ -1,0 +1,41 @@
+"""Promise 9: where a process of several is lost, all start again and end with the weights that they would have had."""
+
+import os
+import signal
+
+import pytest
+from differing import differences
+from running import children_of, start_training, until
+
+from mmsoco.checkpoints.files import read_checkpoint
+
+
+@pytest.mark.slow
+def test_a_lost_process(recipe, tiny_options, tmp_path):
+    options = tiny_options | {
+        'train_cfg': dict(_delete_=True, type='PretrainLoop', max_steps=30),
+        'default_hooks.checkpoint': dict(by_epoch=False, interval=5, max_keep_ckpts=2),
+    }
+    ends = []
+    for lost in (False, True):
+        folder = tmp_path / str(lost)
+        folder.mkdir()
+        run = start_training(recipe, folder, options, 2)
+        if lost:
+            until(lambda run=run: list(run.work_dir.glob('iter_10.pth')), run)
+            os.kill(children_of(run.process.pid)[1], signal.SIGKILL)
+        assert run.process.wait(200) == 0, run.errors.read_text()[-3000:]
+        assert ('torchrun: process 1 is lost (killed by SIGKILL)' in run.errors.read_text()) == lost
+        ends.append(read_checkpoint(run.work_dir / 'iter_30.pth'))
+    assert list(differences(*ends)) == []
+    # Promise 15: of each process, what it alone knows; without CUDA BN is not synchronised.
+    (other,) = ends[0]['other_processes']
+    assert any(name.endswith('running_mean') for name in other['buffers'])
+
+
+@pytest.mark.slow
+def test_what_is_wrong_is_not_tried_again(recipe, tiny_options, tmp_path):
+    run = start_training(recipe, tmp_path, tiny_options | {'load_from': str(tmp_path / 'gone.pth')}, 2)
+    assert run.process.wait(150) == 2
+    (line,) = run.errors.read_text().strip().splitlines()
+    assert line.startswith(f'error: {tmp_path}/gone.pth does not exist')
