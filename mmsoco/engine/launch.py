@@ -10,7 +10,7 @@ from mmengine.dist import get_world_size, init_dist, is_main_process
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
-from mmsoco.checkpoints.files import check_whole
+from mmsoco.checkpoints.guard import guard_loading
 from mmsoco.config import FORMER_HOOKS, hold_out, is_pretraining, read_config
 from mmsoco.engine.batch import divide_batch
 from mmsoco.errors import UserError
@@ -124,6 +124,7 @@ def train(
     options: dict | None = None,
     launcher: str = 'none',
     progress: bool = False,
+    trust_checkpoint: bool = False,
 ) -> Runner:
     """Train a config of mmsoco, mmdet or mmpretrain.
 
@@ -137,6 +138,7 @@ def train(
         options: What ``--cfg-options`` gave.
         launcher: Who started the processes, one of :data:`LAUNCHERS`.
         progress: Show a progress bar on stderr.
+        trust_checkpoint: Allow code in the file that it begins with or goes on from.
 
     Returns:
         The Runner, trained.
@@ -166,8 +168,7 @@ def train(
         resume = newest_checkpoint(cfg.work_dir)
     if resume is not None:
         cfg.resume, cfg.load_from = True, resume
-    if cfg.get('load_from') and '://' not in cfg.load_from:
-        check_whole(cfg.load_from)
+    guard_loading(cfg.get('load_from'), trust_checkpoint)
     runner = build_runner(cfg, notes)
     runner.train()
     return runner
@@ -180,6 +181,7 @@ def test(
     out: str | os.PathLike | None = None,
     options: dict | None = None,
     launcher: str = 'none',
+    trust_checkpoint: bool = False,
 ) -> dict[str, float]:
     """Evaluate a detector's checkpoint by its config, and print the columns of the paper's tables.
 
@@ -191,6 +193,7 @@ def test(
             tables have, in percent.
         options: What ``--cfg-options`` gave.
         launcher: Who started the processes, one of :data:`LAUNCHERS`.
+        trust_checkpoint: Allow code in the checkpoint.
 
     Returns:
         Name -> value of each metric.
@@ -199,7 +202,7 @@ def test(
         UserError: The config or the checkpoint does not exist.
     """
     cfg = read_config(config, options, work_dir)
-    check_whole(checkpoint)
+    guard_loading(checkpoint, trust_checkpoint)
     if out is not None and Path(out).is_dir():
         raise UserError(f'{out} is a folder; name a file for the metrics')
     notes = prepare_processes(cfg, launcher)

@@ -12,6 +12,7 @@ from mmengine.dist import is_main_process
 from mmengine.fileio import LocalBackend, register_backend
 
 from mmsoco.checkpoints.pretraining import KEY
+from mmsoco.checkpoints.seal import seal
 from mmsoco.engine.model import bare_model
 from mmsoco.files import atomic_path
 from mmsoco.models.base import MomentumPretraining
@@ -19,10 +20,12 @@ from mmsoco.registry import HOOKS
 
 
 class AtomicLocalBackend(LocalBackend):
-    """Local files, written to a temporary name, synced and renamed."""
+    """Local files, written to a temporary name, synced and renamed; checkpoints with a digest of their bytes."""
 
     def put(self, obj: bytes | io.BytesIO, filepath: str | Path) -> None:
         """Write bytes to a file; a reader sees the old content or the new, nothing between."""
+        if Path(filepath).suffix == '.pth':
+            obj = seal(obj.getvalue() if isinstance(obj, io.BytesIO) else obj)
         with atomic_path(filepath) as temporary:
             super().put(obj, temporary)
 

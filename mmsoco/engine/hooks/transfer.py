@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from mmengine.hooks import Hook
 
+from mmsoco.checkpoints.guard import guard_loading
 from mmsoco.checkpoints.pretraining import Origin, transferable_weights
 from mmsoco.checkpoints.transfer import plan_transfer, require_complete
 from mmsoco.engine.model import bare_model
@@ -85,6 +86,7 @@ class TransferHook(Hook):
         self.new = new
         self.leave = leave
         self._loaded = self._from_pretraining = False
+        guard_loading()  # for runs that mmdet's own tools start
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         state_dict = checkpoint.get('state_dict', checkpoint)
