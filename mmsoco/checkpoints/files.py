@@ -100,8 +100,7 @@ def load(
                     source if is_path else file, map_location=map_location, weights_only=not trust, **options
                 )
         except Exception as error:  # bytes that are no pickle can make its reader raise anything
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise UserError(f'{name} cannot be loaded ({reason}); copy it again, or ask who made it') from None
+            raise UserError(f'{name} cannot be loaded ({_line(error)}); copy it again, or ask who made it') from None
 
 
 def save(content: Any, path: str | os.PathLike) -> None:
@@ -136,6 +135,12 @@ def _rest(file: IO[bytes]) -> Iterator[IO[bytes]]:
     yield io.BytesIO(file.read())
 
 
+def _line(error: Exception) -> str:
+    """What an error says, which may repeat what is in the file."""
+    line = str(error).strip().partition('\n')[0] or type(error).__name__
+    return ''.join(character if character.isprintable() else '?' for character in line[:200])
+
+
 def _check(file: IO[bytes], name: str, allow: Sequence[type], trust: bool) -> Outline:
     """Refuse a file; returns what is in it, of a trusted one nothing."""
     outline = Outline(allow)
@@ -156,17 +161,16 @@ def _check(file: IO[bytes], name: str, allow: Sequence[type], trust: bool) -> Ou
             raise Implausible(f'it makes tensors of {outline.tensor_bytes:,} bytes out of {size:,}')
     except Foreign as error:
         raise UserError(
-            f'{name} is no checkpoint of tensors and plain values: it holds {error}, which could run code; '
+            f'{name} is no checkpoint of tensors and plain values: it holds {_line(error)}, which could run code; '
             'if you trust who wrote it: --trust-checkpoint'
         ) from None
     except Implausible as error:
-        raise UserError(
-            f'{name} is no checkpoint of tensors and plain values ({error}); give a file that PyTorch saved'
-        ) from None
+        reason = f'no checkpoint of tensors and plain values ({_line(error)}); give a file that PyTorch saved'
+        raise UserError(f'{name} is {reason}') from None
     except Damaged as error:
-        raise UserError(f'{name} is {error}; copy it again') from None
+        raise UserError(f'{name} is {_line(error)}; copy it again') from None
     except OSError as error:
-        raise UserError(f'{name} cannot be read ({error}); copy it again') from None
+        raise UserError(f'{name} cannot be read ({_line(error)}); copy it again') from None
     return outline
 
 
@@ -242,9 +246,9 @@ def _check_safetensors(file: IO[bytes], path: str | os.PathLike) -> None:
         with safe_open(path, 'pt'):  # compares every tensor's place with the file's size
             pass
     except Damaged as error:
-        raise UserError(f'{path} is {error}; copy it again') from None
+        raise UserError(f'{path} is {_line(error)}; copy it again') from None
     except Exception as error:  # its reader's own kind, or the system's
-        raise UserError(f'{path} cannot be read ({error}); copy it again, or give another checkpoint') from None
+        raise UserError(f'{path} cannot be read ({_line(error)}); copy it again') from None
 
 
 @contextmanager

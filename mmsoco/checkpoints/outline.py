@@ -86,7 +86,7 @@ def _require(condition: Any, what: str) -> None:
 
 
 def _are_sizes(values: Any) -> bool:
-    return isinstance(values, (tuple, list)) and all(type(value) is int and value >= 0 for value in values)
+    return isinstance(values, (tuple, list)) and all(type(v) is int and 0 <= v < 2**63 for v in values)
 
 
 class Outline:
@@ -123,6 +123,7 @@ class Outline:
         below: list[list] = []  # what was on the stack at each mark
         memo: dict[int, Any] = {}
         begin = file.tell()
+        later = False
 
         def since_mark() -> list:
             nonlocal stack
@@ -166,8 +167,9 @@ class Outline:
                 elif name == 'GLOBAL':
                     stack.append(self._global(arg.replace(' ', '.', 1)))
                 elif name == 'STACK_GLOBAL':
-                    self._global(f'{stack[-2]}.{stack[-1]}')
-                    raise Foreign('pickle protocol 4 or later')
+                    later = True
+                    rest, module = stack.pop(), stack.pop()
+                    stack.append(self._global(f'{module}.{rest}'))
                 elif name in ('REDUCE', 'NEWOBJ'):
                     args, called = stack.pop(), stack.pop()
                     stack.append(self._call(called, args, name == 'NEWOBJ'))
@@ -177,12 +179,13 @@ class Outline:
                 elif name == 'BINPERSID':
                     stack.append(self._storage(stack.pop()))
                 elif name == 'STOP':
+                    _require(not later, 'a pickle of protocol 4 or later, where torch writes 2')
                     value = stack.pop()
                     _check_containers(value, file.tell() - begin)
                     return value
                 elif name not in ('PROTO', 'FRAME'):
                     raise Foreign(f'the pickle instruction {name}')
-        except (LookupError, ValueError, TypeError, OverflowError, UnicodeError) as error:
+        except (LookupError, ValueError, TypeError, AttributeError) as error:
             raise Implausible(f'its pickle breaks off or is garbled: {error}') from None
         raise Implausible('its pickle breaks off')
 
@@ -249,7 +252,7 @@ class Outline:
     # What checkpoints call: the outline, the name and the arguments.
 
     def _tensor(self, name: str, storage, offset, size, stride, *others) -> Made:
-        _require(isinstance(storage, Storage) and len(size) == len(stride), 'a garbled tensor')
+        _require(isinstance(storage, Storage) and len(size) == len(stride) <= 64, 'a garbled tensor')
         _require(_are_sizes([offset, *size, *stride]), 'a garbled tensor')
         itemsize = storage.itemsize
         if name.endswith('_v3'):  # of bytes that are of a newer type
