@@ -1,6 +1,7 @@
 """What the pickle in a checkpoint would make, found by reading its instructions and making nothing."""
 
 import math
+import os
 import pickletools
 import re
 from collections.abc import Callable, Collection
@@ -89,6 +90,19 @@ def _are_sizes(values: Any) -> bool:
     return isinstance(values, (tuple, list)) and all(type(v) is int and 0 <= v < 2**63 for v in values)
 
 
+class _Within:
+    """A file of which no more is asked than is left: Python takes the memory before it reads."""
+
+    def __init__(self, file: IO[bytes]):
+        self.tell, self.readline, self._file = file.tell, file.readline, file
+        here = file.tell()
+        self._size = file.seek(0, os.SEEK_END)
+        file.seek(here)
+
+    def read(self, size: int) -> bytes:
+        return self._file.read(min(size, self._size - self._file.tell()))
+
+
 class Outline:
     """Reads the pickles of a checkpoint, one after the other.
 
@@ -131,7 +145,7 @@ class Outline:
             return items
 
         try:
-            for op, arg, _ in pickletools.genops(file):
+            for op, arg, _ in pickletools.genops(_Within(file)):
                 name = op.name
                 if name in _CONSTANTS:
                     stack.append(_CONSTANTS[name])

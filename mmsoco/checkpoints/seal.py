@@ -1,9 +1,11 @@
 """A digest inside a file of weights, of every other byte of it."""
 
 import hashlib
+import json
 import os
 import re
 import zipfile
+from pathlib import Path
 from typing import IO
 
 _DIGITS = 64
@@ -47,13 +49,19 @@ def has_seal(file: IO[bytes], size: int) -> bool:
 
 
 def seal_safetensors(path: str | os.PathLike) -> None:
-    """Fill :data:`PLACE` with a digest."""
-    with open(path, 'r+b') as file:
-        header = file.read(8)
-        header += file.read(int.from_bytes(header, 'little'))
-        digest = _sha256(file, os.fstat(file.fileno()).st_size)
-        file.seek(_place(header))
-        file.write(digest.encode())
+    """Fill :data:`PLACE` with a digest, and put the metadata, which come in any order, into that of their names."""
+    data = Path(path).read_bytes()
+    begin = 8 + int.from_bytes(data[:8], 'little')
+    header = json.loads(data[8:begin])
+    header['__metadata__'] = dict(sorted(header['__metadata__'].items()))
+    text = json.dumps(header, separators=(',', ':'), ensure_ascii=False).encode()
+    text += b' ' * (-len(text) % 8)
+    header, tensors = len(text).to_bytes(8, 'little') + text, memoryview(data)[begin:]
+    digest = hashlib.sha256(header)
+    digest.update(tensors)
+    place = _place(header)
+    with open(path, 'wb') as file:
+        file.writelines((header[:place], digest.hexdigest().encode(), header[place + _DIGITS :], tensors))
 
 
 def check_safetensors_seal(file: IO[bytes], header: bytes, size: int) -> None:
