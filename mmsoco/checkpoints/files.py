@@ -74,7 +74,10 @@ def read_checkpoint(
 def read_safetensors(path: str | os.PathLike) -> dict[str, Tensor]:
     """Name -> tensor of a ``.safetensors`` file, after :func:`check_whole`."""
     check_whole(path)
-    return load_file(path)
+    try:
+        return load_file(path)
+    except Exception as error:  # numbers of a type that this torch does not have
+        raise UserError(f'{path} cannot be loaded ({_line(error)}); give another checkpoint') from None
 
 
 def load(

@@ -244,7 +244,10 @@ class Outline:
         elif made.name == HISTORY:
             _require(isinstance(state, dict) and set(state) <= _HISTORY_STATE, 'a garbled log')
             methods = state.get('statistics_methods', {})
-            _require(isinstance(methods, dict) and all(isinstance(m, Made) for m in methods.values()), 'a garbled log')
+            # By its own name each: reading the log gives them to the class.
+            _require(isinstance(methods, dict), 'a garbled log')
+            for name, method in methods.items():
+                _require(isinstance(method, Made) and method.parts == [name], 'a garbled log')
         elif made.name in self._allowed:
             _require(isinstance(state, dict) and all(isinstance(key, str) for key in state), 'garbled attributes')
         else:
@@ -325,7 +328,7 @@ class Outline:
     def _getattr(self, name: str, owner, attribute) -> Made:
         if owner != Global(HISTORY) or attribute not in STATISTICS:
             raise Foreign(f'getattr({owner.name if isinstance(owner, Global) else owner}, {attribute})')
-        return Made(name)
+        return Made(name, parts=[attribute])
 
 
 def _dtype(name: str) -> Any:

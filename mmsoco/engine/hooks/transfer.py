@@ -51,7 +51,8 @@ class TransferHook(Hook):
     hook prints a table of what is loaded and what stays new, and stops the run
     when something that should load does not, or when nothing is loaded at all.
     Checkpoints of the model itself, as ``--resume`` and testing load them,
-    pass unchanged.
+    pass unchanged. From its making on, weights are read by the rules of
+    :func:`~mmsoco.checkpoints.guard.guard_loading`.
 
     It knows where mmdet's detectors have the pretrained parts: those that start
     at C3 (RetinaNet, FCOS) number their pyramid's convolutions from P3, C4 ones
