@@ -267,13 +267,15 @@ def _code_allowed(trust: bool) -> Iterator[None]:
 @contextmanager
 def _allowed(outline: Outline, allow: Sequence[type]) -> Iterator[None]:
     """Let torch make what the outline has seen, besides what it makes by itself."""
-    before = torch.serialization.get_safe_globals()
-    torch.serialization.add_safe_globals([*allow, *_beyond_torch(outline.names)])
+    ours, before = [*allow, *_beyond_torch(outline.names)], torch.serialization.get_safe_globals()
+    torch.serialization.add_safe_globals(ours)
     try:
         yield
     finally:
+        # What libraries have allowed meanwhile stays.
+        kept = [one for one in torch.serialization.get_safe_globals() if one in before or one not in ours]
         torch.serialization.clear_safe_globals()
-        torch.serialization.add_safe_globals(before)
+        torch.serialization.add_safe_globals(kept)
 
 
 def _beyond_torch(names: set[str]) -> list[Callable]:
