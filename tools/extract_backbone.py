@@ -34,13 +34,23 @@ def parse_args() -> argparse.Namespace:
         help='online network, or target, the moving average (default online)',
     )
     parser.add_argument('--hash', action='store_true', help="add the file's SHA-256 to its name")
+    parser.add_argument(
+        '--trust-checkpoint', action='store_true', help='run code that the checkpoint holds, if it needs any'
+    )
     return parser.parse_args()
 
 
 @command
 def main() -> None:
     args = parse_args()
-    path, table = extract(args.checkpoint, args.out, args.tool, with_hash=args.hash, network=args.network)
+    path, table = extract(
+        args.checkpoint,
+        args.out,
+        args.tool,
+        with_hash=args.hash,
+        network=args.network,
+        trust_checkpoint=args.trust_checkpoint,
+    )
     print(f'{table}\nwritten to {path}')
 
 

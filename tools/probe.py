@@ -42,6 +42,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--boxes', type=positive, default=2000, metavar='N', help='boxes to tell apart (default 2000)')
     parser.add_argument('--device', default='cpu', help='where to compute (default cpu)')
     parser.add_argument('--json', metavar='FILE', help='write the figures there, too')
+    parser.add_argument(
+        '--trust-checkpoint', action='store_true', help='run code that the checkpoint holds, if it needs any'
+    )
     return parser.parse_args()
 
 
@@ -61,6 +64,7 @@ def main() -> None:
             boxes=args.boxes,
             device=args.device,
             out=args.json,
+            trust_checkpoint=args.trust_checkpoint,
         )
     )
 

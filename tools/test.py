@@ -22,6 +22,9 @@ def parse_args() -> argparse.Namespace:
         '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change the config, for instance a.b=1'
     )
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='who started the processes')
+    parser.add_argument(
+        '--trust-checkpoint', action='store_true', help='run code that the checkpoint holds, if it needs any'
+    )
     return parser.parse_args()
 
 
@@ -35,6 +38,7 @@ def main() -> None:
         out=args.out,
         options=args.cfg_options,
         launcher=args.launcher,
+        trust_checkpoint=args.trust_checkpoint,
     )
 
 

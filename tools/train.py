@@ -36,6 +36,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--progress', action='store_true', help='show a progress bar on stderr')
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='who started the processes')
+    parser.add_argument(
+        '--trust-checkpoint', action='store_true', help='run code that the checkpoint holds, if it needs any'
+    )
     return parser.parse_args()
 
 
@@ -51,6 +54,7 @@ def main() -> None:
         options=args.cfg_options,
         launcher=args.launcher,
         progress=args.progress,
+        trust_checkpoint=args.trust_checkpoint,
     )
 
 

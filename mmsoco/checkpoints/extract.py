@@ -15,9 +15,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import mmsoco
-from mmsoco.checkpoints.files import read_checkpoint
+from mmsoco.checkpoints.files import read_checkpoint, save
 from mmsoco.checkpoints.pretraining import KEY, TARGET, Origin, detector_weights
 from mmsoco.checkpoints.report import format_table, part_of, summarise
+from mmsoco.checkpoints.seal import PLACE, seal_safetensors
 from mmsoco.checkpoints.tools import Renaming, check_tool, rename
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path, check_out
@@ -115,6 +116,7 @@ def extract(
     tool: str = 'mmdet',
     with_hash: bool = False,
     network: str = 'online',
+    trust_checkpoint: bool = False,
 ) -> tuple[Path, str]:
     """Write the detector parts of a pretraining for another tool.
 
@@ -127,6 +129,7 @@ def extract(
         tool: One of :data:`~mmsoco.checkpoints.tools.TOOLS`.
         with_hash: Add the first 8 digits of the file's SHA-256 to its name.
         network: 'online', or 'target' for the moving average.
+        trust_checkpoint: Allow code in the checkpoint.
 
     Returns:
         The path written and a table of what was taken and left.
@@ -137,7 +140,7 @@ def extract(
     """
     checkpoint, out = Path(checkpoint), Path(out)
     _check_arguments(checkpoint, out, tool, network)
-    loaded = read_checkpoint(checkpoint)
+    loaded = read_checkpoint(checkpoint, trust=trust_checkpoint)
     state_dict = loaded.get('state_dict')
     if not isinstance(state_dict, dict) or not all(isinstance(value, Tensor) for value in state_dict.values()):
         raise UserError(f'{checkpoint} holds no state_dict; give a checkpoint of a SoCo pretraining')
@@ -158,11 +161,10 @@ def extract(
             _save_pickle(taken, provenance, temporary)
         elif out.suffix == '.safetensors':
             strings = {key: value if isinstance(value, str) else json.dumps(value) for key, value in provenance.items()}
-            save_file(taken, temporary, metadata=strings)
+            save_file(taken, temporary, metadata=strings | PLACE)
+            seal_safetensors(temporary)
         else:
-            # By an open file: by a path the temporary name would be in the archive, and the SHA-256 differ each time.
-            with temporary.open('wb') as file:
-                torch.save({'state_dict': taken, 'meta': provenance}, file)
+            save({'state_dict': taken, 'meta': provenance}, temporary)
         digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
     if with_hash:
         out = out.rename(out.with_name(f'{out.stem}-{digest[:8]}{out.suffix}'))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import mmsoco
-from mmsoco.checkpoints.files import read_checkpoint
+from mmsoco.checkpoints.files import read_checkpoint, save
 from mmsoco.checkpoints.naming import Layout, Place
 from mmsoco.checkpoints.pretraining import KEY, TARGET, Origin, detector_weights
 from mmsoco.checkpoints.report import format_table, summarise
@@ -262,7 +262,9 @@ def to_official(checkpoint: dict, source: str) -> dict:
     return official
 
 
-def convert(path: str | os.PathLike, out: str | os.PathLike, reverse: bool = False) -> str:
+def convert(
+    path: str | os.PathLike, out: str | os.PathLike, reverse: bool = False, trust_checkpoint: bool = False
+) -> str:
     """Convert a checkpoint file of the official code to mmsoco's, or back.
 
     Args:
@@ -270,6 +272,7 @@ def convert(path: str | os.PathLike, out: str | os.PathLike, reverse: bool = Fal
             ``argparse.Namespace`` is allowed, which the official files hold.
         out: File to write.
         reverse: From mmsoco's to the official code's.
+        trust_checkpoint: Allow any code.
 
     Returns:
         A table of what was converted.
@@ -281,10 +284,10 @@ def convert(path: str | os.PathLike, out: str | os.PathLike, reverse: bool = Fal
     if Path(out).suffix != '.pth':
         raise UserError(f'{out} should end in .pth')
     check_out(out, path, what='the file to convert')
-    loaded = read_checkpoint(path, allow=() if reverse else (argparse.Namespace,))
+    loaded = read_checkpoint(path, allow=() if reverse else (argparse.Namespace,), trust=trust_checkpoint)
     converted = (to_official if reverse else from_official)(loaded, str(path))
     with atomic_path(out) as temporary:
-        torch.save(converted, temporary)
+        save(converted, temporary)
     ours = loaded if reverse else converted
     rows = summarise(ours['state_dict'], 'converted')
     momenta = [state.get('momentum_buffer') for state in ours.get('optimizer', {}).get('state', {}).values()]

@@ -12,7 +12,7 @@ from mmengine.dist import get_world_size, init_dist, is_main_process
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
-from mmsoco.checkpoints.files import check_whole
+from mmsoco.checkpoints.guard import guard_loading
 from mmsoco.config import FORMER_HOOKS, hold_out, is_pretraining, read_config
 from mmsoco.engine.batch import divide_batch
 from mmsoco.engine.interruption import follow_parent, stop_signals
@@ -125,10 +125,10 @@ def settle_saving(cfg: Config) -> None:
     hooks['interruption'] = dict(type='mmsoco.InterruptionHook')
 
 
-def settle_resuming(cfg: Config, resume: str | None, restarted: bool = False) -> tuple[str | None, list[str]]:
-    """Find what a run goes on from, and clear its folder of what is not of its past.
+def find_checkpoint(cfg: Config, resume: str | None, restarted: bool = False) -> tuple[str | None, list[str]]:
+    """What a run goes on from.
 
-    To be called by the process that has the folder's lock.
+    To be called by the process that has the work folder's lock.
 
     Args:
         cfg: Of the run.
@@ -136,23 +136,20 @@ def settle_resuming(cfg: Config, resume: str | None, restarted: bool = False) ->
         restarted: Whether a launcher starts the run once more.
 
     Returns:
-        The checkpoint to resume from, None where the run begins, and what was passed
-        over and set aside, to be logged.
+        The checkpoint, None where the run begins, and what was passed over, to be logged.
 
     Raises:
-        UserError: The checkpoint is missing or damaged, or none that is there is whole.
+        UserError: None that is there is whole.
     """
-    folder, notes = checkpoint_folder(cfg), []
+    folder = checkpoint_folder(cfg)
     remove_leftovers(cfg.work_dir)
     remove_leftovers(folder)
-    if resume == 'auto' or restarted:
-        newest, passed = newest_whole(folder, Path(cfg.work_dir))
-        notes = [f'passed over: {words}' for words in passed]
-        resume = str(newest) if newest is not None else None if resume == 'auto' else resume
-    start = resume or cfg.get('load_from')
-    if start and '://' not in start:
-        check_whole(start)
-    return resume, notes + set_aside(folder, resume, start)
+    if resume != 'auto' and not restarted:
+        return resume, []
+    newest, passed = newest_whole(folder, Path(cfg.work_dir))
+    if newest is None:
+        return None if resume == 'auto' else resume, []
+    return str(newest), [f'passed over: {words}' for words in passed]
 
 
 @contextmanager
@@ -180,6 +177,7 @@ def train(
     options: dict | None = None,
     launcher: str = 'none',
     progress: bool = False,
+    trust_checkpoint: bool = False,
 ) -> Runner:
     """Train a config of mmsoco, mmdet or mmpretrain.
 
@@ -193,6 +191,7 @@ def train(
         options: What ``--cfg-options`` gave.
         launcher: Who started the processes, one of :data:`LAUNCHERS`.
         progress: Show a progress bar on stderr.
+        trust_checkpoint: Allow code in the file that it begins with or goes on from.
 
     Returns:
         The Runner, trained.
@@ -207,10 +206,12 @@ def train(
         if resume is None and cfg.get('resume'):
             resume = cfg.get('load_from') or 'auto'
         with sole_run(cfg.work_dir):
-            resume, found = first_decides(settle_resuming, cfg, resume, was_restarted())
+            resume, passed = first_decides(find_checkpoint, cfg, resume, was_restarted())
             cfg.resume = resume is not None
             cfg.load_from = resume or cfg.get('load_from')
-            runner = build_runner(cfg, notes + found)
+            guard_loading(cfg.load_from, trust_checkpoint)
+            moved = first_decides(set_aside, checkpoint_folder(cfg), resume, cfg.load_from, trust_checkpoint)
+            runner = build_runner(cfg, notes + passed + moved)
             runner.train()
     return runner
 
@@ -251,6 +252,7 @@ def test(
     out: str | os.PathLike | None = None,
     options: dict | None = None,
     launcher: str = 'none',
+    trust_checkpoint: bool = False,
 ) -> dict[str, float]:
     """Evaluate a detector's checkpoint by its config, and print the columns of the paper's tables.
 
@@ -262,6 +264,7 @@ def test(
             tables have, in percent.
         options: What ``--cfg-options`` gave.
         launcher: Who started the processes, one of :data:`LAUNCHERS`.
+        trust_checkpoint: Allow code in the checkpoint.
 
     Returns:
         Name -> value of each metric.
@@ -270,7 +273,7 @@ def test(
         UserError: The config or the checkpoint does not exist.
     """
     cfg = read_config(config, options, work_dir)
-    check_whole(checkpoint)
+    guard_loading(checkpoint, trust_checkpoint)
     if out is not None and Path(out).is_dir():
         raise UserError(f'{out} is a folder; name a file for the metrics')
     notes = prepare_processes(cfg, launcher)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from mmsoco.checkpoints.files import check_whole, read_meta
+from mmsoco.checkpoints.files import read_meta
 from mmsoco.errors import UserError
 
 #: The file that names the checkpoint that was written last; mmengine's.
@@ -31,7 +31,7 @@ def newest_whole(folder: Path, work_dir: Path) -> tuple[Path | None, list[str]]:
 
     A run can be killed between writing a checkpoint and naming it in
     ``last_checkpoint``, and files are lost and damaged; so all that are there are
-    looked at, from the last step on.
+    looked at.
 
     Args:
         folder: Of the checkpoints; it need not be there.
@@ -44,25 +44,18 @@ def newest_whole(folder: Path, work_dir: Path) -> tuple[Path | None, list[str]]:
     Raises:
         UserError: There are some, or were, and none is whole.
     """
-    passed, steps = _missing(folder, work_dir), {}
+    passed, whole = _missing(folder, work_dir), []
     for path in saved_in(folder):
         try:
-            steps[path] = read_meta(path).get('iter', 0)
+            whole.append((read_meta(path).get('iter', 0), path.stat().st_mtime, path))
         except UserError as error:
             passed.append(str(error))
-    for path in sorted(steps, key=lambda path: (steps[path], path.stat().st_mtime), reverse=True):
-        try:
-            check_whole(path)
-        except UserError as error:
-            passed.append(str(error))
-        else:
-            return path, passed
-    if passed:
+    if passed and not whole:
         raise UserError(
             f'no checkpoint in {folder} is whole ({"; ".join(passed)}); name one that is by --resume FILE, or begin in '
             'another --work-dir'
         )
-    return None, []
+    return max(whole)[-1] if whole else None, passed
 
 
 def _missing(folder: Path, work_dir: Path) -> list[str]:
@@ -80,7 +73,7 @@ def _missing(folder: Path, work_dir: Path) -> list[str]:
     return [] if (folder / name).is_file() else [f'{pointer} names {name}, which is not there']
 
 
-def set_aside(folder: Path, resumed: str | None, start: str | None) -> list[str]:
+def set_aside(folder: Path, resumed: str | None, start: str | None, trust: bool = False) -> list[str]:
     """Move checkpoints out of the way that are not of the past of the run that begins.
 
     They are of an earlier run, or of steps after the one that the run goes on
@@ -91,6 +84,7 @@ def set_aside(folder: Path, resumed: str | None, start: str | None) -> list[str]
         folder: Of the checkpoints.
         resumed: What the run goes on from; None where it begins.
         start: What its weights are loaded from; None for random ones.
+        trust: Whether what it goes on from may run code.
 
     Returns:
         What was moved where, to be logged.
@@ -99,7 +93,7 @@ def set_aside(folder: Path, resumed: str | None, start: str | None) -> list[str]
         UserError: The weights to begin from are among them.
     """
     # What was converted from elsewhere counts epochs alone, and is older than all.
-    steps = -1 if resumed is None else read_meta(resumed).get('iter', -1)
+    steps = -1 if resumed is None else read_meta(resumed, trust).get('iter', -1)
     strangers = [path for path in saved_in(folder) if _steps(path) > steps]
     if start and any(path.samefile(start) for path in strangers if Path(start).exists()):
         raise UserError(f'{start} is in the folder of the run that shall begin from it; name another --work-dir')

@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from mmsoco.checkpoints.guard import guard_loading
 from mmsoco.config import hold_out, is_pretraining, read_config
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
@@ -31,6 +32,7 @@ def probe(
     boxes: int = 2000,
     device: str = 'cpu',
     out: str | os.PathLike | None = None,
+    trust_checkpoint: bool = False,
 ) -> str:
     """Measure a checkpoint beside random weights; the arguments are those of ``tools/probe.py``.
 
@@ -42,10 +44,11 @@ def probe(
     """
     _check(size, device, labels, labelled_images_root, out)
     labelled = None if labels is None else (labels, labelled_images_root)
+    guard_loading()
     cfg = read_config(config or find_config(checkpoint))
     hold_out(cfg)
     init_default_scope(cfg.get('default_scope', 'mmsoco'))
-    model, stages, misfit = load_network(cfg, checkpoint)
+    model, stages, misfit = load_network(cfg, checkpoint, trust_checkpoint)
     data = _data(cfg, proposals, images, size, boxes, labelled, classes)
     figures = measure(BoxFeatures(model, stages, device), data)
     random = measure(random_features(cfg.model, data, device), data)

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mmengine.config import Config
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from mmsoco.checkpoints.files import read_checkpoint
+from mmsoco.checkpoints.files import read_checkpoint, read_safetensors
 from mmsoco.checkpoints.parts import fill_parts
 from mmsoco.errors import UserError
 from mmsoco.probe.measure import build
@@ -27,13 +26,16 @@ def find_config(checkpoint: str | os.PathLike) -> Path:
     return found[0]
 
 
-def load_network(cfg: Config, checkpoint: str | os.PathLike) -> tuple[nn.Module, list[str], str]:
+def load_network(
+    cfg: Config, checkpoint: str | os.PathLike, trust_checkpoint: bool = False
+) -> tuple[nn.Module, list[str], str]:
     """Build a config's model and fill it.
 
     Args:
         cfg: A pretraining's config or a detector's.
         checkpoint: Of this model; or of another with the same backbone, perhaps
             neck and head, in mmdet's names or, of the backbone alone, in torchvision's.
+        trust_checkpoint: Allow code in it.
 
     Returns:
         The model, the stages whose every weight was loaded, and why not more, or ''.
@@ -41,7 +43,7 @@ def load_network(cfg: Config, checkpoint: str | os.PathLike) -> tuple[nn.Module,
     Raises:
         UserError: Not even the backbone is in the checkpoint.
     """
-    given = _tensors(checkpoint)
+    given = _tensors(checkpoint, trust_checkpoint)
     model = build(cfg.model)
     weights, parts, misfit = fill_parts(model.state_dict(), given, getattr(model, 'EMBEDDING_PARTS', ()))
     if not parts:
@@ -52,13 +54,10 @@ def load_network(cfg: Config, checkpoint: str | os.PathLike) -> tuple[nn.Module,
     return model, parts, misfit
 
 
-def _tensors(path: str | os.PathLike) -> Mapping[str, Tensor]:
+def _tensors(path: str | os.PathLike, trust: bool) -> Mapping[str, Tensor]:
     if Path(path).suffix == '.safetensors':
-        try:
-            return load_file(path)
-        except Exception as error:  # its reader's own kind, or the system's
-            raise UserError(f'{path} cannot be read ({error}); give a checkpoint') from None
-    content = read_checkpoint(path)
+        return read_safetensors(path)
+    content = read_checkpoint(path, trust=trust)
     content = content.get('state_dict', content)
     tensors = {name: value for name, value in content.items() if isinstance(value, Tensor)}
     if not tensors:

@@ -217,7 +217,7 @@ def test_what_is_no_pretraining_is_refused(tmp_path):
         'text.pth': 'no checkpoint of tensors and plain values',
         'page.pth': 'no checkpoint of tensors and plain values',
         'zeros.pth': 'no checkpoint of tensors and plain values',
-        'cut.pth': 'no checkpoint of tensors and plain values',
+        'cut.pth': 'cut.pth is cut short; copy it again',
         'missing.pth': 'does not exist',
     }
     for name, message in messages.items():

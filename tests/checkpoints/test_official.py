@@ -266,7 +266,7 @@ def test_namespaces_inside_and_what_else_is_there(small):
 def test_a_truncated_file(small, tmp_path):
     torch.save(small, tmp_path / 'whole.pth')
     (tmp_path / 'cut.pth').write_bytes((tmp_path / 'whole.pth').read_bytes()[:-1000])
-    with pytest.raises(UserError, match=r'cut.pth is no checkpoint'):
+    with pytest.raises(UserError, match=r'cut.pth is cut short; copy it again'):
         convert(tmp_path / 'cut.pth', tmp_path / 'out.pth')
     with pytest.raises(UserError, match=r'should end in \.pth'):
         convert(tmp_path / 'whole.pth', tmp_path / 'out.pkl')

@@ -27,7 +27,7 @@ def flip(path):
 
 DAMAGE = {
     'cut': (lambda path: os.truncate(path, 900), 'cut short'),
-    'empty': (lambda path: os.truncate(path, 0), 'is no checkpoint'),
+    'empty': (lambda path: os.truncate(path, 0), 'iter_30.pth is empty'),
     'flipped': (flip, 'copy it again'),
     'missing': (os.remove, 'names iter_30.pth, which is not there'),
 }
@@ -86,9 +86,9 @@ def test_what_is_not_of_a_runs_past_is_set_aside(folder):
     os.truncate(folder / 'iter_10.pth', 100)
     save(folder, 'best.pth', 40)
     (line,) = set_aside(folder, str(folder / 'iter_20.pth'), str(folder / 'iter_20.pth'))
-    assert 'iter_10.pth, iter_30.pth' in line
-    assert aside(folder) == {'iter_10.pth', 'iter_30.pth'}
-    assert {path.name for path in folder.glob('*.pth')} == {'iter_9.pth', 'iter_20.pth', 'best.pth'}
+    assert 'iter_10.pth, iter_30.pth, iter_9.pth' in line
+    assert aside(folder) == {'iter_9.pth', 'iter_10.pth', 'iter_30.pth'}
+    assert {path.name for path in folder.glob('*.pth')} == {'iter_20.pth', 'best.pth'}
     assert set_aside(folder, str(folder / 'iter_20.pth'), None) == []
 
 

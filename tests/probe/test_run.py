@@ -98,11 +98,14 @@ def test_a_head_is_not_measured_through_a_neck_that_is_not_the_checkpoints(learn
     assert table.splitlines()[-1].startswith('up to the backbone: of what follows, neck.fpn_convs.3')
 
 
-def test_a_checkpoint_with_mmengines_log_says_what_to_do(learned, proposal_file, tmp_path):
-    """Its history can only be read by calling what the file names."""
+def test_a_checkpoint_with_mmengines_log_is_read_and_one_with_code_is_not(learned, proposal_file, tmp_path):
+    config = next(learned.glob('*.py'))
     torch.save({'state_dict': {}, 'message_hub': {'loss': HistoryBuffer([1.0], [1])}}, tmp_path / 'mmengine.pth')
-    with pytest.raises(UserError, match=r'could run code, .* write its state_dict to a file of its own') as error:
-        probe(tmp_path / 'mmengine.pth', next(learned.glob('*.py')), proposal_file)
+    with pytest.raises(UserError, match='holds no weights'):
+        probe(tmp_path / 'mmengine.pth', config, proposal_file)
+    torch.save({'state_dict': {}, 'config': Config()}, tmp_path / 'code.pth')
+    with pytest.raises(UserError, match=r'it holds mmengine\.config\.config\.\S+, which could run code') as error:
+        probe(tmp_path / 'code.pth', config, proposal_file)
     assert '\n' not in str(error.value) and '\x1b' not in str(error.value)
 
 

@@ -18,13 +18,17 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', metavar='IN')
     parser.add_argument('out', metavar='OUT', help='file to write, ending in .pth')
     parser.add_argument('--reverse', action='store_true', help="from mmsoco's to the official code's")
+    parser.add_argument(
+        '--trust-checkpoint', action='store_true', help='run code that the checkpoint holds, if it needs any'
+    )
     return parser.parse_args()
 
 
 @command
 def main() -> None:
     args = parse_args()
-    print(f'{convert(args.checkpoint, args.out, args.reverse)}\nwritten to {args.out}')
+    table = convert(args.checkpoint, args.out, args.reverse, trust_checkpoint=args.trust_checkpoint)
+    print(f'{table}\nwritten to {args.out}')
 
 
 if __name__ == '__main__':

@@ -14,6 +14,7 @@ from torch import nn
 
 from mmsoco.checkpoints.files import read_meta
 from mmsoco.checkpoints.pretraining import KEY
+from mmsoco.checkpoints.seal import seal
 from mmsoco.engine.model import bare_model
 from mmsoco.engine.resuming import POINTER, saved_in
 from mmsoco.engine.together import Together
@@ -24,10 +25,12 @@ from mmsoco.registry import HOOKS
 
 
 class AtomicLocalBackend(LocalBackend):
-    """Local files, written to a temporary name, synced and renamed."""
+    """Local files, written to a temporary name, synced and renamed; checkpoints with a digest of their bytes."""
 
     def put(self, obj: bytes | io.BytesIO, filepath: str | Path) -> None:
         """Write bytes to a file; a reader sees the old content or the new, nothing between."""
+        if Path(filepath).suffix == '.pth':
+            obj = seal(obj.getvalue() if isinstance(obj, io.BytesIO) else obj)
         with atomic_path(filepath) as temporary:
             super().put(obj, temporary)
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from mmengine.hooks import Hook
 
+from mmsoco.checkpoints.guard import guard_loading
 from mmsoco.checkpoints.pretraining import Origin, transferable_weights
 from mmsoco.checkpoints.transfer import plan_transfer, require_complete
 from mmsoco.engine.model import bare_model
@@ -50,7 +51,8 @@ class TransferHook(Hook):
     hook prints a table of what is loaded and what stays new, and stops the run
     when something that should load does not, or when nothing is loaded at all.
     Checkpoints of the model itself, as ``--resume`` and testing load them,
-    pass unchanged.
+    pass unchanged. From its making on, weights are read by the rules of
+    :func:`~mmsoco.checkpoints.guard.guard_loading`.
 
     It knows where mmdet's detectors have the pretrained parts: those that start
     at C3 (RetinaNet, FCOS) number their pyramid's convolutions from P3, C4 ones
@@ -85,6 +87,7 @@ class TransferHook(Hook):
         self.new = new
         self.leave = leave
         self._loaded = self._from_pretraining = False
+        guard_loading()  # for runs that mmdet's own tools start
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         state_dict = checkpoint.get('state_dict', checkpoint)
