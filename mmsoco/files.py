@@ -1,16 +1,38 @@
-"""Writing files so that a reader never sees half of one."""
+"""Reading what is a file, and writing files so that a reader never sees half of one."""
 
+import errno
 import os
+import stat
 import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from mmsoco.errors import UserError
 
 # The mask can only be read by setting it, for all threads.
 _umask_lock = threading.Lock()
+
+
+_KINDS = {stat.S_IFDIR: 'folder', stat.S_IFIFO: 'pipe', stat.S_IFCHR: 'device', stat.S_IFBLK: 'device'}
+
+
+def open_regular(path: str | os.PathLike) -> BinaryIO:
+    """Open a file to read its bytes; one that could be waited for without end, as a pipe, is an error.
+
+    Raises:
+        OSError: There is no such file, or it is no regular one.
+    """
+    # Opening a pipe would wait for its writer; a terminal is not to become this process' own.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    kind = stat.S_IFMT(os.fstat(handle).st_mode)
+    if kind != stat.S_IFREG:
+        os.close(handle)
+        words = f'is a {_KINDS.get(kind, "special file")}, no regular file'
+        raise OSError(errno.EINVAL, words, os.fspath(path))
+    return os.fdopen(handle, 'rb', buffering=0)
 
 
 def check_out(out: str | os.PathLike, *inputs: str | os.PathLike, what: str = 'the file to read') -> None:
