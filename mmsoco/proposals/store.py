@@ -14,7 +14,6 @@ import mmap
 import os
 import struct
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np

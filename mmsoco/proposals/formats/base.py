@@ -60,6 +60,11 @@ class BoxFile:
     path: Path
     annotations: Path | None = None
 
+    @property
+    def inputs(self) -> list[Path]:
+        """All files that are read."""
+        return [self.path] if self.annotations is None else [self.path, self.annotations]
+
     @cached_property
     def json(self) -> Any:
         """Its content, loaded once.
