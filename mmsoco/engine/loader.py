@@ -2,8 +2,8 @@
 
 import multiprocessing
 import signal
+import threading
 from collections.abc import Iterator
-from contextlib import suppress
 
 from torch.utils.data import DataLoader
 
@@ -38,15 +38,18 @@ def next_batch(batches: Iterator[dict], loader: DataLoader) -> dict:
         stuck = loader.dataset.being_read() if hasattr(loader.dataset, 'being_read') else []
         _kill_workers()
         raise UserError(
-            f'no batch came for {loader.timeout:g} s, while {", ".join(stuck[:3]) or "no image"} was being read; is the '
-            'disk there? Try to read it; where it is only slow, raise train_dataloader.timeout'
+            f'no batch came for {loader.timeout:g} s, while {", ".join(stuck[:3]) or "no image"} was being read; is '
+            'its disk there? Try to read it; where it is only slow, raise train_dataloader.timeout'
         ) from None
 
 
 def _kill_workers() -> None:
     """End all processes that this one started: those that wait for a disk do not hear of a milder end."""
+    is_main = threading.current_thread() is threading.main_thread()
     # torch's handler would raise at the workers' death, in the middle of what is said.
-    with suppress(ValueError):  # only the main thread may
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL) if is_main else None
     for child in multiprocessing.active_children():
         child.kill()
+        child.join(5)
+    if is_main:
+        signal.signal(signal.SIGCHLD, handler)

@@ -2,6 +2,7 @@
 
 import os
 import posixpath
+import re
 from collections.abc import Iterable
 from itertools import accumulate
 from pathlib import Path
@@ -14,6 +15,11 @@ IMAGE_SUFFIXES = frozenset({'.bmp', '.gif', '.jpeg', '.jpg', '.pgm', '.png', '.p
 #: What no path below a folder has, for Python and for RE2: an empty part, as that before the first ``/`` of an
 #: absolute path, a part ``.`` or ``..``, or a NUL.
 NO_PATH_BELOW = r'(^|/)\.{0,2}(/|$)|\x00'
+
+
+def is_path_below(name: str) -> bool:
+    """Whether a name is a path below a folder."""
+    return re.search(NO_PATH_BELOW, name) is None
 
 
 class OutsideLink(NamedTuple):

@@ -15,7 +15,7 @@ from mmsoco.datasets.steps import in_order
 from mmsoco.datasets.transforms.views import Region, map_boxes, resample
 from mmsoco.errors import UserError
 from mmsoco.images.decoding import UnreadableImage, read_image
-from mmsoco.images.folders import list_images
+from mmsoco.images.folders import is_path_below, list_images
 from mmsoco.proposals.formats.coco import read_labelled
 
 BATCH = 16
@@ -202,6 +202,8 @@ def labelled_boxes(
     rng = np.random.default_rng(seed)
     views, boxes, targets = [], [], []
     for name in rng.permutation(sorted(entries))[:images].tolist():
+        if not is_path_below(name):
+            raise UserError(f'{labels} names the image {name!r}; write paths relative to the folder, such as a/1.jpg')
         image = _read(Path(root, name), labels)
         height, width = image.shape[:2]
         objects, kinds = entries[name].boxes, entries[name].labels

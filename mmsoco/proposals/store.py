@@ -188,6 +188,8 @@ class ProposalStore:
         try:
             header = json.loads(words)
             number, _, _ = (header[key] for key in ('format', 'count', 'checksum'))
+            if not isinstance(header.get('root', ''), str):
+                raise TypeError
         except (ValueError, KeyError, TypeError):
             raise UserError(f'{self.path} has a damaged header; copy or make the file again') from None
         if number != FORMAT:

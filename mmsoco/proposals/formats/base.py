@@ -135,7 +135,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         raise UserError(f'{path} does not exist') from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f'{path} is not a JSON file ({error})') from None
 
 
@@ -143,7 +143,7 @@ def _floats(values: Any, words: str) -> np.ndarray:
     """An array of numbers, or an error in these words."""
     try:
         return np.array(values, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UserError(words) from None
 
 
