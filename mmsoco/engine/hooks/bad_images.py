@@ -45,18 +45,20 @@ class BadImagesHook(Hook):
         return [] if bad_images is None else bad_images.take()
 
     def _write(self, runner, found: Iterable[BadImage], everywhere: bool = False) -> None:
-        new = [image for image in found if image.file_name not in self._known]
-        self._known = {image.file_name: image for image in new} | self._known
-        if not new or not (everywhere or is_main_process()):
+        before = len(self._known)
+        for image in found:
+            self._known.setdefault(image.file_name, image)
+        if not self._known or not (everywhere or is_main_process()):
             return
-        file = Path(runner.work_dir, FILE)
-        with atomic_path(file) as temporary, temporary.open('w', newline='', encoding='utf-8') as text:
-            writer = csv.writer(text)
-            writer.writerow(BadImage._fields)
-            writer.writerows(sorted(self._known.values(), key=lambda image: (image.first_epoch, image.file_name)))
+        file, more = Path(runner.work_dir, FILE), len(self._known) - before
+        if more:
+            with atomic_path(file) as temporary, temporary.open('w', newline='', encoding='utf-8') as text:
+                writer = csv.writer(text)
+                writer.writerow(BadImage._fields)
+                writer.writerows(sorted(self._known.values(), key=lambda image: (image.first_epoch, image.file_name)))
         runner.logger.warning(
-            f'{len({image.file_name for image in new})} more images could not be read and were replaced; all '
-            f'{len(self._known)} are listed in {file}'
+            f'Images that could not be read and were replaced: {more} more in epoch {runner.epoch + 1}, '
+            f'{len(self._known)} in all, listed in {file}'
         )
 
 

@@ -77,6 +77,8 @@ class _DataUnpickler(pickle._Unpickler):
         # Only named, as the class of what _reconstruct makes.
         ('numpy', 'ndarray'): None,
         ('numpy', 'dtype'): _Type,
+        # How bytes are written by protocol 2, which mmengine takes.
+        ('_codecs', 'encode'): lambda text, _: text.encode('latin1'),
         ('builtins', 'set'): set,
         ('collections', 'OrderedDict'): OrderedDict,
     }
