@@ -31,7 +31,8 @@ def lines(work_dir):
         return list(csv.reader(file))
 
 
-@pytest.mark.parametrize('workers', [0, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize('workers', [0, 2])
 def test_bad_images_are_listed_and_the_list_is_kept(recipe, tiny_options, images, gaps, tmp_path, workers):
     root, bad = gaps
     options = tiny_options | {'train_dataloader.dataset.data_root': str(root), 'train_dataloader.num_workers': workers}
