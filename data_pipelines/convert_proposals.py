@@ -12,6 +12,7 @@ import joblib
 
 from mmsoco.arguments import positive
 from mmsoco.errors import UserError, command
+from mmsoco.files import check_out
 from mmsoco.images.lists import read_list
 from mmsoco.proposals.convert import Choice, export_boxes, import_boxes
 from mmsoco.proposals.registry import FORMATS
@@ -51,6 +52,8 @@ def main() -> None:
         raise UserError('name one proposal file (.arrow) and one of another format; raw proposals are filtered first')
     if args.images is None:
         raise UserError('name the folder of the images by --images')
+    if args.list is not None:
+        check_out(args.out, args.list, what='the list to read')
     done = import_boxes(
         args.source,
         args.out,

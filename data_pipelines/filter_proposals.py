@@ -7,6 +7,7 @@ python data_pipelines/filter_proposals.py RAW OUT.arrow
 import argparse
 
 from mmsoco.errors import command
+from mmsoco.files import check_out
 from mmsoco.images.lists import read_list
 from mmsoco.proposals.filters import ProposalFilter, filter_folder
 
@@ -35,6 +36,8 @@ def parse_args() -> argparse.Namespace:
 @command
 def main() -> None:
     args = parse_args()
+    if args.list is not None:
+        check_out(args.out, args.list, what='the list to read')
     rules = ProposalFilter(args.aspect, tuple(args.size), args.min_side)
     served = filter_folder(args.raw, args.out, rules, None if args.list is None else read_list(args.list))
     print(f'{args.out}: {sum(served.values())} images')

@@ -18,6 +18,12 @@ def clip_boxes(boxes: np.ndarray, width: float, height: float) -> np.ndarray:
     return np.clip(boxes, 0, np.array([width, height, width, height], boxes.dtype))
 
 
+def inside(boxes: np.ndarray, width: float, height: float) -> np.ndarray:
+    """(N,) bool: whether (N, 4) xyxy boxes have an area, and lie in [0, width] x [0, height]."""
+    low, high = boxes[:, :2], boxes[:, 2:]
+    return ((0 <= low) & (low < high) & (high <= [width, height])).all(axis=1)
+
+
 def xywh_to_xyxy(boxes: np.ndarray) -> np.ndarray:
     """(N, 4) boxes by corner and sides to boxes by two corners: x2 is x + w."""
     return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)

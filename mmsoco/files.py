@@ -1,9 +1,11 @@
-"""Writing files so that a reader never sees half of one."""
+"""Reading what is a file, and writing files so that a reader never sees half of one."""
 
+import errno
 import glob
 import os
 import re
 import socket
+import stat
 import tempfile
 import threading
 import time
@@ -11,6 +13,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from mmsoco.errors import UserError
 
@@ -18,6 +21,25 @@ from mmsoco.errors import UserError
 _umask_lock = threading.Lock()
 #: Of temporary files: what is written, the process that writes it and its machine, eight letters by tempfile.
 _TEMPORARY = re.compile(r'\..*\.(\d+)-([0-9a-f]{8})\.[a-z0-9_]{8}(\.\w+)?')
+
+
+_KINDS = {stat.S_IFDIR: 'folder', stat.S_IFIFO: 'pipe', stat.S_IFCHR: 'device', stat.S_IFBLK: 'device'}
+
+
+def open_regular(path: str | os.PathLike) -> BinaryIO:
+    """Open a file to read its bytes; one that could be waited for without end, as a pipe, is an error.
+
+    Raises:
+        OSError: There is no such file, or it is no regular one.
+    """
+    # Opening a pipe would wait for its writer; a terminal is not to become this process' own.
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    kind = stat.S_IFMT(os.fstat(handle).st_mode)
+    if kind != stat.S_IFREG:
+        os.close(handle)
+        words = f'is a {_KINDS.get(kind, "special file")}, no regular file'
+        raise OSError(errno.EINVAL, words, os.fspath(path))
+    return os.fdopen(handle, 'rb', buffering=0)
 
 
 def check_out(out: str | os.PathLike, *inputs: str | os.PathLike, what: str = 'the file to read') -> None:

@@ -1,6 +1,6 @@
 import numpy as np
 
-from mmsoco.boxes import clip_boxes, iou, xywh_to_xyxy, xyxy_to_xywh
+from mmsoco.boxes import clip_boxes, inside, iou, xywh_to_xyxy, xyxy_to_xywh
 
 
 def test_iou_is_that_of_torchvision():
@@ -25,3 +25,18 @@ def test_corner_and_sides_there_and_back():
     assert xywh_to_xyxy(xywh).tolist() == [[1, 2, 4, 6], [0, 0, 5, 0]]
     np.testing.assert_array_equal(xyxy_to_xywh(xywh_to_xyxy(xywh)), xywh)
     assert xywh_to_xyxy(np.empty((0, 4))).shape == (0, 4)
+
+
+def test_boxes_inside_have_an_area_and_stay_in_their_image():
+    boxes = [
+        [0, 0, 50, 60],
+        [49, 59, 50, 60],
+        [0, 0, 51, 60],
+        [0, 0, 50, 61],
+        [-1, 0, 5, 5],
+        [0, -1, 5, 5],
+        [5, 5, 5, 9],
+        [5, 9, 9, 5],
+    ]
+    assert inside(np.array(boxes), 50, 60).tolist() == [True, True, *[False] * 6]
+    assert inside(np.empty((0, 4)), 50, 60).tolist() == []

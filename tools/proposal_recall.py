@@ -10,6 +10,7 @@ import json
 from mmsoco.errors import command
 from mmsoco.files import atomic_path, check_out
 from mmsoco.proposals.recall import measure_recall
+from mmsoco.proposals.source import files_of
 
 
 def parse_args() -> argparse.Namespace:
@@ -27,7 +28,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     if args.json is not None:
-        check_out(args.json, args.proposals, args.labels)
+        check_out(args.json, *files_of(args.proposals), args.labels)
     recall = measure_recall(args.proposals, args.labels)
     print(recall)
     if args.json is not None:

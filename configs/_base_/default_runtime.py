@@ -20,6 +20,7 @@ default_hooks = dict(
     learning_rate=dict(type='WarmupCosineLRHook', warmup_epochs=10),
     matched_boxes=dict(type='MatchedBoxesHook', interval=1000),
     health=dict(type='HealthHook', interval=50),
+    bad_images=dict(type='BadImagesHook'),
 )
 log_processor = dict(
     by_epoch=False,

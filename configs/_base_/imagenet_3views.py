@@ -41,6 +41,7 @@ train_dataloader = dict(
     batch_size=256,  # of the reference layout, 8 processes
     num_workers=8,
     persistent_workers=True,
+    timeout=600,  # seconds without a batch, as of a disk that does not answer
     pin_memory=True,
     drop_last=True,
     sampler=dict(type='EpochSampler'),

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from mmengine.dist import get_world_size
 from mmengine.logging import print_log
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
+from mmsoco.datasets.bad_images import BadImages
 from mmsoco.datasets.randomness import apply
 from mmsoco.datasets.steps import Steps, in_order
 from mmsoco.errors import UserError
@@ -21,8 +22,11 @@ from mmsoco.proposals.checks import check_images
 from mmsoco.proposals.store import ProposalStore
 from mmsoco.registry import DATASETS, TRANSFORMS
 
+#: Workers of a loader whose image is known when they hang; of more, it is not.
+WORKERS = 1024
 
-class TooManyBadImages(RuntimeError):
+
+class TooManyBadImages(UserError):
     """More images of an epoch could not be read than the configured bound allows."""
 
 
@@ -56,6 +60,18 @@ def select_rows(store: ProposalStore, held_out: int | str | os.PathLike | None, 
     return rows
 
 
+def root_of(store: ProposalStore, data_root: str | os.PathLike | None) -> str | os.PathLike:
+    """The folder of a file's images: the one given, or the one that it names.
+
+    Raises:
+        UserError: There is neither.
+    """
+    root = data_root or store.header.get('root')
+    if not isinstance(root, str | os.PathLike):
+        raise UserError(f'{store.path} does not say where its images are; set data_root of the data set')
+    return root
+
+
 @DATASETS.register_module()
 class ProposalDataset(Dataset):
     """Images plus a proposal file.
@@ -65,7 +81,7 @@ class ProposalDataset(Dataset):
     ``results['rng']``: a sample is the same in any worker of any process.
 
     An image that cannot be read is replaced by another one, drawn from that
-    same generator, and logged.
+    same generator, and logged; ``bad_images`` knows them.
 
     Args:
         proposal_file: What ``data_pipelines/filter_proposals.py`` wrote.
@@ -76,14 +92,16 @@ class ProposalDataset(Dataset):
             recorded, ``proposals`` (N, 4) float32 xyxy in pixels, and ``rng``. All
             chance comes from ``rng``.
         seed: Seed of the samples.
-        max_bad: Fraction of an epoch's images that may be unreadable, but at
-            least ``min_bad`` images are allowed. Each process applies the
+        max_bad: Fraction of an epoch's images that may be unreadable, each counted once,
+            but at least ``min_bad`` images are allowed. Each process applies the
             fraction to its share of the epoch.
         checked: How many images are compared with the file at the start.
         held_out: Images that are not trained on, for
             :class:`~mmsoco.engine.hooks.ProbeHook` to measure on: every n-th, or those
             that a list names (a path); None for none.
         part: ``'training'``, or ``'held_out'`` for those images alone.
+        follow_links: Follow links that lead out of the folder also where the proposals
+            were not made over them.
 
     Raises:
         UserError: The proposal file is missing, not one, altered, or of other
@@ -105,10 +123,11 @@ class ProposalDataset(Dataset):
         checked: int = 16,
         held_out: int | str | os.PathLike | None = None,
         part: str = 'training',
+        follow_links: bool = False,
     ):
         self.store = ProposalStore.open(proposal_file).verify()
-        self.data_root = Path(data_root or self.store.header['root'])
-        check_images(self.store, self.data_root, checked)
+        self.data_root = Path(root_of(self.store, data_root))
+        check_images(self.store, self.data_root, checked, follow_links)
         if part not in self.PARTS:
             raise UserError(f"part '{part}' of the data set is unknown; choose one of {', '.join(self.PARTS)}")
         self.rows = select_rows(self.store, held_out, part == 'held_out')
@@ -116,8 +135,9 @@ class ProposalDataset(Dataset):
         self._seen = 0
         self.seed = seed
         self.max_bad = max(min_bad, math.ceil(max_bad * len(self.rows) / get_world_size()))
-        # (epoch, unreadable images in it), shared by this process' workers.
-        self._bad = multiprocessing.Array('q', [0, 0])
+        self.bad_images = BadImages(len(self.store))
+        # Worker -> the row it reads, from 1 on; 0 between two samples.
+        self._reading = multiprocessing.RawArray('q', WORKERS)
 
     @classmethod
     def prepare(cls, options: dict, seed: int) -> None:
@@ -130,7 +150,8 @@ class ProposalDataset(Dataset):
             UserError: As the constructor would, at little cost.
         """
         store = ProposalStore.open(options['proposal_file'])
-        check_images(store, options.get('data_root') or store.header['root'])
+        root = root_of(store, options.get('data_root'))
+        check_images(store, root, follow_links=options.get('follow_links', False))
         select_rows(store, options.get('held_out'), wanted=False)
         options['seed'] = seed
 
@@ -156,22 +177,33 @@ class ProposalDataset(Dataset):
             UserError: A transform draws from a global generator.
         """
         epoch, index = key
+        worker = get_worker_info()
+        slot = 0 if worker is None else worker.id % WORKERS
         rng = np.random.default_rng([self.seed, epoch, index])
         while True:
-            row = self.store[int(self.rows[index])]
+            number = int(self.rows[index])
+            self._reading[slot] = number + 1
+            row = self.store[number]
             results = {
                 'img_path': str(self.data_root / row.file_name),
-                'index': int(self.rows[index]),
+                'index': number,
                 'width': row.width,
                 'height': row.height,
                 'proposals': row.boxes.astype(np.float32),
                 'rng': rng,
             }
             try:
-                return self._run_pipeline(results)
+                results = self._run_pipeline(results)
             except UnreadableImage as error:
-                self._count_bad(epoch, str(error))
+                self._count_bad(number, epoch + 1, row.file_name, str(error))
                 index = int(rng.integers(len(self)))
+            else:
+                self._reading[slot] = 0
+                return results
+
+    def being_read(self) -> list[str]:
+        """Paths of the images that workers are at: after a while, of those that they do not come back from."""
+        return [str(self.data_root / self.store[number - 1].file_name) for number in self._reading if number]
 
     def _run_pipeline(self, results: dict) -> dict:
         # Handed on to the transforms of views.
@@ -181,18 +213,14 @@ class ProposalDataset(Dataset):
             results = apply(step, results, watched)
         return results
 
-    def _count_bad(self, epoch: int, reason: str) -> None:
-        with self._bad.get_lock():
-            # Workers may be at two epochs at once; the count is of the later one.
-            if epoch > self._bad[0]:
-                self._bad[0], self._bad[1] = epoch, 0
-            self._bad[1] += 1
-            count = self._bad[1]
+    def _count_bad(self, number: int, epoch: int, file_name: str, reason: str) -> None:
+        count = self.bad_images.add(number, epoch, file_name, reason)
+        if not count:
+            return
         # As an error: of processes other than the first, mmengine shows nothing less.
-        words = f'Replaced by another image ({count} in epoch {epoch + 1}): {reason}'
-        print_log(words, 'current', logging.ERROR)
+        print_log(f'Replaced by another image ({count} in epoch {epoch}): {reason}', 'current', logging.ERROR)
         if count > self.max_bad:
             raise TooManyBadImages(
-                f'{count} images of epoch {epoch + 1} could not be read, more than the {self.max_bad} allowed '
-                f'(max_bad of the data set); the last: {reason}'
+                f'{count} images of epoch {epoch} could not be read, more than the {self.max_bad} allowed '
+                f'(max_bad of the data set); mend them, or raise it; the last: {reason}'
             )

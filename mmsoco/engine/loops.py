@@ -12,7 +12,9 @@ from mmengine.runner import EpochBasedTrainLoop
 from torch import nn
 from torch.utils.data import DataLoader
 
+from mmsoco.engine.loader import fit_to_workers, next_batch
 from mmsoco.engine.model import bare_model
+from mmsoco.engine.together import Together
 from mmsoco.errors import UserError
 from mmsoco.registry import LOOPS
 
@@ -45,8 +47,10 @@ class PretrainLoop(EpochBasedTrainLoop):
     ):
         if (max_epochs is None) == (max_steps is None):
             raise UserError('train_cfg of a pretraining takes either max_epochs or max_steps; delete the other one')
+        dataloader = fit_to_workers(dataloader) if isinstance(dataloader, dict) else dataloader
         super().__init__(runner, dataloader, max_epochs or 1)
         self.sampler = self.dataloader.sampler
+        self._together = Together()
         per_epoch = self.sampler.steps_per_epoch
         self._max_iters = max_steps or max_epochs * per_epoch
         self._max_epochs = -(-self._max_iters // per_epoch)
@@ -72,7 +76,7 @@ class PretrainLoop(EpochBasedTrainLoop):
         # takes a number from it.
         batches = iter(self.dataloader)
         if self._iter < self._max_iters:
-            batch = next(batches)
+            batch = self._next(batches)
             try_out(bare_model(self.runner), batch, waits=waits_for_gradients(self.runner.model))
             batches = chain([batch], batches)
         self.runner.call_hook('before_train')
@@ -81,12 +85,23 @@ class PretrainLoop(EpochBasedTrainLoop):
             self.runner.model.train()
             left = self._max_iters - self._epoch * self.sampler.steps_per_epoch
             for _ in range(first, min(self.sampler.steps_per_epoch, left)):
-                self.run_iter(self._iter, [next(batches) for _ in range(accumulate)])
+                self.run_iter(self._iter, [self._next(batches) for _ in range(accumulate)])
             first = 0
             self.runner.call_hook('after_train_epoch')
             self._epoch += 1
         self.runner.call_hook('after_train')
         return self.runner.model
+
+    def _next(self, batches: Iterator[dict]) -> dict:
+        """The next batch; where the data end the run, hooks may say more of them, and all processes leave."""
+        batch = error = None
+        try:
+            batch = next_batch(batches, self.dataloader)
+        except UserError as raised:
+            error = raised
+            self.runner.call_hook('after_bad_data')
+        self._together.raise_any(error)
+        return batch
 
     def run_iter(self, idx: int, data_batch: list[dict]) -> None:
         """One optimizer step.

@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from mmsoco.errors import UserError
-from mmsoco.files import atomic_path
-from mmsoco.images.folders import list_images
+from mmsoco.files import atomic_path, check_out
+from mmsoco.images.folders import IMAGE_SUFFIXES, list_images
 
 #: Training images of ImageNet-1k.
 IMAGENET = 1_281_167
@@ -66,7 +66,7 @@ def _check_names(names: Sequence[str], path: str | os.PathLike) -> None:
         parts = PurePosixPath(name).parts
         if name.startswith(('/', '# ')) or '..' in parts or '/'.join(parts) != name:
             raise UserError(f'{path} lists {name[:80]!r}; write paths relative to the folder, such as a/1.jpg')
-        if not name.isprintable() or max(map(len, parts)) > 255:
+        if not name.isprintable() or max(len(os.fsencode(part)) for part in parts) > 255:
             raise UserError(f'{path} lists {name[:80]!r}, which is no name of a file')
         if name in seen:
             raise UserError(f'{path} lists {name} twice; name each image once')
@@ -77,13 +77,15 @@ def write_list(path: str | os.PathLike, images: ImageList) -> None:
     """Write a list that :func:`read_list` reads, title first.
 
     Raises:
-        UserError: It has no images, or a name that a list cannot hold.
+        UserError: It has no images, or a name that a list cannot hold; or the
+            path is a folder's, or like that of an image.
     """
     if not images.names:
         raise UserError(f'{path} would list no images')
     _check_names(images.names, path)
-    if Path(path).is_dir():
-        raise UserError(f'{path} is a folder; name a file')
+    check_out(path)
+    if Path(path).suffix.lower() in IMAGE_SUFFIXES:
+        raise UserError(f'{path} is called like an image, and could be one; give the list the ending .txt')
     with atomic_path(path) as temporary:
         temporary.write_text('\n'.join([f'# {images.title}', *images.names, '']), 'utf-8')
 

@@ -15,7 +15,7 @@ from mmsoco.datasets.steps import in_order
 from mmsoco.datasets.transforms.views import Region, map_boxes, resample
 from mmsoco.errors import UserError
 from mmsoco.images.decoding import UnreadableImage, read_image
-from mmsoco.images.folders import list_images
+from mmsoco.images.folders import is_path_below, list_images
 from mmsoco.proposals.formats.coco import read_labelled
 
 BATCH = 16
@@ -91,6 +91,7 @@ def matched_views(
     boxes: int = 2000,
     num_proposals: int = 20,
     seed: int = 0,
+    follow_links: bool = False,
 ) -> MatchedViews:
     """Views of held-out images and, until there are enough boxes, of others.
 
@@ -101,12 +102,14 @@ def matched_views(
         size: Side of the views, in pixels.
         boxes: Boxes that there should be at least, to tell one from.
         num_proposals: Boxes taken of an image at most.
+        follow_links: See :class:`~mmsoco.datasets.ProposalDataset`.
 
     Raises:
         UserError: The file holds no image that is held out.
     """
     part = 'training' if held_out is None else 'held_out'
-    options = dict(data_root=data_root, pipeline=probe_pipeline(size, num_proposals), seed=seed, held_out=held_out)
+    pipeline = probe_pipeline(size, num_proposals)
+    options = dict(data_root=data_root, pipeline=pipeline, seed=seed, held_out=held_out, follow_links=follow_links)
     asking = ProposalDataset(proposal_file, part=part, **options)
     others = ProposalDataset(proposal_file, part='training', **options) if held_out is not None else ()
     generator = np.random.default_rng(seed)
@@ -199,6 +202,8 @@ def labelled_boxes(
     rng = np.random.default_rng(seed)
     views, boxes, targets = [], [], []
     for name in rng.permutation(sorted(entries))[:images].tolist():
+        if not is_path_below(name):
+            raise UserError(f'{labels} names the image {name!r}; write paths relative to the folder, such as a/1.jpg')
         image = _read(Path(root, name), labels)
         height, width = image.shape[:2]
         objects, kinds = entries[name].boxes, entries[name].labels

@@ -106,7 +106,14 @@ def _data(
         proposals, images = dataset.proposal_file, images or dataset.get('data_root')
     size = size or (first_view_size(dataset) if dataset else 224)
     return ProbeData(
-        matched_views(proposals, images, held_out=held_out, size=size, boxes=boxes),
+        matched_views(
+            proposals,
+            images,
+            held_out=held_out,
+            size=size,
+            boxes=boxes,
+            follow_links=dataset.get('follow_links', False),
+        ),
         None if labelled is None else labelled_boxes(*labelled, size),
         None if classes is None else labelled_images(classes, size),
     )

@@ -7,6 +7,7 @@ import joblib
 from tqdm import tqdm
 
 from mmsoco.arguments import part, positive
+from mmsoco.files import check_out
 from mmsoco.images.lists import read_list
 from mmsoco.proposals.generators.base import add_options, build_generator
 from mmsoco.proposals.registry import GENERATORS
@@ -61,6 +62,8 @@ def propose(args: argparse.Namespace) -> int:
     Raises:
         UserError: See :func:`~mmsoco.proposals.search.folder.search_folder`.
     """
+    if args.list is not None:
+        check_out(Path(args.out, FAILURES), args.list, what='the list to read')
     generator = build_generator(args.generator, GENERATORS, args)
     execution = Execution(args.jobs, args.backend, args.address, args.shard, args.timeout, args.retry)
     image_list = None if args.list is None else read_list(args.list)

@@ -11,11 +11,11 @@ import numpy as np
 import mmsoco
 from mmsoco.boxes import clip_boxes
 from mmsoco.errors import UserError
-from mmsoco.files import atomic_path
+from mmsoco.files import atomic_path, check_out
 from mmsoco.images.decoding import UnreadableImage, read_image
 from mmsoco.images.folders import list_images
 from mmsoco.images.lists import ImageList
-from mmsoco.proposals.checks import check_sizes
+from mmsoco.proposals.checks import check_sizes, links_entry
 from mmsoco.proposals.formats.base import Boxes, BoxFile, BoxFormat
 from mmsoco.proposals.registry import FORMATS
 from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
@@ -107,19 +107,21 @@ def import_boxes(
 
     Raises:
         UserError: A file or the folder is missing or broken; an image is not
-            in the folder; a box is bad: the message names the first.
+            in the folder; a box is bad: the message names the first; or
+            ``out`` is a file that is read.
     """
     source, root = Path(source), Path(root)
     if not root.is_dir():
         raise UserError(f'{root} is not a folder; give the folder that holds the images')
     file = BoxFile(source, None if annotations is None else Path(annotations))
+    check_out(out, *file.inputs, what='a file to read')
     kind = FORMATS.present(kind or find_format(file, to_read=True))
     box_format = FORMATS.find(kind)()
     given = list(box_format.read(file))
     names = list_images(root) if image_list is None else image_list.names
     given = _named(given, names, box_format, root, source, only=image_list is not None)
     for entry in given:
-        if entry.size is not None and min(entry.size) < 1:
+        if entry.size is not None and not (1 <= min(entry.size) and max(entry.size) < 2**31):
             raise UserError(f'{source}: {entry.name} cannot have a size of {entry.size[0]}x{entry.size[1]}')
     if 0 < max((entry.boxes.max(initial=0) for entry in given), default=0) <= 1:
         raise UserError(f'{source} has no coordinate above 1: they are parts of the images; write them in pixels')
@@ -145,6 +147,7 @@ def import_boxes(
         'list': None if image_list is None else image_list.describe(),
         'failures': list(failures.items()),
         'mmsoco': mmsoco.__version__,
+        **links_entry(root, [row.file_name for row in rows]),
     }
     write_proposals(out, rows, header)
     counts = [len(row.boxes) for row in rows]
@@ -258,8 +261,9 @@ def export_boxes(
     Raises:
         UserError: A file is missing or broken, or the format cannot hold the names.
     """
-    store = ProposalStore.open(source).verify()
     file = BoxFile(Path(out), None if annotations is None else Path(annotations))
+    check_out(out, source, *file.inputs[1:], what='a file to read')
+    store = ProposalStore.open(source).verify()
     box_format = FORMATS.find(kind or find_format(file, to_read=False))()
     with atomic_path(out) as temporary:
         box_format.write(store, replace(file, path=temporary))

@@ -9,8 +9,9 @@ import numpy as np
 
 import mmsoco
 from mmsoco.errors import UserError
+from mmsoco.files import check_out
 from mmsoco.images.lists import ImageList
-from mmsoco.proposals.source import read_raw
+from mmsoco.proposals.source import files_of, read_raw
 from mmsoco.proposals.store import ProposalRow, write_proposals
 from mmsoco.renamed import renamed_arguments
 
@@ -90,8 +91,10 @@ def filter_folder(
 
     Raises:
         UserError: The raw proposals are missing or incomplete, or lack an
-            image of the list though the search could read them all.
+            image of the list though the search could read them all; or
+            ``out`` is one of the files that are read.
     """
+    check_out(out, *files_of(raw), what='the raw proposals')
     header, failures, raw_rows = read_raw(raw)
     header = {**header, 'kind': 'filtered', 'filter': asdict(rules), 'mmsoco': mmsoco.__version__}
     wanted = None

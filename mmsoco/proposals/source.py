@@ -8,6 +8,12 @@ from mmsoco.errors import UserError
 from mmsoco.proposals.store import ProposalRow, ProposalStore
 
 
+def files_of(source: str | os.PathLike) -> list[Path]:
+    """The files that :func:`read_raw` reads; none where there is nothing to read."""
+    source = Path(source)
+    return sorted(source.glob('shard-*.arrow')) if source.is_dir() else [source]
+
+
 def read_raw(source: str | os.PathLike) -> tuple[dict, dict[str, str], Iterator[ProposalRow]]:
     """Header, failures (file name -> reason) and rows of raw proposals.
 
@@ -26,8 +32,8 @@ def read_raw(source: str | os.PathLike) -> tuple[dict, dict[str, str], Iterator[
         if isinstance(failures, int):
             return header, {}, iter(store)
         return {**header, 'failures': len(failures)}, dict(failures), iter(store)
-    paths = sorted(source.glob('shard-*.arrow'))
-    if not paths:
+    paths = files_of(source)
+    if not source.is_dir() or not paths:
         raise UserError(
             f'{source} holds no raw proposals; make them with data_pipelines/selective_search.py or random_proposals.py'
         )
@@ -40,7 +46,10 @@ def read_raw(source: str | os.PathLike) -> tuple[dict, dict[str, str], Iterator[
     for path, header in zip(paths, headers, strict=True):
         if any(header.get(key) != headers[0].get(key) for key in common):
             raise UserError(f'{path} is of another search than {paths[0].name}; name a folder that holds one search')
+    links = next((header['links'] for header in headers if 'links' in header), None)
     failures = {name: reason for header in headers for name, reason in header['failures']}
     header = {key: headers[0].get(key) for key in common}
     header['failures'] = len(failures)
+    if links is not None:
+        header['links'] = links
     return header, failures, (row for path in paths for row in ProposalStore.open(path).verify())

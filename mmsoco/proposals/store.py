@@ -14,14 +14,15 @@ import mmap
 import os
 import struct
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from mmsoco.errors import UserError
-from mmsoco.files import atomic_path
+from mmsoco.files import atomic_path, open_regular
+from mmsoco.proposals.faults import find_fault, null_row
+from mmsoco.proposals.plain_arrow import only_batch
 
 FORMAT = 2
 _HEADER_KEY = b'mmsoco.proposals'
@@ -100,6 +101,9 @@ def write_proposals(path: str | os.PathLike, rows: Iterable[ProposalRow], header
 
     Returns:
         The number of rows.
+
+    Raises:
+        UserError: There is a row that :meth:`ProposalStore.open` would refuse.
     """
     names, sizes, counts, boxes = [], [], [], []
     for row in rows:
@@ -120,6 +124,9 @@ def write_proposals(path: str | os.PathLike, rows: Iterable[ProposalRow], header
         pa.LargeListArray.from_arrays(offsets, pa.FixedSizeListArray.from_arrays(pa.array(flat), 4)),
     ]
     batch = pa.record_batch(columns, schema=_schema(pa.from_numpy_dtype(dtype)))
+    fault = find_fault(batch)
+    if fault is not None:
+        raise UserError(f'{path} would not be read again: {fault}; mend what makes the rows')
     # Through JSON and back, for the checksum to see what a reader will see.
     header = json.loads(json.dumps({'format': FORMAT, 'count': len(names), **header}))
     header.setdefault('checksum', _Columns.of(batch).checksum(header))
@@ -140,25 +147,26 @@ class ProposalStore:
 
     def __init__(self, path: str | os.PathLike):
         self.path = os.fspath(path)
-        self.header, columns, start = self._map()
+        self.header, batch, start = self._map()
         # Column -> where it begins in the file, its type, bytes of a row.
         self._layout = {
             name: (column.ctypes.data - start, column.dtype, column.itemsize * math.prod(column.shape[1:]))
-            for name, column in columns._asdict().items()
+            for name, column in _Columns.of(batch)._asdict().items()
         }
-        self._file = Path(path).open('rb', buffering=0)  # noqa: SIM115, closed with the store
+        self._file = open_regular(path)
 
-    def _map(self) -> tuple[dict, _Columns, int]:
-        """Header, columns and the address of the file's first byte, in a map that lives as long as the columns."""
+    def _map(self) -> tuple[dict, pa.RecordBatch, int]:
+        """Header, rows and the address of the file's first byte, in a map that lives as long as the rows."""
         try:
-            with Path(self.path).open('rb') as file:
+            with open_regular(self.path) as file:
                 content = pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-            reader = pa.ipc.open_file(content)
-            header = self._read_header(reader.schema)
-            batch = reader.get_batch(0)
+            batch = only_batch(content)
+            header = self._read_header(batch.schema)
             # A wrong length must not be followed out of the file.
             batch.validate()
-            columns = _Columns.of(batch)
+            missing = null_row(batch)
+            if missing is not None:
+                raise UserError(f'{self.path}: row {missing} lacks a value; mend what made the file, and make it again')
         except UserError:
             raise
         except FileNotFoundError:
@@ -171,7 +179,7 @@ class ProposalStore:
             raise UserError(f'{self.path} is not a proposal file, or not all of one ({reason})') from None
         if batch.num_rows != header['count']:
             raise UserError(f'{self.path} should hold {header["count"]} rows but holds {batch.num_rows}')
-        return header, columns, content.address
+        return header, batch, content.address
 
     def _read_header(self, schema: pa.Schema) -> dict:
         words = (schema.metadata or {}).get(_HEADER_KEY)
@@ -180,6 +188,8 @@ class ProposalStore:
         try:
             header = json.loads(words)
             number, _, _ = (header[key] for key in ('format', 'count', 'checksum'))
+            if not isinstance(header.get('root', ''), str):
+                raise TypeError
         except (ValueError, KeyError, TypeError):
             raise UserError(f'{self.path} has a damaged header; copy or make the file again') from None
         if number != FORMAT:
@@ -190,13 +200,22 @@ class ProposalStore:
 
     @classmethod
     def open(cls, path: str | os.PathLike) -> 'ProposalStore':
-        """Open a proposal file.
+        """Open a proposal file, and look at all of its rows; workers that are sent the store do not again.
 
         Raises:
             UserError: There is no such file, or it is something else, cut
-                short, or of another format.
+                short, of another format, or has a row that cannot be: see
+                :mod:`mmsoco.proposals.faults`.
         """
-        return cls(path)
+        store = cls(path)
+        _, batch, _ = store._map()
+        try:
+            fault = find_fault(batch)
+        except pa.ArrowInvalid as error:
+            fault = f'its rows are damaged ({str(error).splitlines()[0]})'
+        if fault is not None:
+            raise UserError(f'{store.path}: {fault}; mend what made the file, and make it again')
+        return store
 
     def __reduce__(self):
         return ProposalStore, (self.path,)
@@ -228,7 +247,8 @@ class ProposalStore:
 
     def __iter__(self) -> Iterator[ProposalRow]:
         """All rows in order; their boxes are views of a map, which they keep open."""
-        _, columns, _ = self._map()
+        _, batch, _ = self._map()
+        columns = _Columns.of(batch)
         names = columns.name_bytes.data
         for i in range(len(self)):
             yield ProposalRow(
@@ -237,6 +257,13 @@ class ProposalStore:
                 int(columns.heights[i]),
                 columns.boxes[columns.ends[i] : columns.ends[i + 1]],
             )
+
+    def names(self) -> Iterator[str]:
+        """The images of all rows in order."""
+        _, batch, _ = self._map()
+        names = batch.column('file_name')
+        for start in range(0, len(names), 2**16):
+            yield from names[start : start + 2**16].to_pylist()
 
     def verify(self) -> 'ProposalStore':
         """Compare header and rows with the checksum; reads the whole file.
@@ -247,7 +274,7 @@ class ProposalStore:
         Raises:
             UserError: They differ: the file was altered.
         """
-        header, columns, _ = self._map()
-        if columns.checksum(header) != header['checksum']:
+        header, batch, _ = self._map()
+        if _Columns.of(batch).checksum(header) != header['checksum']:
             raise UserError(f'{self.path} does not match its checksum; copy or make the file again')
         return self

@@ -12,17 +12,18 @@ import pyarrow as pa
 import pytest
 
 from mmsoco.errors import UserError
-from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
+from mmsoco.proposals.store import ProposalRow, ProposalStore, _Columns, write_proposals
 
 
-def make_rows(side=100, counts=(3, 1, 5), seed=0):
+def make_rows(side=100, counts=(3, 1, 5), seed=0, folder='folder'):
     rng = np.random.default_rng(seed)
     rows = []
     for i, count in enumerate(counts):
-        corners = np.sort(rng.integers(0, side + 1, (count, 2, 2)), axis=1)
+        corners = np.sort(rng.integers(0, [side, side - i], (count, 2, 2)), axis=1)
+        corners[:, 1] += 1
         boxes = corners.reshape(-1, 4)
-        boxes[:1] = [0, 0, side, side]
-        rows.append(ProposalRow(f'folder/{i}é.jpg', side, side - i, boxes))
+        boxes[:1] = [0, 0, side, side - i]
+        rows.append(ProposalRow(f'{folder}/{i}é.jpg', side, side - i, boxes))
     return rows
 
 
@@ -54,7 +55,7 @@ def test_round_trip_in_the_smallest_type_that_holds_the_sides(tmp_path, side, dt
 
 
 def test_one_large_image_decides_the_type_of_all(tmp_path):
-    rows = [*make_rows(100), *make_rows(40000)]
+    rows = [*make_rows(100), *make_rows(40000, folder='large')]
     write_proposals(tmp_path / 'a.arrow', rows, {})
     store = ProposalStore.open(tmp_path / 'a.arrow')
     assert_same(store, rows)
@@ -115,7 +116,7 @@ def test_rows_of_a_run_through_are_views_and_outlive_their_store(path):
 
 def test_single_rows_leave_the_file_out_of_memory(tmp_path):
     path = tmp_path / 'big.arrow'
-    write_proposals(path, make_rows(counts=[5000] * 400), dict(root='/images'))
+    write_proposals(path, make_rows(side=500, counts=[5000] * 400), dict(root='/images'))
     assert path.stat().st_size > 15e6
     store = ProposalStore.open(path)
     for i in range(0, 400, 3):
@@ -136,7 +137,7 @@ def test_indices_may_be_numpy_integers(path):
 
 def test_pickling_carries_only_the_path(tmp_path):
     path = tmp_path / 'big.arrow'
-    rows = make_rows(counts=[100] * 200)
+    rows = make_rows(side=300, counts=[100] * 200)
     write_proposals(path, rows, dict(root='/images'))
     store = ProposalStore.open(path)
     pickled = pickle.dumps(store)
@@ -225,7 +226,8 @@ def test_verify_detects_an_altered_name(path):
 
 
 def test_the_type_of_boxes_is_part_of_the_checksum(path):
-    header, columns, _ = ProposalStore.open(path)._map()
+    header, batch, _ = ProposalStore.open(path)._map()
+    columns = _Columns.of(batch)
     other = columns._replace(boxes=columns.boxes.view(np.uint16))
     assert columns.checksum(header) == header['checksum'] != other.checksum(header)
 

@@ -5,6 +5,8 @@ import signal
 import time
 from dataclasses import asdict, dataclass
 
+import numpy as np
+
 from mmsoco.proposals.generators.grid import GridBoxes
 
 
@@ -40,7 +42,43 @@ class SlowSearch:
         return GridBoxes().propose(image, file_name)
 
 
+@dataclass(frozen=True)
+class HangingSearch:
+    """A grid of boxes that comes to no end in one image."""
+
+    hangs: str
+
+    def describe(self):
+        return {'name': 'hanging', **asdict(self)}
+
+    def propose(self, image, file_name):
+        while file_name == self.hangs:
+            time.sleep(60)
+        return GridBoxes().propose(image, file_name)
+
+
+@dataclass(frozen=True)
+class WildSearch:
+    """A grid of boxes, and one without an area in one image."""
+
+    wild: str
+
+    def describe(self):
+        return {'name': 'wild', **asdict(self)}
+
+    def propose(self, image, file_name):
+        boxes = GridBoxes().propose(image, file_name)
+        return np.concatenate([boxes, [[5, 5, 5, 9]]]) if file_name == self.wild else boxes
+
+
 def write_pid(folder, name):
     """Leave a file with the process' number."""
     (folder / name).write_text(str(os.getpid()))
     return f'wrote {name}'
+
+
+def add_all(bad_images, rows, end):
+    """Count some images as bad, and stay, as a loader's worker does."""
+    for row in rows:
+        bad_images.add(row, 1, f'{row}.jpg', 'gone')
+    end.wait(60)

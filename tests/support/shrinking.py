@@ -72,7 +72,6 @@ def shrink(config, images, proposal_file, depth=18, channels=CHANNELS):
         'train_dataloader.dataset.data_root': str(images),
         'train_dataloader.dataset.proposal_file': str(proposal_file),
         'train_dataloader.num_workers': 0,
-        'train_dataloader.persistent_workers': False,
         'total_batch_size': 4,
         **length,
         'custom_imports.imports': ['recording_hooks'],

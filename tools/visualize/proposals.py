@@ -10,8 +10,8 @@ from pathlib import Path
 
 from mmsoco.arguments import positive
 from mmsoco.errors import UserError, command
-from mmsoco.files import atomic_path
-from mmsoco.proposals.source import read_raw
+from mmsoco.files import atomic_path, check_out
+from mmsoco.proposals.source import files_of, read_raw
 from mmsoco.visualization.drawing import write_image
 from mmsoco.visualization.proposals import choose_rows, draw_proposals, measure, plot_statistics
 
@@ -43,11 +43,15 @@ def main() -> None:
     names = [Path(source).resolve().stem for source in args.sources]
     if len(set(names)) < len(names):
         raise UserError(f'two sources are called {max(names, key=names.count)}; draw them in two runs, to two folders')
+    read = [path for source in args.sources for path in files_of(source)]
+    for name in (*(f'{name}.png' for name in names), 'distributions.png', 'distributions.json'):
+        check_out(out / name, *read)
     statistics = {}
     for name, source in zip(names, args.sources, strict=True):
         statistics[name] = measure(source)
         root = args.images or read_raw(source)[0]['root']
         rows = choose_rows(source, len(statistics[name].counts), args.count, args.seed)
+        check_out(out / f'{name}.png', *(Path(root, row.file_name) for row in rows), what='an image to draw on')
         write_image(out / f'{name}.png', draw_proposals(rows, root, args.boxes, seed=args.seed))
         print(f'{out / name}.png: {statistics[name]}')
     plot_statistics(statistics, out / 'distributions.png')

@@ -1,3 +1,4 @@
+from mmsoco.engine.hooks.bad_images import BadImagesHook
 from mmsoco.engine.hooks.checkpoint import CheckpointHook
 from mmsoco.engine.hooks.health import HealthHook, TrainingDiverged
 from mmsoco.engine.hooks.interruption import InterruptionHook
@@ -10,6 +11,7 @@ from mmsoco.engine.hooks.target_update import TargetUpdateHook
 from mmsoco.engine.hooks.transfer import TransferHook
 
 __all__ = [
+    'BadImagesHook',
     'CheckpointHook',
     'HealthHook',
     'InterruptionHook',

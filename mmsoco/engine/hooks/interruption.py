@@ -62,6 +62,7 @@ class InterruptionHook(Hook):
         saved = 'nothing saved, as the config has no CheckpointHook'
         if saving is not None:
             saved = f'{saving.save_now(runner, steps)} is saved; the same command with --resume goes on'
+        runner.call_hook('before_stop')
         # A launcher ends all others when the first has left.
         self._together.wait()
         raise Interrupted(f'by {signal.Signals(number).name} after step {steps}; {saved}', number)

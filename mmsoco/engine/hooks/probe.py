@@ -78,7 +78,12 @@ class ProbeHook(Hook):
         size = first_view_size(dataset)
         self.data = ProbeData(
             matched_views(
-                dataset.proposal_file, dataset.get('data_root'), held_out=self.images, size=size, boxes=self.boxes
+                dataset.proposal_file,
+                dataset.get('data_root'),
+                held_out=self.images,
+                size=size,
+                boxes=self.boxes,
+                follow_links=dataset.get('follow_links', False),
             ),
             None if self.labels is None else labelled_boxes(self.labels, self.labelled_images, size),
             None if self.classes is None else labelled_images(self.classes, size),

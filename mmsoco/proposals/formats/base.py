@@ -60,6 +60,11 @@ class BoxFile:
     path: Path
     annotations: Path | None = None
 
+    @property
+    def inputs(self) -> list[Path]:
+        """All files that are read."""
+        return [self.path] if self.annotations is None else [self.path, self.annotations]
+
     @cached_property
     def json(self) -> Any:
         """Its content, loaded once.
@@ -130,7 +135,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_bytes())
     except FileNotFoundError:
         raise UserError(f'{path} does not exist') from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f'{path} is not a JSON file ({error})') from None
 
 
@@ -138,7 +143,7 @@ def _floats(values: Any, words: str) -> np.ndarray:
     """An array of numbers, or an error in these words."""
     try:
         return np.array(values, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise UserError(words) from None
 
 

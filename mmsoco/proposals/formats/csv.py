@@ -2,7 +2,7 @@
 
 import csv
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,6 +39,19 @@ class _Lines:
             self.size = int(width), int(height)
 
 
+class _Kept:
+    """Lines of a text, the last of which is kept."""
+
+    def __init__(self, text: Iterable[str]):
+        self.text = text
+        self.last = ''
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self.text:
+            self.last = line
+            yield line
+
+
 def _floats(line: Mapping[str, str | None], columns: Sequence[str], number: int, path: Path) -> list[float]:
     try:
         return [float(line[column]) for column in columns]
@@ -58,22 +71,33 @@ class Csv(BoxFormat):
         images: dict[str, _Lines] = {}
         try:
             with path.open(newline='', encoding='utf-8-sig') as text:
-                reader = csv.DictReader(text)
+                lines = _Kept(text)
+                reader = csv.DictReader(lines)
                 missing = {'file_name', *_CORNERS} - set(reader.fieldnames or ())
                 if missing:
                     raise UserError(f'{path} has no column {min(missing)}; its first line names the columns')
                 for line in reader:
+                    if None in line.values():
+                        raise UserError(
+                            f'{path}, line {reader.line_num}: it has fewer columns than the first line names; '
+                            'was the file cut off?'
+                        )
                     images.setdefault(line['file_name'], _Lines()).add(line, reader.line_num, path)
+                # With a single line, nothing tells how lines end.
+                if reader.line_num > 1 and not lines.last.endswith(('\n', '\r')):
+                    raise UserError(
+                        f'{path}: its last line has no end; was the file cut off? If it is whole, end that line, too'
+                    )
         except FileNotFoundError:
             raise UserError(f'{path} does not exist') from None
         except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise UserError(f'{path} is not a CSV file ({error})') from None
-        for name, lines in images.items():
-            boxes = np.array(lines.boxes).reshape(-1, 4)
-            if lines.scores and len(lines.scores) != len(boxes):
-                raise UserError(f'{path}: {name} has {len(lines.scores)} scores for {len(boxes)} boxes')
-            scores = np.array(lines.scores) if lines.scores else None
-            yield Boxes(name, boxes, lambda i, n=lines.numbers: f'line {n[i]}', scores, lines.size)
+        for name, image in images.items():
+            boxes = np.array(image.boxes).reshape(-1, 4)
+            if image.scores and len(image.scores) != len(boxes):
+                raise UserError(f'{path}: {name} has {len(image.scores)} scores for {len(boxes)} boxes')
+            scores = np.array(image.scores) if image.scores else None
+            yield Boxes(name, boxes, lambda i, n=image.numbers: f'line {n[i]}', scores, image.size)
 
     def write(self, store: ProposalStore, file: BoxFile) -> None:
         """Boxes with sizes, without scores."""

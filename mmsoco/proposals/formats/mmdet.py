@@ -1,6 +1,8 @@
 """mmdet's pickle, as its DumpProposals writes and its data sets read: {folder/name: dict or InstanceData}."""
 
 import pickle
+import re
+from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,21 +19,87 @@ class _Plain:
     """What stands in for an InstanceData: its attributes, none of its code."""
 
 
-class _DataUnpickler(pickle.Unpickler):
-    """Loads arrays and containers, and nothing that could run code."""
+class _Type:
+    """What stands in for a dtype: of plain numbers."""
 
-    _ARRAYS = frozenset(
-        (f'numpy.{core}.{module}', name)
-        for core in ('core', '_core')
-        for module, name in (('multiarray', '_reconstruct'), ('multiarray', 'scalar'), ('numeric', '_frombuffer'))
-    ) | {('numpy', 'ndarray'), ('numpy', 'dtype')}
-    _CONTAINERS = frozenset({('builtins', 'set'), ('collections', 'OrderedDict')})
+    def __init__(self, name: str, *_: Any):
+        if not re.fullmatch(r'[fiu][1248]|b1', name):
+            raise UserError(f'it holds an array of {name!r}; save arrays of numbers')
+        self.type = np.dtype(name)
+
+    def __setstate__(self, state: tuple) -> None:
+        self.type = self.type.newbyteorder(state[1])
+
+
+class _Array:
+    """What stands in for an array: numpy's own takes as much memory as a pickle asks for, before it has the numbers."""
+
+    def __init__(self):
+        self.array = np.empty(0)
+
+    def __setstate__(self, state: tuple) -> None:
+        _, shape, of, is_fortran, content = state
+        # Not more numbers than there are bytes of.
+        self.array = np.ndarray(shape, of.type, content, order='F' if is_fortran else 'C')
+
+    def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
+        return self.array if dtype is None else self.array.astype(dtype)
+
+
+def _array_5(content: bytes, of: _Type, shape: tuple, order: str) -> _Array:
+    """An array of pickle protocol 5."""
+    array = _Array()
+    array.array = np.ndarray(shape, of.type, content, order=order)
+    return array
+
+
+def _scalar(of: _Type, content: bytes) -> np.generic:
+    return np.ndarray((), of.type, content)[()]
+
+
+_STAND_INS = {
+    ('multiarray', '_reconstruct'): lambda *_: _Array(),
+    ('multiarray', 'scalar'): _scalar,
+    ('numeric', '_frombuffer'): _array_5,
+}
+
+
+# The pure-Python one: that in C takes memory for as many objects as a pickle says it will number.
+class _DataUnpickler(pickle._Unpickler):
+    """Loads arrays and containers, and nothing that could run code or takes more memory than the file has bytes."""
+
+    _KNOWN = {
+        **{
+            (f'numpy.{core}.{module}', name): _STAND_INS[module, name]
+            for core in ('core', '_core')
+            for module, name in _STAND_INS
+        },
+        # Only named, as the class of what _reconstruct makes.
+        ('numpy', 'ndarray'): None,
+        ('numpy', 'dtype'): _Type,
+        # How bytes are written by protocol 2, which mmengine takes.
+        ('_codecs', 'encode'): lambda text, _: text.encode('latin1'),
+        ('builtins', 'set'): set,
+        ('collections', 'OrderedDict'): OrderedDict,
+    }
+
+    def load_build(self) -> None:
+        """Give an object its state; classes and functions are not to be changed."""
+        state, target = self.stack.pop(), self.stack[-1]
+        if isinstance(target, _Type | _Array):
+            target.__setstate__(state)
+        elif isinstance(target, _Plain) and isinstance(state, dict):
+            vars(target).update(state)
+        else:
+            raise UserError(f'it sets a state of {type(target).__name__}; save dicts of numpy arrays')
+
+    dispatch = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}
 
     def find_class(self, module: str, name: str) -> Any:
         if name == 'InstanceData' and module.startswith('mmengine.structures'):
             return _Plain
-        if (module, name) in self._ARRAYS | self._CONTAINERS:
-            return super().find_class(module, name)
+        if (module, name) in self._KNOWN:
+            return self._KNOWN[module, name]
         raise UserError(f'it holds {module}.{name}, which is not read, as it could run code; save numpy arrays')
 
 
@@ -52,20 +120,29 @@ class MMDet(BoxFormat):
         except UserError as error:
             raise UserError(f'{path} is not loaded: {error}') from None
         except Exception as error:
-            raise UserError(f'{path} is not a pickle, or not all of one ({error})') from None
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise UserError(f'{path} is not a pickle, or not all of one ({reason})') from None
         if not isinstance(content, dict):
             raise UserError(
                 f'{path} does not say which image its boxes are of; write it with mmdet 3, by DumpProposals'
             )
+        left = path.stat().st_size
         for name, entry in content.items():
             fields = entry if isinstance(entry, dict) else vars(entry) if isinstance(entry, _Plain) else {}
-            if 'bboxes' not in fields:
-                raise UserError(f'{path}, {name}: it has no bboxes')
+            if not isinstance(name, str) or 'bboxes' not in fields:
+                raise UserError(f'{path}, {name if isinstance(name, str) else type(name)}: it has no bboxes')
+            arrays = [value for value in (fields['bboxes'], fields.get('scores')) if value is not None]
+            if not all(isinstance(value, _Array) for value in arrays):
+                raise UserError(f'{path}, {name}: its bboxes or scores are no numpy array; save bboxes.numpy()')
+            # One array may stand for many: a small file for all of the memory.
+            left -= sum(value.array.size for value in arrays)
+            if left < 0:
+                raise UserError(f'{path} names more boxes than it has bytes; write it with mmdet 3, by DumpProposals')
             boxes = to_table(fields['bboxes'], (4,), f'{path}, {name}')
             scores = fields.get('scores')
             if scores is not None:
                 scores = to_scores(scores, len(boxes), f'{path}, {name}')
-            yield Boxes(str(name), boxes, lambda i, name=name: f'{name}, box {i + 1}', scores)
+            yield Boxes(name, boxes, lambda i, name=name: f'{name}, box {i + 1}', scores)
 
     def key(self, root: Path, file_name: str) -> str:
         """Its folder and its name."""

@@ -14,7 +14,7 @@ from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
 from mmsoco.images.folders import list_images
 from mmsoco.images.lists import ImageList
-from mmsoco.proposals.checks import require_images
+from mmsoco.proposals.checks import links_entry, require_images
 from mmsoco.proposals.generators.base import Generator
 from mmsoco.proposals.generators.selective_search import SearchParameters
 from mmsoco.proposals.search.parallel import run_tasks
@@ -174,6 +174,7 @@ def _plan(
         'root': str(root.resolve()),
         'generator': generator.describe(),
         'list': None if image_list is None else image_list.describe(),
+        **links_entry(root, names),
     }
     size = shard_size or default_shard_size(len(names))
     chunks = [tuple(names[i : i + size]) for i in range(0, len(names), size)]

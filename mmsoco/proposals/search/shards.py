@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 
 import mmsoco
+from mmsoco.boxes import inside
 from mmsoco.errors import UserError
 from mmsoco.images.decoding import UnreadableImage, read_image
 from mmsoco.proposals.generators.base import Generator
@@ -43,7 +44,8 @@ class Shard:
             raise UserError(f'{error}; delete this shard and start again') from None
         for key, value in self.header.items():
             there = store.header.get(key)
-            if there == value:
+            # Shards of earlier versions do not name links.
+            if there == value or (key == 'links' and there is None):
                 continue
             if isinstance(there, dict) and isinstance(value, dict):
                 part = next(k for k in {**there, **value} if there.get(k) != value.get(k))
@@ -59,7 +61,11 @@ def search_image(root: Path, generator: Generator, name: str) -> ProposalRow | s
     try:
         image = read_image(root / name)
         height, width = image.shape[:2]
-        return ProposalRow(name, width, height, generator.propose(image, name))
+        boxes = generator.propose(image, name)
+        good = inside(boxes, width, height)
+        if not good.all():
+            return f'its generator proposes {boxes[good.argmin()].tolist()}, no box of the image'
+        return ProposalRow(name, width, height, boxes)
     except UnreadableImage as error:
         return error.reason
     except cv2.error as error:

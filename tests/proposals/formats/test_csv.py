@@ -13,7 +13,12 @@ from mmsoco.proposals.convert import Choice, import_boxes
             'file_name,x1,y1,x2,y2\nn01/n01_1.png,0,0,5,5\nn01/n01_1.png,0,0,x,5\n',
             'line 3: x1, y1, x2, y2 are not all numbers',
         ),
-        ('file_name,x1,y1,x2,y2\nn01/n01_1.png,0,0,5\n', 'line 2: x1, y1, x2, y2 are not all numbers'),
+        ('file_name,x1,y1,x2,y2\nn01/n01_1.png,0,0,5\n', 'line 2: it has fewer columns than the first line names; was'),
+        ('file_name,x1,y1,x2,y2\nn01/n01_1.png,0,0,,5\n', 'line 2: x1, y1, x2, y2 are not all numbers'),
+        (
+            'file_name,x1,y1,x2,y2\nn01/n01_1.png,0,0,5,15\nn01/n01_2.png,0,0,5,1',
+            'its last line has no end; was the file cut off',
+        ),
         ('file_name,x1,y1,x2,y2\nn01/n01_1.png,0,0,5,5\nn01/n01_2.png,9,9,5,5\n', 'line 3: the box .* has no area'),
         (
             'file_name,x1,y1,x2,y2,width,height\nn01/n01_1.png,0,0,5,5,40,30\nn01/n01_1.png,0,0,5,5,40,31\n',

@@ -12,7 +12,7 @@ import cv2
 import in_processes
 import numpy as np
 import pytest
-from in_processes import FragileSearch, SlowSearch
+from in_processes import FragileSearch, HangingSearch, SlowSearch, WildSearch
 from PIL import Image
 from textures import textured
 
@@ -249,11 +249,23 @@ def test_shards_are_small_enough_to_be_shared(images, size):
 
 @pytest.mark.parametrize('jobs', [1, 2])
 def test_a_image_that_hangs_fails_alone(images, tmp_path, jobs):
+    generator = HangingSearch('first/3.jpg')
+    result = search_folder(images, tmp_path / 'raw', generator, execution=Execution(jobs, timeout=1), shard_size=3)
+    assert result.failures == {'first/3.jpg': 'took longer than 1 s'}
+    assert result.searched == 7
+
+
+def test_a_pipe_fails_alone_and_at_once(images, tmp_path):
     root = shutil.copytree(images, tmp_path / 'images')
     os.mkfifo(root / 'first' / '3.png')
-    result = search_folder(root, tmp_path / 'raw', GridBoxes(), execution=Execution(jobs, timeout=1), shard_size=3)
-    assert result.failures == {'first/3.png': 'took longer than 1 s'}
-    assert result.searched == 8
+    result = search_folder(root, tmp_path / 'raw', GridBoxes())
+    assert result.failures == {'first/3.png': 'is a pipe, no regular file'} and result.searched == 8
+
+
+def test_an_image_for_which_the_generator_has_bad_boxes_fails_alone(images, tmp_path):
+    result = search_folder(images, tmp_path / 'raw', WildSearch('first/1.jpg'))
+    assert result.failures == {'first/1.jpg': 'its generator proposes [5, 5, 5, 9], no box of the image'}
+    assert result.searched == 7
 
 
 @pytest.mark.parametrize('jobs', [1, 2])
