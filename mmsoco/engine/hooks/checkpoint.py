@@ -1,5 +1,6 @@
 """Saving checkpoints that are whole, plain and resumable."""
 
+import inspect
 import io
 from collections import deque
 from pathlib import Path
@@ -13,7 +14,9 @@ from mmengine.fileio import LocalBackend, register_backend
 
 from mmsoco.checkpoints.pretraining import KEY
 from mmsoco.engine.model import bare_model
+from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
+from mmsoco.keys import did_you_mean
 from mmsoco.models.base import MomentumPretraining
 from mmsoco.registry import HOOKS
 
@@ -59,9 +62,16 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
       keeps plain values, not the history of the log.
     - The random state of torch is saved and, when a run resumes, restored.
     - That of a pretraining says what a detector has to know of it.
+
+    Raises:
+        UserError: An argument is unknown.
     """
 
     def __init__(self, *args, backend_args: dict | None = None, **kwargs):
+        # mmengine keeps what it does not know until the first checkpoint is saved.
+        known = inspect.signature(mmengine.hooks.CheckpointHook).parameters
+        if unknown := sorted(kwargs.keys() - known.keys()):
+            raise UserError(f'CheckpointHook takes no {unknown[0]}{did_you_mean(unknown[0], known)}')
         super().__init__(*args, backend_args=backend_args or dict(backend='atomic'), **kwargs)
         self._random_state = None
 
