@@ -66,10 +66,12 @@ def read_config(path: str | os.PathLike, options: dict | None = None, work_dir: 
     cfg = _read_file(Path(path))
     unread_keys(cfg)
     options = present_keys(cfg, options or {})
+    # fromfile has seen the file's, not the options'; of what they import the others may speak.
+    if imports := {key: value for key, value in options.items() if key.startswith('custom_imports')}:
+        cfg.merge_from_dict(imports)
+        import_modules_from_strings(**cfg.custom_imports)
     check_options(cfg, options)
     cfg.merge_from_dict(options)
-    if 'custom_imports' in cfg:  # fromfile has seen the file's, not the options'
-        import_modules_from_strings(**cfg.custom_imports)
     _check_hooks(cfg)
     _rename_arguments(cfg)
     settle_hooks(cfg)
@@ -85,7 +87,9 @@ def _read_file(path: Path) -> Config:
     if path.suffix not in ('.py', '.json', '.yaml', '.yml'):
         raise UserError(f'{path} is no config; they end in .py, .json or .yaml')
     try:
-        return Config.fromfile(path)
+        cfg = Config.fromfile(path)
+        dict(cfg.items())  # imports what a config in pure Python names
+        return cfg
     except (Exception, SystemExit) as error:  # a config is a program, and may fail in any way
         raise UserError(f'{path} cannot be read: {_why_unreadable(error, path)}; correct it') from error
 

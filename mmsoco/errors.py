@@ -53,6 +53,8 @@ def reason(error: BaseException, length: int = 200) -> str:
         words = error.args[0]  # str() gives its repr
     if 'Original Traceback' in words:
         return words.splitlines()[-1]
+    if isinstance(error, OSError) and error.filename is not None:
+        return f'{error.filename}: {error.strerror}'
     lines = [line.strip() for line in words.splitlines() if line.strip()]
     if not lines:
         return kind

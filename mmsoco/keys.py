@@ -3,11 +3,14 @@
 import inspect
 import re
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 import mmengine.registry
 from mmengine.config import Config
+from mmengine.registry import Registry
 from mmengine.runner import Runner
 
 from mmsoco.errors import UserError, suspect
@@ -18,11 +21,15 @@ READ = frozenset(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'
 #: what it looks for in the config itself,
 READ |= {'sync_bn', 'model_wrapper_cfg', 'find_unused_parameters', 'compile', 'strategy'}
 READ |= {'efficient_conv_bn_eval', 'activation_checkpointing'}
-#: what reading a config and dividing its batch take, and what tools of mmdet and mmpretrain do.
-READ |= {'custom_imports', 'total_batch_size', 'tta_model', 'tta_pipeline'}
+#: what reading a config and dividing its batch take.
+READ |= {'custom_imports', 'total_batch_size'}
+#: Other tools of mmdet and mmpretrain read these.
+ELSEWHERE = {'tta_model', 'tta_pipeline'}
 
 #: What mmengine takes out of a dict with a type before it builds it.
 BUILDERS = {'type', '_scope_', '_delete_', 'priority', 'convert_to_iter_based', 'constructor', 'paramwise_cfg'}
+#: mmengine's registries, of which those of other packages are children.
+REGISTRIES = [registry for registry in vars(mmengine.registry).values() if isinstance(registry, Registry)]
 #: How like a key must be to another one to be taken for a slip, where others may be meant; 1 is equal.
 ALIKE = 0.85
 
@@ -34,20 +41,23 @@ def did_you_mean(name: str, known: Collection[str], cutoff: float = 0.6) -> str:
 
 
 def unread_keys(cfg: Config) -> list[str]:
-    """Top-level keys of a config's files that neither a run reads nor another line of the files.
+    """Top-level keys of a config's own file that neither a run reads nor another line of its files.
+
+    Its bases may offer what this one has no use for.
 
     Raises:
-        UserError: One of them is nearly called like a key that is read.
+        UserError: A key, of a base or of its own, is nearly called like one that is read.
     """
-    unread = [key for key in cfg if key not in READ and _only_assigned(key, cfg.text)]
+    unread = [key for key in cfg if key not in READ | ELSEWHERE and _only_assigned(key, cfg.text)]
     for key in unread:
         if slip := did_you_mean(key, READ, ALIKE):
             raise UserError(f'{cfg.filename}: nothing reads {key}{slip}')
-    return unread
+    own = Path(cfg.filename).read_text(encoding='utf-8')
+    return [key for key in unread if _only_assigned(key, own)]
 
 
 def _only_assigned(key: str, text: str) -> bool:
-    """Whether a name stands in the sources (Python, JSON, YAML) only where it gets its value."""
+    """Whether a name stands in sources (Python, JSON, YAML) only where it gets its value."""
     name = re.escape(key)
     assigned = re.findall(rf'^(?:{name}[ \t]*=(?!=)|[ \t{{]*["\']?{name}["\']?[ \t]*:)', text, re.MULTILINE)
     return len(assigned) > 0 and len(re.findall(rf'\b{name}\b', text)) == len(assigned)
@@ -56,9 +66,9 @@ def _only_assigned(key: str, text: str) -> bool:
 def check_options(cfg: Config, options: Mapping[str, Any]) -> None:
     """Refuse ``--cfg-options`` that cannot be applied, or would change nothing.
 
-    A new key is taken where the class that gets it has such an argument; where
-    keys are free, as in the dicts of named hooks and in those without a type,
-    only one that is nearly called like another there is refused.
+    A key that the config does not have yet is taken, unless it is nearly called
+    like an argument of the class that gets it, or like another key there. One
+    that is like none shows when the class is built.
 
     Args:
         cfg: The config that they change.
@@ -69,7 +79,7 @@ def check_options(cfg: Config, options: Mapping[str, Any]) -> None:
     """
     new = _nested(options)
     for name, value in new.items():
-        if name not in READ:
+        if name not in READ | ELSEWHERE:
             raise UserError(_why_unread(cfg, name, value))
     _compare(new, dict(cfg.items()), '', cfg.get('default_scope'))
 
@@ -108,7 +118,7 @@ def _places(cfg: Config, name: str) -> Iterator[str]:
         for key, item in pairs:
             place = f'{path}.{key}'
             if item == value and type(item) is type(value) and (telling or key == name):
-                yield place
+                yield place.removeprefix('.')
             else:
                 yield from look(item, place)
 
@@ -134,6 +144,8 @@ def _compare(new: Mapping, there: Any, path: str, scope: str | None) -> None:
                 _check_new(name, new, there, what, scope)
                 continue
             below = there[name]
+            if name == 'type' and isinstance(value, str) and isinstance(below, str):
+                _check_type(value, below, what, scope)
         else:
             raise UserError(f'{what} is {there!r:.60}, and has no {name}; set it as a whole')
         if not isinstance(value, Mapping):
@@ -150,55 +162,49 @@ def _compare_kinds(value: Any, former: Any, key: str) -> None:
 
 
 def _check_new(name: str, new: Mapping, there: Mapping, path: str, scope: str | None) -> None:
-    """Refuse a key that a dict of a config does not have yet and that nothing would read."""
-    kind = new.get('type', there.get('type'))
-    arguments = None if kind is None else arguments_of(kind, scope)
-    if name in BUILDERS or not path or (arguments is not None and name in arguments):
+    """Refuse a key that a dict of a config does not have yet, and that is nearly called like one that is read."""
+    if name in BUILDERS or not path or path.endswith('custom_keys'):  # of parameters
         return
-    # Dicts of layers and the like are read by functions that take keys of their own.
-    if arguments is not None and not path.endswith('_cfg'):
-        raise UserError(f'{path} is of type {kind}, which takes no {name}{did_you_mean(name, arguments | {*there})}')
     if path == 'default_hooks' and new[name] is None:
         raise UserError(f'default_hooks has no {name} to leave out{did_you_mean(name, there)}')
+    kind = new.get('type', there.get('type'))
+    arguments = set() if kind is None else arguments_of(kind, scope)
     entry = isinstance(new[name], Mapping) and 'type' in new[name]
-    if not entry and (slip := did_you_mean(name, (arguments or set()) | {*there}, ALIKE)):
+    if name not in arguments and not entry and (slip := did_you_mean(name, arguments | {*there}, ALIKE)):
         raise UserError(f'{path} has no {name}{slip}')
 
 
-def arguments_of(kind: str | type, scope: str | None) -> set[str] | None:
-    """Names of the arguments that a config can give to what it calls ``kind``.
+def arguments_of(kind: str | type, scope: str | None) -> set[str]:
+    """Names of the arguments that a config can give to what it calls ``kind``, their former names included.
 
-    Of all classes of that name, for instance a model and a hook; None where any
-    will do, or where there is no such class.
+    Of all classes of that name, for instance a model and a hook, and of all
+    that they inherit, which ``**kwargs`` may be handed on to.
     """
-    taken = [_arguments(found) for found in _find(kind, scope)]
-    return None if not taken or None in taken else set().union(*taken)
+    names: set[str] = set()
+    for found in _find(kind, scope):
+        constructors = [vars(cls).get('__init__') for cls in found.__mro__] if inspect.isclass(found) else [found]
+        for constructor in filter(None, constructors):
+            with suppress(TypeError, ValueError):  # of compiled code
+                names |= inspect.signature(constructor).parameters.keys()
+        names |= former_arguments(found).keys()
+    return names - {'self', 'args', 'kwargs'}
 
 
 def _find(kind: str | type, scope: str | None) -> list:
+    """What is registered under a name, in all of mmengine's registries."""
     if not isinstance(kind, str):
         return [kind]
-    found = []
-    for registry in vars(mmengine.registry).values():
-        if isinstance(registry, mmengine.registry.Registry):
-            with registry.switch_scope_and_registry(scope) as scoped:
-                found.append(scoped.get(kind))
-    return [cls for cls in found if cls is not None]
+    return [found for registry in REGISTRIES if (found := _get(registry, kind, scope)) is not None]
 
 
-def _arguments(called: Any) -> set[str] | None:
-    """Arguments of a function or a constructor, along the classes to which ``**kwargs`` are handed on."""
-    names: set[str] = set()
-    if inspect.isclass(called):
-        constructors = [vars(cls)['__init__'] for cls in called.__mro__[:-1] if '__init__' in vars(cls)]
-    else:
-        constructors = [called]
-    for constructor in constructors:
-        try:
-            parameters = inspect.signature(constructor).parameters.values()
-        except (TypeError, ValueError):  # of compiled code
-            return None
-        names |= {parameter.name for parameter in parameters} | former_arguments(called).keys()
-        if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
-            return names
-    return None if constructors else set()
+def _get(registry: Registry, kind: str, scope: str | None) -> Any:
+    with registry.switch_scope_and_registry(scope) as scoped:
+        return scoped.get(kind)
+
+
+def _check_type(value: str, former: str, path: str, scope: str | None) -> None:
+    """Refuse a type that is not registered where the former one is."""
+    registries = [registry for registry in REGISTRIES if _get(registry, former, scope) is not None]
+    if registries and not any(_get(registry, value, scope) for registry in registries):
+        known = {name for root in registries for part in (root, *root.children.values()) for name in part.module_dict}
+        raise UserError(f'{path}.type: there is no {value}{did_you_mean(value.rpartition(".")[2], known)}')

@@ -1,7 +1,7 @@
 """Promise 14: a wrong command line ends in one line that says what to do, status 2, and leaves nothing behind."""
 
+import errno
 import json
-import os
 import shlex
 import sys
 from functools import cache
@@ -43,7 +43,7 @@ CONFIGS = {
     'old.py': "model = dict(type='FasterRCNN')\ndata = dict()\noptimizer = dict(type='SGD', lr=0.1)\n",
     'mmseg.py': (
         "default_scope = 'mmseg'\nmodel = dict(type='EncoderDecoder')\ntrain_dataloader = dict()\n"
-        "train_cfg = dict()\noptim_wrapper = dict()\n"
+        'train_cfg = dict()\noptim_wrapper = dict()\n'
     ),
     'model.py': 'model = 3\ntrain_dataloader = dict()\ntrain_cfg = dict()\noptim_wrapper = dict()\n',
 }
@@ -96,9 +96,7 @@ def world(images, proposal_file, tmp_path_factory):
         "_base_ = './detector.py'\ntest_dataloader = None\ntest_evaluator = None\ntest_cfg = None\n"
     )
     (world / 'typo.py').write_text("_base_ = './detector.py'\noptim_wraper = dict(optimizer=dict(lr=0.5))\n")
-    (world / 'hook.py').write_text(
-        "_base_ = './detector.py'\ndefault_hooks = dict(checkpoint=dict(max_keep_ckpt=1))\n"
-    )
+    (world / 'hook.py').write_text("_base_ = './detector.py'\ndefault_hooks = dict(checkpoint=dict(max_keep_ckpt=1))\n")
     recipe = ROOT / 'configs/soco/soco_r50fpn_8xb256_400e_in1k.py'
     tiny = {key: value for key, value in shrink(recipe, images, proposal_file).items() if 'record' not in key}
     tiny.pop('custom_imports.imports')
@@ -179,9 +177,9 @@ COMMAND_LINES = {
     '{tiny} norm_cfg.type=GN': 'norm_cfg was used while the file was read',
     '{detector} data_root=x': 'data_root was used while the file was read',
     '{tiny} foo=8': 'nothing reads foo',
-    '{tiny} optim_wrapper.optimzer.lr=8': 'did you mean optimizer',
+    '{tiny} optim_wrapper.optimizers.lr=8': 'did you mean optimizer',
     '{tiny} model.backbone.dept=18': 'did you mean depth',
-    '{tiny} default_hooks.health.intervall=8': 'did you mean interval',
+    '{tiny} default_hooks.health.intervals=8': 'did you mean interval',
     '{tiny} default_hooks.checkpoint.max_keep_ckpt=1': 'did you mean max_keep_ckpts',
     '{tiny} default_hooks.heallth=None': 'did you mean health',
     '{tiny} default_hooks.proobe.interval=3': 'default_hooks has no proobe',
@@ -197,26 +195,26 @@ COMMAND_LINES = {
     '{tiny} total_batch_size=4.5': 'total_batch_size',
     '{tiny} total_batch_size=64': '8 images are less than one batch of 64',
     '{tiny} train_dataloader.num_workers=-1': 'num_workers',
-    '{tiny} train_dataloader.num_workers=x': "num_workers was a number, 0, and now is 'x'",
+    '{tiny} train_dataloader.num_workers=x': "num_workers was a number, 8, and now is 'x'",
     '{tiny} train_cfg.max_epochs=0': 'max_epochs',
     '{tiny} train_cfg.max_epochs=-1': 'max_epochs',
     '{tiny} train_cfg.max_epochs=x': 'max_epochs',
     '{tiny} train_cfg=None': 'has no train_cfg',
     '{tiny} model=None': 'has no model',
-    '{tiny} model.type=SoCoAlgoritm': 'SoCoAlgoritm',
-    '{tiny} model.backbone.type=ResNett': 'ResNett',
+    '{tiny} model.type=SoCoAlgoritm': 'model.type: there is no SoCoAlgoritm; did you mean SoCoAlgorithm',
+    '{tiny} model.backbone.type=mmdet.ResNett': 'there is no mmdet.ResNett; did you mean ResNe',
     '{tiny} model.backbone.depth=19': '19',
     '{tiny} model.backbone.depth=x': 'depth',
     '{tiny} model.neck.in_channels=8': 'in_channels',
     '{tiny} model.neck.in_channels=[8,16,32,65]': 'fit together',
-    '{tiny} default_hooks.health.type=HealtHook': 'HealtHook',
+    '{tiny} default_hooks.health.type=HealtHook': 'did you mean HealthHook',
     '{tiny} default_hooks.logger.interval=x': 'interval',
     '{tiny} default_hooks.checkpoint.interval=x': 'interval',
     '{tiny} default_hooks.checkpoint.interval=0': 'interval',
-    '{tiny} ' + PIPELINE + '.views.v1.augment.flip.type=Flop': 'Flop',
+    '{tiny} ' + PIPELINE + '.views.v1.augment.flip.type=Flop': 'there is no Flop',
     '{tiny} ' + PIPELINE + '.views.v1.size=x': 'size',
     '{tiny} optim_wrapper.optimizer.lr=high': 'lr',
-    '{tiny} optim_wrapper.optimizer.type=LARSS': 'LARSS',
+    '{tiny} optim_wrapper.optimizer.type=LARSS': 'did you mean LARS',
     '{tiny} optim_wrapper=None': 'has no optim_wrapper',
     '{tiny} randomness.seed=x': 'seed',
     '{tiny} train_dataloader.dataset.proposal_file={w}/gone.arrow': 'gone.arrow does not exist',
@@ -274,7 +272,7 @@ COMMAND_LINES = {
     'tools/probe.py {w}/pretraining.pth --config {w}/pretraining.py --device cuda:99': 'cuda:99',
     'tools/probe.py {w}/pretraining.pth --config {w}/pretraining.py --device tpu9': 'tpu9',
     'tools/probe.py {w}/pretraining.pth --config {w}/pretraining.py --size 33': '--size 33',
-    'tools/probe.py {w}/pretraining.pth --config {w}/pretraining.py --proposals {w}/gone.arrow': 'gone.arrow does not exist',
+    'tools/probe.py {w}/pretraining.pth --config {w}/pretraining.py --proposals {w}/gone.arrow': 'gone.arrow',
     'tools/probe.py {w}/pretraining.pth --config {w}/pretraining.py --json {w}/pretraining.pth': 'pretraining.pth is',
     'tools/probe.py {w}/pretraining.pth --config {w}/detector.py --json {w}/detector.py': 'detector.py is',
     'tools/probe.py {w}/pretraining.pth --config {w}/pretraining.py --proposals {w}/file --json {w}/file': 'file is',
@@ -351,7 +349,12 @@ def contents(folder: Path) -> dict[str, bytes | None]:
     return {str(p.relative_to(folder)): p.read_bytes() if p.is_file() else None for p in folder.rglob('*')}
 
 
-@pytest.mark.parametrize('line', COMMAND_LINES)
+def marked(line: str) -> object:
+    """Slow where a detector is built."""
+    return pytest.param(line, marks=[pytest.mark.slow] if line.startswith(('{detector}', '{test}')) else [])
+
+
+@pytest.mark.parametrize('line', map(marked, COMMAND_LINES))
 def test_a_wrong_command_line_is_one_line_and_status_2(line, world, tmp_path, capsys, monkeypatch):
     before = contents(world['w'])
     status, lines, err = call(line, {**world, 'out': tmp_path / 'out'}, capsys, monkeypatch)
@@ -363,3 +366,49 @@ def test_a_wrong_command_line_is_one_line_and_status_2(line, world, tmp_path, ca
     assert contents(world['w']) == before
     # A run's folder may hold its log, and nothing that it has made.
     assert not list(tmp_path.rglob('*.pth'))
+
+
+def test_a_full_disk_is_one_line_at_any_time(world, tmp_path, capsys, monkeypatch):
+    """Here when the last checkpoint is written, after all steps."""
+
+    def put(*args):
+        raise OSError(errno.ENOSPC, 'No space left on device', '/disk/epoch_1.pth')
+
+    monkeypatch.setattr('mmsoco.engine.hooks.checkpoint.AtomicLocalBackend.put', put)
+    status, lines, err = call('{tiny} default_hooks.logger.interval=1', {**world, 'out': tmp_path}, capsys, monkeypatch)
+    assert status == 2 and 'Traceback' not in err
+    said = [line for line in lines if line.startswith('error: ')]
+    assert said == [
+        'error: the disk of /disk/epoch_1.pth is full or read-only (/disk/epoch_1.pth: No space left on device); '
+        'free some, and go on'
+    ]
+
+
+def test_errors_after_the_first_step_are_shown(world, tmp_path, capsys, monkeypatch):
+    """They are no matter of the command line."""
+
+    def put(*args):
+        raise ValueError('a bug')
+
+    monkeypatch.setattr('mmsoco.engine.hooks.checkpoint.AtomicLocalBackend.put', put)
+    status, _, err = call('{tiny} default_hooks.logger.interval=1', {**world, 'out': tmp_path}, capsys, monkeypatch)
+    assert isinstance(status, ValueError) and 'error: ' not in err
+
+
+def test_a_read_only_folder(world, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr('mmsoco.files.os.access', lambda path, mode: False)
+    status, lines, _ = call('{tiny} model.backbone.depth=18', {**world, 'out': tmp_path / 'out'}, capsys, monkeypatch)
+    assert status == 2
+    assert lines == [f'error: {tmp_path} may not be written, so {tmp_path}/out cannot be; name another folder']
+
+
+@pytest.mark.slow
+def test_a_detectors_right_command_lines(world, tmp_path, capsys, monkeypatch):
+    """What is refused of others is not refused of these."""
+    places = {**world, 'out': tmp_path}
+    options = 'model.backbone.frozen_stages=1 train_dataloader.drop_last=True default_hooks.mine.type=EmptyCacheHook'
+    status, _, err = call(f'{{detector}} {options}', places, capsys, monkeypatch)
+    assert status == 0, err
+    status, _, err = call('{test} {out}/iter_2.pth --work-dir {out} --out {out}/m.json', places, capsys, monkeypatch)
+    assert status == 0, err
+    assert 'coco/bbox_mAP' in json.loads((tmp_path / 'm.json').read_text())

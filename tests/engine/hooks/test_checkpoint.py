@@ -8,6 +8,7 @@ from mmengine.logging import HistoryBuffer
 
 from mmsoco.engine.hooks.checkpoint import CheckpointHook, plain
 from mmsoco.engine.launch import train
+from mmsoco.errors import UserError
 
 
 def test_plain_keeps_values_and_makes_strings_of_the_rest():
@@ -17,6 +18,12 @@ def test_plain_keeps_values_and_makes_strings_of_the_rest():
     assert out['b'] == (1, None, 'x') and out['e'] is True
     assert torch.equal(out['c'], torch.arange(3))
     assert isinstance(out['d'], str)
+
+
+def test_an_unknown_argument_is_refused_at_the_start():
+    """mmengine would keep it until the first checkpoint is saved."""
+    with pytest.raises(UserError, match='CheckpointHook takes no max_keep_ckpt; did you mean max_keep_ckpts'):
+        CheckpointHook(interval=1, max_keep_ckpt=3)
 
 
 def test_backend_leaves_the_old_file_when_writing_fails(tmp_path, monkeypatch):
