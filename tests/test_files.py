@@ -76,7 +76,7 @@ def test_folders_that_cannot_be_written(tmp_path, monkeypatch):
     check_folder(tmp_path / 'a/b')
     (tmp_path / 'file').touch()
     for below in ('file', 'file/a/b'):
-        with pytest.raises(UserError, match='file is no folder, so .* cannot be written'):
+        with pytest.raises(UserError, match=r'file is no folder, so .* cannot be written'):
             check_folder(tmp_path / below)
     monkeypatch.setattr('mmsoco.files.os.access', lambda path, mode: False)
     with pytest.raises(UserError, match='may not be written'):
