@@ -1,13 +1,16 @@
 """Reading configs, and what they say."""
 
+import argparse
 import os
+import traceback
 from pathlib import Path
 
-from mmengine.config import Config
+from mmengine.config import Config, DictAction
 from mmengine.registry import HOOKS, MODELS
 from mmengine.utils import import_modules_from_strings
 
-from mmsoco.errors import UserError
+from mmsoco.errors import UserError, reason
+from mmsoco.keys import check_options, unread_keys
 from mmsoco.models.base import MomentumPretraining
 from mmsoco.renamed import former_arguments
 
@@ -15,23 +18,122 @@ from mmsoco.renamed import former_arguments
 MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 
 
+class OptionsAction(DictAction):
+    """mmengine's reading of ``KEY=VALUE``, where what cannot be read is an error of the command line."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        """Add to the options.
+
+        Raises:
+            argparse.ArgumentError: There is no ``=``, or a bracket is not closed.
+        """
+        for text in values:
+            key, sign, value = text.partition('=')
+            if not sign:
+                raise argparse.ArgumentError(self, f'{text} has no =; write KEY=VALUE')
+            value = value.strip('\'"')
+            balanced = all(value.count(a) == value.count(b) for a, b in ('()', '[]'))
+            if value.startswith(('(', '[')) and not balanced:
+                raise argparse.ArgumentError(self, f'a bracket of {text} is not closed; quote lists: "{key}=[1,2]"')
+            try:
+                super().__call__(parser, namespace, [text], option_string)
+            except (AssertionError, ValueError) as error:
+                raise argparse.ArgumentError(self, f'{text} cannot be read ({reason(error)})') from None
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of every tool that runs a config."""
+    parser.add_argument('config')
+    parser.add_argument('--work-dir', help='folder for logs and checkpoints (default work_dirs/NAME_OF_CONFIG)')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=OptionsAction,
+        metavar='KEY=VALUE',
+        help='change the config, for instance a.b=1',
+    )
+
+
 def read_config(path: str | os.PathLike, options: dict | None = None, work_dir: str | None = None) -> Config:
     """Read a config, apply ``--cfg-options``, and settle its hooks and the work folder.
 
     Raises:
-        UserError: There is no such file.
+        UserError: There is no such file, it cannot be read, or it or the options
+            hold keys that nothing reads.
     """
-    if not Path(path).is_file():
-        raise UserError(f'{path} does not exist; configs are in configs/')
-    cfg = Config.fromfile(path)
-    cfg.merge_from_dict(present_keys(cfg, options or {}))
-    if 'custom_imports' in cfg:  # fromfile has seen the file's, not the options'
+    if work_dir == '':
+        raise UserError("--work-dir '' is no folder; name one, or leave it out")
+    cfg = _read_file(Path(path))
+    unread_keys(cfg)
+    options = present_keys(cfg, options or {})
+    # fromfile has seen the file's, not the options'; of what they import the others may speak.
+    if imports := {key: value for key, value in options.items() if key.startswith('custom_imports')}:
+        cfg.merge_from_dict(imports)
         import_modules_from_strings(**cfg.custom_imports)
+    check_options(cfg, options)
+    cfg.merge_from_dict(options)
     _check_hooks(cfg)
     _rename_arguments(cfg)
     settle_hooks(cfg)
     cfg.work_dir = work_dir or cfg.get('work_dir') or f'work_dirs/{Path(path).stem}'
     return cfg
+
+
+def _read_file(path: Path) -> Config:
+    if path.is_dir():
+        raise UserError(f'{path} is a folder; name a config in it')
+    if not path.is_file():
+        raise UserError(f'{path} does not exist; configs are in configs/')
+    if path.suffix not in ('.py', '.json', '.yaml', '.yml'):
+        raise UserError(f'{path} is no config; they end in .py, .json or .yaml')
+    try:
+        cfg = Config.fromfile(path)
+        dict(cfg.items())  # imports what a config in pure Python names
+        return cfg
+    except (Exception, SystemExit) as error:  # a config is a program, and may fail in any way
+        raise UserError(f'{path} cannot be read: {_why_unreadable(error, path)}; correct it') from error
+
+
+def _why_unreadable(error: BaseException, path: Path) -> str:
+    """A reason, with the line where there is one; of a base, with its path."""
+    if isinstance(error, SyntaxError):
+        return f'line {error.lineno}: {error.msg}' + (f': {error.text.strip()}' if error.text else '')
+    if isinstance(error, UnicodeDecodeError):
+        return f'it, or a file that it inherits, is not in UTF-8 ({reason(error)})'
+    if isinstance(error, RecursionError):
+        return 'by its _base_ it inherits itself'
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    words = reason(error)
+    if frame.name == '<module>' and 'site-packages' not in frame.filename:  # a line of a config
+        base = '' if Path(frame.filename).samefile(path) else f'{frame.filename}, '
+        words = f'{base}line {frame.lineno}: {words}'
+    return words
+
+
+def require(cfg: Config, *keys: str) -> None:
+    """Refuse a config that lacks what it is to be used for.
+
+    Raises:
+        UserError: It has no such key, or None there.
+    """
+    missing = [key for key in keys if cfg.get(key) is None]
+    if 'model' in keys and 'model' not in missing and not (isinstance(cfg.model, dict) and 'type' in cfg.model):
+        missing.append('model with a type')
+    if missing:
+        raise UserError(
+            f'{cfg.filename} has no {", ".join(missing)}; take a config of mmsoco, mmdet 3 or mmpretrain 1, or inherit '
+            'one by _base_'
+        )
+
+
+def read_files(cfg: Config) -> list[Path]:
+    """Those that testing a config reads, as far as it names them: itself, and annotations."""
+    files = [Path(cfg.filename)]
+    for part in (cfg.get('test_evaluator'), (cfg.get('test_dataloader') or {}).get('dataset')):
+        for named in part if isinstance(part, list) else [part or {}]:
+            if named.get('ann_file'):
+                files += [Path(named['ann_file']), Path(named.get('data_root') or '', named['ann_file'])]
+    return files
 
 
 #: The hooks that configs of earlier versions listed in ``custom_hooks``, in their order.

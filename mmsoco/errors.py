@@ -1,9 +1,24 @@
 """Errors that a user can mend, and how the command-line tools show them."""
 
+import errno
 import functools
+import logging
 import os
+import re
 import sys
+import time
+import traceback
 from collections.abc import Callable
+from types import SimpleNamespace
+
+#: With this environment variable a tool shows where an error comes from.
+TRACEBACK = 'MMSOCO_TRACEBACK'
+#: Full disk, exceeded quota, file system that became read-only.
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+#: Seconds that processes other than the first wait with their error, which is most often the same.
+PATIENCE = 3
+
+_phase = SimpleNamespace(preparing=False, suspects=[])
 
 
 class UserError(Exception):
@@ -13,9 +28,21 @@ class UserError(Exception):
 
     Attributes:
         status: Exit status of a tool that it ends.
+        shared: Whether all processes of a run raise it, so that the first one alone has to say it.
     """
 
     status = 2
+    shared = False
+
+
+def preparation_over() -> None:
+    """Say that the work has begun: from now on :func:`command` lets exceptions that it does not know pass."""
+    _phase.preparing = False
+
+
+def suspect(words: str) -> None:
+    """Say what may be wrong, in case that something fails before :func:`preparation_over` without naming it."""
+    _phase.suspects.append(words)
 
 
 def words_of(error: UserError) -> str:
@@ -26,20 +53,88 @@ def words_of(error: UserError) -> str:
     return words
 
 
+def reason(error: BaseException, length: int = 200) -> str:
+    """An exception in one line: its kind, and of its message as many sentences of the first line as are short."""
+    kind, words = type(error).__name__, str(error).strip()
+    if isinstance(error, KeyError) and error.args and isinstance(error.args[0], str) and ' ' in error.args[0]:
+        words = error.args[0]  # str() gives its repr
+    if 'Original Traceback' in words:
+        return words.splitlines()[-1]
+    if isinstance(error, OSError) and error.filename is not None:
+        return f'{error.filename}: {error.strerror}'
+    lines = [line.strip() for line in words.splitlines() if line.strip()]
+    if not lines:
+        return kind
+    # torch lists what does not fit below a heading.
+    line = ' '.join(lines[:2]) if lines[0].endswith(':') else lines[0]
+    first, *rest = re.split(r'(?<=[.;]) ', line)
+    for sentence in rest:
+        if len(first) + len(sentence) > length:
+            break
+        first += ' ' + sentence
+    return f'{kind}: {first[: 2 * length]}'
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether an exception, or one that it came from, says that nothing can be written to a disk any more."""
+    while error is not None:
+        # torch's writer of archives has an error of its own.
+        if getattr(error, 'errno', None) in NO_SPACE or 'PytorchStreamWriter failed writing' in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _place(error: BaseException) -> str:
+    """File and line that an exception was raised in."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:
+        return 'an unknown place'
+    return f'{frames[-1].filename.rpartition("site-packages/")[2]}, line {frames[-1].lineno}'
+
+
+def _line(error: Exception) -> str | None:
+    """What to say of an exception instead of its traceback; None where it has to be shown."""
+    if isinstance(error, UserError):
+        return words_of(error)
+    if is_full(error):
+        where = getattr(error, 'filename', None)
+        return f'the disk{f" of {where}" if where else ""} is full or read-only ({reason(error)}); free some, and go on'
+    if _phase.preparing:
+        what = '; '.join(_phase.suspects) or 'correct the config, option or file'
+        return f'{reason(error)} (in {_place(error)}); {what} ({TRACEBACK}=1 shows more)'
+    return None
+
+
 def command(main: Callable[[], int | None]) -> Callable[[], None]:
-    """Make a tool's ``main``: a :class:`UserError` becomes one line on stderr and exit status 2."""
+    """Make a tool's ``main``: what the user can mend becomes one line on stderr and exit status 2.
+
+    That is a :class:`UserError`, a full disk and, until :func:`preparation_over`,
+    any exception: what is wrong in a config shows wherever it is first used.
+    """
 
     @functools.wraps(main)
     def run() -> None:
+        _phase.preparing, _phase.suspects = True, []
+        # Logging goes on where its file cannot be written, and should not show that for every line.
+        logging.raiseExceptions = False
         try:
             sys.exit(main())
-        except UserError as error:
-            # One line for all processes of a distributed run.
-            if os.environ.get('RANK', '0') == '0':
-                print(f'{"error" if error.status == 2 else "stopped"}: {words_of(error)}', file=sys.stderr)
-            sys.exit(error.status)
         except KeyboardInterrupt:
             print('interrupted', file=sys.stderr)
             sys.exit(130)
+        except Exception as error:
+            line = _line(error)
+            if line is None or os.environ.get(TRACEBACK):
+                raise
+            status = getattr(error, 'status', 2)
+            rank = os.environ.get('RANK', '0')
+            if rank != '0' and not getattr(error, 'shared', False):
+                # The launcher ends this process meanwhile if the first one has the same to say.
+                time.sleep(PATIENCE)
+                line = f'process {rank}: {line}'
+            if rank == '0' or not getattr(error, 'shared', False):
+                print(f'{"error" if status == 2 else "stopped"}: {line}', file=sys.stderr)
+            sys.exit(status)
 
     return run

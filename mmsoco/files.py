@@ -60,6 +60,21 @@ def check_out(out: str | os.PathLike, *inputs: str | os.PathLike, what: str = 't
         raise UserError(f'{out} is {what}; name another one to write')
 
 
+def check_folder(folder: str | os.PathLike) -> None:
+    """Refuse a folder to write into that is none, or cannot be made or written.
+
+    Raises:
+        UserError: With the path that is in the way.
+    """
+    there = Path(folder).absolute()
+    while not there.exists():
+        there = there.parent
+    if not there.is_dir():
+        raise UserError(f'{there} is no folder, so {folder} cannot be written; name another one')
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f'{there} may not be written, so {folder} cannot be; name another folder')
+
+
 @contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Give a temporary path in ``path``'s folder and rename it to ``path`` when the block succeeds.

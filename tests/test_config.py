@@ -1,3 +1,5 @@
+from argparse import ArgumentParser
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -5,13 +7,82 @@ from mmengine.config import Config
 from mmengine.hooks import EMAHook, EmptyCacheHook
 from mmengine.runner import Runner
 
-from mmsoco.config import MMENGINE_HOOKS, is_pretraining, present_keys, read_config, settle_hooks
+from mmsoco.config import (
+    MMENGINE_HOOKS,
+    add_config_arguments,
+    is_pretraining,
+    present_keys,
+    read_config,
+    read_files,
+    require,
+    settle_hooks,
+)
 from mmsoco.errors import UserError
 
 
 def test_missing_config():
     with pytest.raises(UserError, match=r'nothing.py does not exist; configs are in configs/'):
         read_config('nothing.py')
+
+
+@pytest.mark.parametrize(
+    ('name', 'text', 'words'),
+    [
+        ('a.py', 'model = dict(\n', r"a.py cannot be read: line 1: '\(' was never closed"),
+        ('a.py', "_base_ = './base.py'\n", r'a.py cannot be read: .*/base.py, line 1: NameError'),
+        ('a.py', "_base_ = './a.py'\n", 'it inherits itself'),
+        ('a.py', 'import no_such_package\nmodel = dict(type=no_such_package.X)\n', 'a.py cannot be read: .*no_such'),
+        ('a.txt', '', 'is no config'),
+        ('a.json', '{', 'a.json cannot be read: JSONDecodeError'),
+    ],
+)
+def test_configs_that_cannot_be_read(tmp_path, name, text, words):
+    (tmp_path / 'base.py').write_text('x = y\n')
+    (tmp_path / name).write_text(text)
+    with pytest.raises(UserError, match=words):
+        read_config(tmp_path / name)
+    with pytest.raises(UserError, match='is a folder'):
+        read_config(tmp_path)
+
+
+@pytest.mark.parametrize('option', ['a', 'a=[1,2', 'a=(1,2]'])
+def test_options_that_cannot_be_read(capsys, option):
+    parser = ArgumentParser()
+    add_config_arguments(parser)
+    with pytest.raises(SystemExit) as stop:
+        parser.parse_args(['config.py', '--cfg-options', 'b=1', option])
+    assert stop.value.code == 2 and f'error: argument --cfg-options: {option}' in capsys.readouterr().err.replace(
+        'a bracket of ', ''
+    )
+
+
+def test_options_as_mmengine_reads_them():
+    parser = ArgumentParser()
+    add_config_arguments(parser)
+    args = parser.parse_args(['config.py', '--cfg-options', 'a.b=1', 'c=[1,(2,x)]', '--cfg-options', 'd=a=b'])
+    assert args.cfg_options == {'a.b': 1, 'c': [1, (2, 'x')], 'd': 'a=b'}
+
+
+def test_what_a_config_has_to_have():
+    cfg = Config(dict(model=dict(type='A'), train_cfg={}, val_cfg=None), filename=__file__)
+    require(cfg, 'model', 'train_cfg')
+    with pytest.raises(UserError, match=r'test_config.py has no val_cfg, test_cfg; take'):
+        require(cfg, 'model', 'val_cfg', 'test_cfg')
+    for model in (3, dict(depth=3)):
+        cfg.model = model
+        with pytest.raises(UserError, match='has no model with a type'):
+            require(cfg, 'model')
+
+
+def test_files_that_a_test_reads(root):
+    cfg = Config.fromfile(root / 'configs/transfer/coco/mask-rcnn_r50fpn_soco_1x.py')
+    annotations = Path('data/coco/annotations/instances_val2017.json')
+    assert Path(cfg.filename) in read_files(cfg) and annotations in read_files(cfg)
+
+
+def test_an_options_module_is_imported_before_its_names_are_looked_for(recipe):
+    options = {'custom_imports.imports': ['recording_hooks'], 'default_hooks.health.type': 'RecordHook'}
+    assert read_config(recipe, options).default_hooks.health.type == 'RecordHook'
 
 
 def test_work_folder_is_named_after_the_config(recipe):

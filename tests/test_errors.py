@@ -1,7 +1,10 @@
+import errno
+import re
+
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
-from mmsoco.errors import UserError, command, words_of
+from mmsoco.errors import UserError, command, preparation_over, reason, suspect, words_of
 
 
 def test_a_user_error_is_one_line_on_stderr_and_exit_status_2(capsys):
@@ -17,14 +20,83 @@ def test_a_user_error_is_one_line_on_stderr_and_exit_status_2(capsys):
     assert captured.out == ''
 
 
-def test_other_exceptions_pass(capsys):
+def failing(error, begun=False):
     @command
     def main():
-        raise ValueError('a bug')
+        if begun:
+            preparation_over()
+        raise error
 
+    return main
+
+
+def test_other_exceptions_pass_once_the_work_has_begun(capsys, monkeypatch):
     with pytest.raises(ValueError, match='a bug'):
-        main()
+        failing(ValueError('a bug'), begun=True)()
+    monkeypatch.setenv('MMSOCO_TRACEBACK', '1')
+    with pytest.raises(ValueError, match='a bug'):
+        failing(ValueError('a bug'))()
     assert capsys.readouterr().err == ''
+
+
+def test_before_that_they_are_one_line_with_their_place(capsys):
+    with pytest.raises(SystemExit) as stop:
+        failing(ValueError('two\nlines'))()
+    assert stop.value.code == 2
+    line = capsys.readouterr().err
+    assert re.fullmatch(r'error: ValueError: two \(in .*test_errors.py, line \d+\); correct the config, .*\n', line)
+
+    @command
+    def main():
+        suspect('a was 1')
+        raise ValueError
+
+    for _ in range(2):  # suspects are those of one run
+        with pytest.raises(SystemExit):
+            main()
+        assert '; a was 1 (MMSOCO' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    'error',
+    [
+        OSError(errno.ENOSPC, 'No space left on device', 'here'),
+        OSError(errno.EROFS, 'Read-only file system'),
+        RuntimeError('[enforce fail at x.cc:1] . PytorchStreamWriter failed writing file data/0'),
+    ],
+)
+def test_a_full_disk_is_one_line_at_any_time(capsys, error):
+    with pytest.raises(SystemExit) as stop:
+        failing(error, begun=True)()
+    line = capsys.readouterr().err
+    assert stop.value.code == 2 and line.startswith('error: the disk') and line.count('\n') == 1
+    with pytest.raises(PermissionError):
+        failing(PermissionError(errno.EACCES, 'no'), begun=True)()
+
+
+def test_other_processes_name_themselves_and_leave_the_first_one_time(capsys, monkeypatch):
+    monkeypatch.setenv('RANK', '3')
+    waited = []
+    monkeypatch.setattr('mmsoco.errors.time.sleep', waited.append)
+    with pytest.raises(SystemExit):
+        failing(UserError('no'))()
+    assert capsys.readouterr().err == 'error: process 3: no\n' and waited == [3]
+
+
+@pytest.mark.parametrize(
+    ('error', 'expected'),
+    [
+        (KeyError('a b'), 'KeyError: a b'),
+        (KeyError('ab'), "KeyError: 'ab'"),
+        (ValueError(), 'ValueError'),
+        (FileNotFoundError(2, 'No such file', 'x.json'), 'x.json: No such file'),
+        (RuntimeError('does not fit:\n\tthis\n\tthat'), 'RuntimeError: does not fit: this'),
+        (RuntimeError('Short. ' + 'b' * 300), 'RuntimeError: Short.'),
+        (RuntimeError('Caught\nOriginal Traceback\n  x\nKeyError: 3'), 'KeyError: 3'),
+    ],
+)
+def test_an_exception_in_one_line(error, expected):
+    assert reason(error) == expected
 
 
 @pytest.mark.parametrize('status', [None, 0, 3])

@@ -4,7 +4,7 @@ import stat
 import pytest
 
 from mmsoco.errors import UserError
-from mmsoco.files import atomic_path, check_out
+from mmsoco.files import atomic_path, check_folder, check_out
 
 
 def test_success_replaces_the_file(tmp_path):
@@ -69,3 +69,16 @@ def test_a_folder_and_what_is_read_are_not_written_over(tmp_path):
     check_out(new, data)
     check_out(new, new)
     check_out(data)
+
+
+def test_folders_that_cannot_be_written(tmp_path, monkeypatch):
+    check_folder(tmp_path)
+    check_folder(tmp_path / 'a/b')
+    (tmp_path / 'file').touch()
+    for below in ('file', 'file/a/b'):
+        with pytest.raises(UserError, match=r'file is no folder, so .* cannot be written'):
+            check_folder(tmp_path / below)
+    monkeypatch.setattr('mmsoco.files.os.access', lambda path, mode: False)
+    with pytest.raises(UserError, match='may not be written'):
+        check_folder(tmp_path / 'a')
+    assert not (tmp_path / 'a').exists()

@@ -104,10 +104,11 @@ ROOMS = {
     'visualization': OFFLINE,
     'checkpoints': GROUND | {'images'},
     'evaluation': GROUND | {'registry'},
-    'config': GROUND | {'registry', 'models'},
+    'keys': GROUND,
+    'config': GROUND | {'registry', 'models', 'keys'},
     'probe': OFFLINE | {'registry', 'models', 'datasets', 'checkpoints', 'config'},
     'engine': OFFLINE
-    | {'registry', 'models', 'datasets', 'checkpoints', 'config', 'probe', 'evaluation', 'visualization'},
+    | {'registry', 'models', 'datasets', 'checkpoints', 'keys', 'config', 'probe', 'evaluation', 'visualization'},
 }
 
 

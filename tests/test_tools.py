@@ -53,6 +53,14 @@ def test_search_and_filter(tool, images, tmp_path):
     figures = {path.name for path in (tmp_path / 'figures').iterdir()}
     assert figures == {'raw.png', 'p.png', 'distributions.png', 'distributions.json'}
     assert_one_line(tool(*visualize, tmp_path / 'other' / 'p.arrow'), 'two sources are called p')
+    # An image called like the figure.
+    (tmp_path / 'pictures').mkdir()
+    shutil.copy(next(images.rglob('*.png')), tmp_path / 'pictures/raw.png')
+    before = (tmp_path / 'pictures/raw.png').read_bytes()
+    tool('data_pipelines/selective_search.py', tmp_path / 'pictures', tmp_path / 'other/raw', '--jobs', 1)
+    result = tool('tools/visualize/proposals.py', tmp_path / 'pictures', tmp_path / 'other/raw')
+    assert_one_line(result, 'raw.png is an image that is drawn')
+    assert (tmp_path / 'pictures/raw.png').read_bytes() == before
 
 
 def test_failures_decide_the_exit_status(tool, images, tmp_path):

@@ -6,21 +6,16 @@ python tools/test.py configs/transfer/coco/mask-rcnn_r50fpn_soco_1x.py work_dirs
 
 import argparse
 
-from mmengine.config import DictAction
-
+from mmsoco.config import add_config_arguments
 from mmsoco.engine.launch import LAUNCHERS, test
 from mmsoco.errors import command
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Evaluate a checkpoint of a detector by its config.')
-    parser.add_argument('config')
+    add_config_arguments(parser)
     parser.add_argument('checkpoint')
     parser.add_argument('--out', help='write the metrics to this file, as JSON')
-    parser.add_argument('--work-dir', help='folder for logs (default work_dirs/NAME_OF_CONFIG)')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change the config, for instance a.b=1'
-    )
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='who started the processes')
     parser.add_argument(
         '--trust-checkpoint', action='store_true', help='run code that the checkpoint holds, if it needs any'

@@ -6,16 +6,15 @@ python tools/train.py configs/soco/soco_r50fpn_8xb256_400e_in1k.py --accumulate 
 
 import argparse
 
-from mmengine.config import DictAction
-
+from mmsoco.arguments import positive
+from mmsoco.config import add_config_arguments
 from mmsoco.engine.launch import LAUNCHERS, train
 from mmsoco.errors import command
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Train a config of mmsoco (pretraining) or of mmdet (fine-tuning).')
-    parser.add_argument('config')
-    parser.add_argument('--work-dir', help='folder for logs and checkpoints (default work_dirs/NAME_OF_CONFIG)')
+    add_config_arguments(parser)
     parser.add_argument(
         '--resume',
         nargs='?',
@@ -29,10 +28,7 @@ def parse_args() -> argparse.Namespace:
         help='mixed precision (default: for pretraining on CUDA)',
     )
     parser.add_argument(
-        '--accumulate', type=int, default=1, metavar='N', help='batches a process takes for one optimizer step'
-    )
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='change the config, for instance a.b=1'
+        '--accumulate', type=positive, default=1, metavar='N', help='batches a process takes for one optimizer step'
     )
     parser.add_argument('--progress', action='store_true', help='show a progress bar on stderr')
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='who started the processes')

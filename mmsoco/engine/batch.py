@@ -25,6 +25,8 @@ def divide_batch(cfg: Config, world_size: int, accumulate: int) -> str:
     total = cfg.get('total_batch_size')
     if total is None:
         raise UserError('a pretraining is made for a batch; set how many images it has in all: total_batch_size = 2048')
+    if not isinstance(total, int) or isinstance(total, bool) or total < 1:
+        raise UserError(f'total_batch_size {total} is not a number of images; set 1 or more')
     parts = world_size * accumulate
     if parts < 1 or total % parts:
         near = max((n for n in range(1, parts + 1) if total % n == 0), default=1)

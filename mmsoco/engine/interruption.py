@@ -17,6 +17,8 @@ class Interrupted(UserError):
         number: The signal; the exit status is 128 more, as shells have it.
     """
 
+    shared = True
+
     def __init__(self, message: str, number: int):
         super().__init__(message)
         self.status = 128 + number

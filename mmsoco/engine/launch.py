@@ -13,17 +13,25 @@ from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
 from mmsoco.checkpoints.guard import guard_loading
-from mmsoco.config import FORMER_HOOKS, hold_out, is_pretraining, read_config
+from mmsoco.config import FORMER_HOOKS, hold_out, is_pretraining, read_config, read_files, require
 from mmsoco.engine.batch import divide_batch
+from mmsoco.engine.hooks.preparation import PreparationHook
 from mmsoco.engine.interruption import follow_parent, stop_signals
 from mmsoco.engine.resuming import checkpoint_folder, newest_whole, set_aside
 from mmsoco.engine.run_lock import RunLock
 from mmsoco.engine.together import first_decides
 from mmsoco.errors import UserError
 from mmsoco.evaluation.columns import format_columns, paper_columns
-from mmsoco.files import atomic_path, remove_leftovers
+from mmsoco.files import atomic_path, check_folder, check_out, remove_leftovers
+from mmsoco.keys import unread_keys
 
-LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
+#: Who may have started the processes, and the environment variables that tell each of them so.
+LAUNCHERS = {
+    'none': (),
+    'pytorch': ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
+    'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST'),
+    'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_SIZE'),
+}
 
 
 def prepare_processes(cfg: Config, launcher: str) -> list[str]:
@@ -31,12 +39,21 @@ def prepare_processes(cfg: Config, launcher: str) -> list[str]:
 
     Returns:
         What was changed, to be logged.
+
+    Raises:
+        UserError: The launcher has not started this process, or needs CUDA.
     """
     cfg.launcher = launcher
     notes = []
     if 'TORCHELASTIC_RUN_ID' in os.environ:
         follow_parent()
     cuda = torch.cuda.is_available()
+    missing = [name for name in LAUNCHERS[launcher] if name not in os.environ]
+    if missing and (cuda or launcher == 'pytorch'):
+        raise UserError(
+            f'--launcher {launcher} is for processes that it has started, which have {missing[0]} set; start them by '
+            'tools/dist_train.sh, dist_test.sh or slurm_train.sh, or leave --launcher out'
+        )
     if launcher != 'none' and not torch.distributed.is_initialized():
         if cuda:
             init_dist(launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {}))
@@ -81,9 +98,10 @@ def set_amp(cfg: Config, amp: bool | None) -> list[str]:
     return ['mixed precision: float16 with loss scaling']
 
 
-def build_runner(cfg: Config, notes: list[str]) -> Runner:
-    """Build the Runner and log what the config was changed to."""
+def build_runner(cfg: Config, notes: list[str], whole: bool) -> Runner:
+    """Build the Runner and log what the config was changed to; ``whole``: its checkpoint has to be of its model."""
     runner = Runner.from_cfg(cfg)
+    runner.register_hook(PreparationHook(whole))
     for note in notes:
         runner.logger.info(note[0].upper() + note[1:])
     return runner
@@ -202,6 +220,10 @@ def train(
     """
     with stop_signals:
         cfg = read_config(config, options, work_dir)
+        require(cfg, 'model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
+        check_folder(cfg.work_dir)
+        if 'train_dataloader.batch_size' in (options or {}) and is_pretraining(cfg):
+            raise UserError('a pretraining divides total_batch_size over processes; set that, not batch_size')
         notes = prepare_processes(cfg, launcher) + settle(cfg, amp, accumulate, progress)
         if resume is None and cfg.get('resume'):
             resume = cfg.get('load_from') or 'auto'
@@ -211,7 +233,7 @@ def train(
             cfg.load_from = resume or cfg.get('load_from')
             guard_loading(cfg.load_from, trust_checkpoint)
             moved = first_decides(set_aside, checkpoint_folder(cfg), resume, cfg.load_from, trust_checkpoint)
-            runner = build_runner(cfg, notes + passed + moved)
+            runner = build_runner(cfg, notes + passed + moved, whole=cfg.resume)
             runner.train()
     return runner
 
@@ -225,7 +247,7 @@ def settle(cfg: Config, amp: bool | None, accumulate: int, progress: bool) -> li
     Raises:
         UserError: It cannot be trained so.
     """
-    notes = []
+    notes = [f'nothing reads {key} of the config' for key in unread_keys(cfg)]
     if named := [name for name in FORMER_HOOKS if 'custom_hooks' in cfg and name in cfg.get('default_hooks', {})]:
         notes.append(f'beside custom_hooks run the named hooks {", ".join(named)}; default_hooks.NAME=None drops one')
     if is_pretraining(cfg):
@@ -270,15 +292,19 @@ def test(
         Name -> value of each metric.
 
     Raises:
-        UserError: The config or the checkpoint does not exist.
+        UserError: The config or the checkpoint does not exist, or they do not fit.
     """
     cfg = read_config(config, options, work_dir)
     guard_loading(checkpoint, trust_checkpoint)
-    if out is not None and Path(out).is_dir():
-        raise UserError(f'{out} is a folder; name a file for the metrics')
+    if is_pretraining(cfg):
+        raise UserError(f'{config} is a pretraining, which has nothing to test; tools/probe.py measures what it knows')
+    require(cfg, 'model', 'test_dataloader', 'test_evaluator', 'test_cfg')
+    check_folder(cfg.work_dir)
+    if out is not None:
+        check_out(out, checkpoint, *read_files(cfg))
     notes = prepare_processes(cfg, launcher)
     cfg.load_from = checkpoint
-    metrics = build_runner(cfg, notes).test()
+    metrics = build_runner(cfg, notes, whole=True).test()
     columns = paper_columns(metrics)
     if is_main_process():
         print(format_columns(columns))

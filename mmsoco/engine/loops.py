@@ -39,7 +39,7 @@ class PretrainLoop(EpochBasedTrainLoop):
             For small data sets: it is steps that a network needs.
 
     Raises:
-        UserError: Both are given, or none.
+        UserError: Both are given, or none; or it is not a number from 1 on.
     """
 
     def __init__(
@@ -47,6 +47,9 @@ class PretrainLoop(EpochBasedTrainLoop):
     ):
         if (max_epochs is None) == (max_steps is None):
             raise UserError('train_cfg of a pretraining takes either max_epochs or max_steps; delete the other one')
+        name, length = ('max_steps', max_steps) if max_epochs is None else ('max_epochs', max_epochs)
+        if not isinstance(length, int) or length < 1:
+            raise UserError(f'train_cfg.{name} {length} is not a number of 1 or more; set one')
         dataloader = fit_to_workers(dataloader) if isinstance(dataloader, dict) else dataloader
         super().__init__(runner, dataloader, max_epochs or 1)
         self.sampler = self.dataloader.sampler

@@ -27,8 +27,14 @@ def first_decides(decide: Callable[..., Any], *args) -> Any:
             outcome[1] = str(error)
     broadcast_object_list(outcome)
     if outcome[1] is not None:
-        raise UserError(outcome[1])
+        raise _shared(outcome[1])
     return outcome[0]
+
+
+def _shared(words: str) -> UserError:
+    error = UserError(words)
+    error.shared = True
+    return error
 
 
 class Together:
@@ -77,4 +83,4 @@ class Together:
             if get_world_size() == 1:
                 raise error
             distributed.all_gather_object(words, None if error is None else str(error), group=self._gloo)
-            raise error or UserError(next(word for word in words if word is not None))
+            raise _shared(next(word for word in words if word is not None))

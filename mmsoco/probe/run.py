@@ -2,16 +2,15 @@
 
 import json
 import os
-from pathlib import Path
 
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from mmsoco.checkpoints.guard import guard_loading
-from mmsoco.config import hold_out, is_pretraining, read_config
+from mmsoco.config import hold_out, is_pretraining, read_config, require
 from mmsoco.errors import UserError
-from mmsoco.files import atomic_path
+from mmsoco.files import atomic_path, check_out
 from mmsoco.probe.data import first_view_size, labelled_boxes, labelled_images, matched_views
 from mmsoco.probe.features import BoxFeatures
 from mmsoco.probe.measure import ProbeData, format_figures, measure, random_features
@@ -42,10 +41,14 @@ def probe(
     Raises:
         UserError: Something that was given is wrong or missing.
     """
-    _check(size, device, labels, labelled_images_root, out)
+    _check(size, device, labels, labelled_images_root)
     labelled = None if labels is None else (labels, labelled_images_root)
     guard_loading()
-    cfg = read_config(config or find_config(checkpoint))
+    config = config or find_config(checkpoint)
+    cfg = read_config(config)
+    require(cfg, 'model')
+    if out is not None:
+        check_out(out, *(path for path in (checkpoint, config, proposals, labels) if path is not None))
     hold_out(cfg)
     init_default_scope(cfg.get('default_scope', 'mmsoco'))
     model, stages, misfit = load_network(cfg, checkpoint, trust_checkpoint)
@@ -71,7 +74,6 @@ def _check(
     device: str,
     labels: str | os.PathLike | None,
     labelled_root: str | os.PathLike | None,
-    out: str | os.PathLike | None,
 ) -> None:
     """Refuse what cannot work before anything is computed."""
     if size is not None and size % 32:
@@ -82,8 +84,6 @@ def _check(
         raise UserError(f'--device {device} cannot be used ({str(error).splitlines()[0]}); give cpu or cuda') from None
     if (labels is None) != (labelled_root is None):
         raise UserError('--labels and --labelled-images go together: annotations, and the folder of their images')
-    if out is not None and Path(out).is_dir():
-        raise UserError(f'{out} is a folder; name a file for the figures')
 
 
 def _data(

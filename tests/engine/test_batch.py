@@ -33,3 +33,10 @@ def test_without_a_total(cfg):
     cfg.pop('total_batch_size')
     with pytest.raises(UserError, match='set how many images it has in all: total_batch_size'):
         divide_batch(cfg, 1, 1)
+
+
+@pytest.mark.parametrize('total', [0, -4, 'many', 4.5, True])
+def test_totals_that_are_none(cfg, total):
+    cfg.total_batch_size = total
+    with pytest.raises(UserError, match=f'total_batch_size {total} is not a number of images'):
+        divide_batch(cfg, 1, 1)

@@ -3,6 +3,7 @@ import torch
 from mmengine.config import Config
 
 from mmsoco.engine.launch import (
+    LAUNCHERS,
     prepare_processes,
     set_amp,
     train,
@@ -33,6 +34,23 @@ def test_with_cuda_pretraining_is_in_mixed_precision(recipe, monkeypatch, amp):
 def test_slurm_needs_cuda(recipe):
     with pytest.raises(UserError, match='launcher slurm needs CUDA'):
         prepare_processes(Config.fromfile(recipe), 'slurm')
+
+
+@pytest.mark.parametrize(('launcher', 'cuda'), [('pytorch', False), ('pytorch', True), ('slurm', True), ('mpi', True)])
+def test_processes_that_no_launcher_started(recipe, monkeypatch, launcher, cuda):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: cuda)
+    for name in LAUNCHERS[launcher]:
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UserError, match=rf'{launcher} is for processes .* {LAUNCHERS[launcher][0]} set; start them by'):
+        prepare_processes(Config.fromfile(recipe), launcher)
+
+
+def test_keys_that_nothing_reads_are_in_the_log(recipe, tiny_options, tmp_path):
+    config = tmp_path / 'mine.py'
+    config.write_text(f"_base_ = '{recipe}'\nnothing = 3\n")
+    train(config, str(tmp_path / 'out'), amp=False, options={**tiny_options, 'train_cfg.max_epochs': 1})
+    (log,) = (tmp_path / 'out').glob('*/*.log')
+    assert 'Nothing reads nothing of the config' in log.read_text()
 
 
 def test_accumulation_is_refused_where_it_would_change_the_recipe(root, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from mmsoco.engine.launch import train
-from mmsoco.engine.loops import try_out, waits_for_gradients
+from mmsoco.engine.loops import PretrainLoop, try_out, waits_for_gradients
 from mmsoco.errors import UserError
 from mmsoco.models.momentum import momentum_at
 from mmsoco.registry import MODELS
@@ -236,3 +236,9 @@ def test_slips_of_a_method_are_told(idle_model, batch):
     del batch['inputs']['v3']
     with pytest.raises(UserError, match='do not fit together, or not the data: KeyError'):
         try_out(idle_model, batch)
+
+
+@pytest.mark.parametrize('length', [dict(max_epochs=0), dict(max_epochs='x'), dict(max_steps=-1)])
+def test_lengths_that_are_none(length):
+    with pytest.raises(UserError, match=r'train_cfg.max_\w+ .* is not a number of 1 or more'):
+        PretrainLoop(None, None, **length)

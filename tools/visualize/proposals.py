@@ -51,7 +51,7 @@ def main() -> None:
         statistics[name] = measure(source)
         root = args.images or read_raw(source)[0]['root']
         rows = choose_rows(source, len(statistics[name].counts), args.count, args.seed)
-        check_out(out / f'{name}.png', *(Path(root, row.file_name) for row in rows), what='an image to draw on')
+        check_out(out / f'{name}.png', *(Path(root, row.file_name) for row in rows), what='an image that is drawn')
         write_image(out / f'{name}.png', draw_proposals(rows, root, args.boxes, seed=args.seed))
         print(f'{out / name}.png: {statistics[name]}')
     plot_statistics(statistics, out / 'distributions.png')

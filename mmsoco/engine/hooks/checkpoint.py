@@ -1,5 +1,6 @@
 """Saving checkpoints that are whole, plain and resumable."""
 
+import inspect
 import io
 import time
 from pathlib import Path
@@ -20,6 +21,7 @@ from mmsoco.engine.resuming import POINTER, saved_in
 from mmsoco.engine.together import Together
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
+from mmsoco.keys import did_you_mean
 from mmsoco.models.base import MomentumPretraining
 from mmsoco.registry import HOOKS
 
@@ -78,10 +80,14 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
         args, backend_args, kwargs: mmengine's.
 
     Raises:
-        UserError: A run resumes from what is no checkpoint of its own.
+        UserError: An argument is unknown, or a run resumes from what is no checkpoint of a run.
     """
 
     def __init__(self, *args, every_minutes: float | None = 30, backend_args: dict | None = None, **kwargs):
+        # mmengine keeps what it does not know until the first checkpoint is saved.
+        known = {*inspect.signature(mmengine.hooks.CheckpointHook).parameters, 'every_minutes'}
+        if unknown := sorted(kwargs.keys() - known):
+            raise UserError(f'CheckpointHook takes no {unknown[0]}{did_you_mean(unknown[0], known)}')
         super().__init__(*args, backend_args=backend_args or dict(backend='atomic'), **kwargs)
         self.every_minutes = every_minutes
         self._together = Together()
@@ -108,7 +114,7 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         if runner._resume:
-            check_resumable(checkpoint, bare_model(runner))
+            check_resumable(checkpoint)
         first = {'random_state': checkpoint['random_state'], 'buffers': {}} if 'random_state' in checkpoint else None
         self._restored = dict(enumerate([first, *checkpoint.get('other_processes', ())])).get(get_rank(), first)
 
@@ -204,11 +210,11 @@ def restore_process_state(model: nn.Module, state: dict) -> None:
             buffer.copy_(state['buffers'][name])
 
 
-def check_resumable(checkpoint: dict, model: nn.Module) -> None:
-    """Refuse to go on from what is no checkpoint of a run of this model; mmengine would load what fits.
+def check_resumable(checkpoint: dict) -> None:
+    """Refuse to go on from what is no checkpoint of a run.
 
     Raises:
-        UserError: With what is missing or differs.
+        UserError: With what is missing.
     """
     missing = {'meta', 'message_hub', 'state_dict', 'optimizer'} - checkpoint.keys()
     if missing:
@@ -216,15 +222,3 @@ def check_resumable(checkpoint: dict, model: nn.Module) -> None:
             f'the checkpoint to resume from has no {min(missing)}: it is of weights alone; begin from it by '
             '--cfg-options load_from=FILE'
         )
-    there, own = checkpoint['state_dict'], model.state_dict()
-    for name in sorted(there.keys() ^ own.keys()):
-        raise UserError(
-            f'the checkpoint to resume from is of another model: {name} is only in the '
-            f'{"checkpoint" if name in there else "model"}; resume with the config it was made with'
-        )
-    for name, tensor in own.items():
-        if there[name].shape != tensor.shape:
-            raise UserError(
-                f'the checkpoint to resume from is of another model: {name} is {tuple(there[name].shape)} there and '
-                f'{tuple(tensor.shape)} here; resume with the config it was made with'
-            )

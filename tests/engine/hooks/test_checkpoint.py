@@ -20,6 +20,12 @@ def test_plain_keeps_values_and_makes_strings_of_the_rest():
     assert isinstance(out['d'], str)
 
 
+def test_an_unknown_argument_is_refused_at_the_start():
+    """mmengine would keep it until the first checkpoint is saved."""
+    with pytest.raises(UserError, match='CheckpointHook takes no max_keep_ckpt; did you mean max_keep_ckpts'):
+        CheckpointHook(interval=1, max_keep_ckpt=3)
+
+
 def test_backend_leaves_the_old_file_when_writing_fails(tmp_path, monkeypatch):
     path = tmp_path / 'epoch_1.pth'
     path.write_bytes(b'old')
@@ -89,16 +95,12 @@ def test_nothing_in_the_folder_escapes_the_bound(recipe, tiny_options, tmp_path)
     assert names(tmp_path) == ['iter_3.pth', 'iter_4.pth']
 
 
-def test_resuming_from_something_else_is_refused():
-    model = torch.nn.Linear(3, 2)
-    checkpoint = {'meta': {}, 'message_hub': {}, 'optimizer': {}, 'state_dict': model.state_dict()}
-    check_resumable(checkpoint, model)
+def test_weights_alone_are_no_run_to_resume():
+    checkpoint = {key: {} for key in ('meta', 'message_hub', 'optimizer', 'state_dict')}
+    check_resumable(checkpoint)
+    del checkpoint['optimizer']
     with pytest.raises(UserError, match='has no optimizer: it is of weights alone; begin from it by'):
-        check_resumable({key: value for key, value in checkpoint.items() if key != 'optimizer'}, model)
-    with pytest.raises(UserError, match=r'another model: weight is \(2, 3\) there and \(2, 4\) here; resume with the'):
-        check_resumable(checkpoint, torch.nn.Linear(4, 2))
-    with pytest.raises(UserError, match='of another model: bias is only in the checkpoint'):
-        check_resumable(checkpoint, torch.nn.Linear(3, 2, bias=False))
+        check_resumable(checkpoint)
 
 
 def test_what_one_process_alone_knows_is_kept_for_it():
