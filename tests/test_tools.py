@@ -10,6 +10,7 @@ import sys
 
 import pytest
 import torch
+from running import as_arguments
 
 from mmsoco.engine.hooks.health import FIGURES
 
@@ -26,10 +27,6 @@ def call(root, capsys, monkeypatch, tool, *args):
 @pytest.fixture
 def tool(root, capsys, monkeypatch):
     return lambda name, *args: call(root, capsys, monkeypatch, name, *args)
-
-
-def as_arguments(options):
-    return [f'{key}={str(value).replace(" ", "")}' for key, value in options.items()]
 
 
 def assert_one_line(result, *words):

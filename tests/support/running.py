@@ -21,7 +21,13 @@ class Run:
 
 def as_arguments(options):
     """``--cfg-options`` as they are typed."""
-    return [f'{key}={str(value).replace(" ", "")}' for key, value in options.items()]
+    arguments = []
+    for key, value in options.items():
+        if isinstance(value, dict):
+            arguments += as_arguments({f'{key}.{name}': part for name, part in value.items()})
+        else:
+            arguments.append(f'{key}={str(value).replace(" ", "")}')
+    return arguments
 
 
 def start_training(config, folder, options, processes=1, *arguments, **environment):
