@@ -80,6 +80,7 @@ BOMBS = {
     'a list in itself': (archive(pickled(b']q\x00h\x00a')), 'holds itself'),
     'a key of shared containers': (archive(b'\x80\x02}' + shared(60) + b'K\x01s.'), 'a key that is no plain value'),
     'a string longer than the file': (archive(pickled(b'X\xff\xff\xff\x7fa')), 'breaks off'),
+    'a string longer than a file of the former format': (b'\x80\x02X\xff\xff\xff\x7fa', 'breaks off'),
     'a pickle of protocol 5': (pickle.dumps(bytearray(10), 5), 'it holds'),
 }
 

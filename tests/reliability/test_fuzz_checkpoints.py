@@ -48,17 +48,19 @@ def folder(tmp_path_factory):
 
 
 def changed(data):
-    """Bytes of a file with some of them exchanged, taken out or put in, and perhaps its end cut off."""
+    """Bytes of a file with some of them exchanged, taken out or put in, or its end cut off."""
     places = st.integers(0, len(data))
+    exchange = st.tuples(places, st.none(), st.binary(min_size=1, max_size=4))
     edit = st.tuples(places, st.integers(0, 4), st.binary(max_size=4))
+    edits = st.lists(exchange, min_size=1, max_size=3) | st.lists(edit | exchange, max_size=4)
 
     def apply(edits, end):
         result = data
         for place, drop, put in edits:
-            result = result[:place] + put + result[place + drop :]
+            result = result[:place] + put + result[place + (len(put) if drop is None else drop) :]
         return result[:end]
 
-    return st.builds(apply, st.lists(edit, min_size=1, max_size=4), places | st.just(len(data) + 16))
+    return st.builds(apply, edits, st.just(len(data) + 16) | places)
 
 
 def reads(read, path, data):
