@@ -3,7 +3,7 @@ PYTHON := .venv/bin/python
 # The maintained OpenMMLab packages (onedl, the default), or the original ones (upstream).
 LINE ?=
 
-.PHONY: help setup quickstart test test-slow lint format clean
+.PHONY: help setup quickstart test test-slow torture lint format clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -21,6 +21,10 @@ test: setup  ## the core tests (some minutes)
 test-slow: setup  ## the tests that train, in several processes and by the command-line tools
 	@echo 'test-slow: tests that train and start processes, about 21 minutes on 2 cores'
 	@$(PYTHON) -m pytest -m slow $(ARGS)
+
+torture: setup  ## kill a small pretraining 200 times and compare what becomes of it
+	@echo 'torture: about 15 minutes on 2 cores'
+	@MMSOCO_KILLS=$${MMSOCO_KILLS:-200} $(PYTHON) -m pytest -m slow -s tests/reliability/test_kills.py $(ARGS)
 
 lint: setup  ## what CI checks besides tests
 	@$(PYTHON) -m ruff check .

@@ -23,7 +23,7 @@ def truncate(path):
 @pytest.mark.slow
 def test_a_run_goes_on_from_the_newest_that_is_whole(recipe, tiny_options, tmp_path, capsys):
     options = tiny_options | {'default_hooks.checkpoint': dict(by_epoch=False, interval=1, max_keep_ckpts=4)}
-    short = options | {'train_cfg': dict(_delete_=True, type='PretrainLoop', max_steps=3)}
+    short = options | {'train_cfg.max_epochs': None, 'train_cfg.max_steps': 3}
     train(recipe, str(tmp_path), amp=False, options=short)
     flip_a_bit(tmp_path / 'iter_3.pth')
     truncate(tmp_path / 'iter_2.pth')

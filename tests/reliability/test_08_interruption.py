@@ -12,7 +12,8 @@ from running import descendants_of, start_training, until
 def endless(tiny_options):
     """A run that ends only when it is told to."""
     return tiny_options | {
-        'train_cfg': dict(_delete_=True, type='PretrainLoop', max_steps=10_000),
+        'train_cfg.max_epochs': None,
+        'train_cfg.max_steps': 10_000,
         'default_hooks.checkpoint': dict(by_epoch=False, interval=5, max_keep_ckpts=2),
         'train_dataloader.num_workers': 1,
         'train_dataloader.persistent_workers': True,

@@ -13,7 +13,8 @@ from mmsoco.checkpoints.files import read_checkpoint
 @pytest.mark.slow
 def test_a_lost_process(recipe, tiny_options, tmp_path):
     options = tiny_options | {
-        'train_cfg': dict(_delete_=True, type='PretrainLoop', max_steps=30),
+        'train_cfg.max_epochs': None,
+        'train_cfg.max_steps': 30,
         'default_hooks.checkpoint': dict(by_epoch=False, interval=5, max_keep_ckpts=2),
     }
     ends = []

@@ -16,7 +16,8 @@ from mmsoco.errors import UserError
 @pytest.mark.slow
 def test_a_second_run_is_refused_until_the_first_is_gone_launcher_or_not(recipe, tiny_options, tmp_path):
     options = tiny_options | {
-        'train_cfg': dict(_delete_=True, type='PretrainLoop', max_steps=10_000),
+        'train_cfg.max_epochs': None,
+        'train_cfg.max_steps': 10_000,
         'default_hooks.checkpoint': dict(by_epoch=False, interval=5, max_keep_ckpts=2),
     }
     run = start_training(recipe, tmp_path, options, 2)

@@ -37,7 +37,8 @@ def wait(process, work_dir, generator):
 @pytest.mark.slow
 def test_killed_runs_end_as_others_do(recipe, tiny_options, tmp_path):
     options = tiny_options | {
-        'train_cfg': dict(_delete_=True, type='PretrainLoop', max_steps=STEPS),
+        'train_cfg.max_epochs': None,
+        'train_cfg.max_steps': STEPS,
         'default_hooks.checkpoint': dict(by_epoch=False, interval=5, max_keep_ckpts=KEPT),
         'train_dataloader.num_workers': 1,
         'train_dataloader.persistent_workers': True,
