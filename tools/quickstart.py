@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import shlex
+import signal
 import statistics
 import subprocess
 import sys
@@ -163,12 +164,24 @@ def _run_logged(line: str, log: Path) -> str:
     """Run a Python command of the checkout; its output goes to the log and is returned, progress bars to the screen."""
     with log.open('a+') as file:
         start = file.tell()
-        done = subprocess.run([sys.executable, '-W', 'ignore', *shlex.split(line)], stdout=file, stderr=None)
+        status = _wait_for(subprocess.Popen([sys.executable, '-W', 'ignore', *shlex.split(line)], stdout=file))
         file.seek(start)
         printed = file.read()
-    if done.returncode:
-        raise UserError(f'python {line} failed with status {done.returncode}; see {log}')
+    if status:
+        raise UserError(f'python {line} failed with status {status}; see {log}')
     return printed
+
+
+def _wait_for(command: subprocess.Popen) -> int:
+    """A command's exit status. When this process is told to stop, the command has the time to save what it has done."""
+    former = signal.signal(signal.SIGTERM, lambda *_: command.terminate())
+    try:
+        return command.wait()
+    except KeyboardInterrupt:  # of the terminal, which tells the command, too
+        command.wait()
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, former)
 
 
 def learning_table(folder: Path) -> str:

@@ -1,10 +1,14 @@
 """Ending a training before its end with nothing lost."""
 
+import functools
 import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from types import FrameType
+
+from torch.utils.data import DataLoader
 
 from mmsoco.errors import UserError
 
@@ -103,7 +107,20 @@ def follow_parent(grace: float = 120.0) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def shield_worker(former, worker_id: int) -> None:
+def shielded(build: Callable[..., DataLoader]) -> Callable[..., DataLoader]:
+    """A function that builds loaders, whose workers are to end when their parent ends them, and not before."""
+
+    @functools.wraps(build)
+    def build_shielded(*args, **kwargs) -> DataLoader:
+        loader = build(*args, **kwargs)
+        if loader.num_workers:
+            loader.worker_init_fn = functools.partial(shield_worker, loader.worker_init_fn)
+        return loader
+
+    return build_shielded
+
+
+def shield_worker(former: Callable[[int], None] | None, worker_id: int) -> None:
     """What a loader worker does first, so that only its parent ends it.
 
     A terminal, and Slurm, send signals to all processes of a run; a worker that

@@ -16,7 +16,7 @@ from mmsoco.checkpoints.guard import guard_loading
 from mmsoco.config import FORMER_HOOKS, hold_out, is_pretraining, read_config, read_files, require
 from mmsoco.engine.batch import divide_batch
 from mmsoco.engine.hooks.preparation import PreparationHook
-from mmsoco.engine.interruption import follow_parent, stop_signals
+from mmsoco.engine.interruption import follow_parent, shielded, stop_signals
 from mmsoco.engine.resuming import checkpoint_folder, newest_whole, set_aside
 from mmsoco.engine.run_lock import RunLock
 from mmsoco.engine.together import first_decides
@@ -101,6 +101,7 @@ def set_amp(cfg: Config, amp: bool | None) -> list[str]:
 def build_runner(cfg: Config, notes: list[str], whole: bool) -> Runner:
     """Build the Runner and log what the config was changed to; ``whole``: its checkpoint has to be of its model."""
     runner = Runner.from_cfg(cfg)
+    runner.build_dataloader = shielded(runner.build_dataloader)
     runner.register_hook(PreparationHook(whole))
     for note in notes:
         runner.logger.info(note[0].upper() + note[1:])

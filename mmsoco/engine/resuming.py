@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 
 from mmengine.config import Config
@@ -99,8 +100,9 @@ def set_aside(folder: Path, resumed: str | None, start: str | None, trust: bool 
         raise UserError(f'{start} is in the folder of the run that shall begin from it; name another --work-dir')
     if not strangers:
         return []
-    place = folder / f'before_{datetime.now():%Y%m%d_%H%M%S}'
-    place.mkdir(exist_ok=True)
+    now = f'before_{datetime.now():%Y%m%d_%H%M%S}'
+    place = next(place for place in (folder / f'{now}{"_" * n}' for n in count()) if not place.exists())
+    place.mkdir()
     for path in strangers:
         path.replace(place / path.name)
     names = ', '.join(sorted(path.name for path in strangers))

@@ -1,13 +1,12 @@
 """Stopping a training on request."""
 
-import functools
 import signal
 
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop
 
 from mmsoco.engine.hooks.checkpoint import CheckpointHook
-from mmsoco.engine.interruption import Interrupted, shield_worker, stop_signals
+from mmsoco.engine.interruption import Interrupted, stop_signals
 from mmsoco.engine.loops import PretrainLoop, RestOfEpoch
 from mmsoco.engine.together import Together
 from mmsoco.registry import HOOKS
@@ -29,12 +28,6 @@ class InterruptionHook(Hook):
 
     def __init__(self):
         self._together = Together()
-
-    def before_run(self, runner) -> None:
-        for loop in (runner.train_loop, runner.val_loop):
-            if loop is not None and loop.dataloader.num_workers:
-                loader = loop.dataloader
-                loader.worker_init_fn = functools.partial(shield_worker, loader.worker_init_fn)
 
     def before_train(self, runner) -> None:
         loop = runner.train_loop

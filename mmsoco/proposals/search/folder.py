@@ -4,14 +4,13 @@ import csv
 import hashlib
 import os
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmsoco.errors import UserError
-from mmsoco.files import atomic_path
+from mmsoco.files import atomic_path, remove_leftovers
 from mmsoco.images.folders import list_images
 from mmsoco.images.lists import ImageList
 from mmsoco.proposals.checks import links_entry, require_images
@@ -136,7 +135,7 @@ def search_folder(
             result.add(len(shard.names), dict(store.header['failures']))
     try:
         out.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(out)
+        remove_leftovers(out, 'shard-', age=3600)
         with _watching(waiting, result, on_progress):
             tasks = [(shard, root, generator, execution.timeout) for shard in waiting]
             found = run_tasks(search_shard, tasks, execution.jobs, backend=execution.backend, address=execution.address)
@@ -150,14 +149,6 @@ def search_folder(
         name, reason = next(iter(result.failures.items()))
         raise UserError(f'none of the {result.total} images in {root} could be read; the first: {name}: {reason}')
     return result
-
-
-def _remove_leftovers(folder: Path, age: float = 3600) -> None:
-    """Remove what runs that were killed while writing left, ``age`` seconds ago or longer."""
-    for path in folder.glob('.shard-*.arrow'):
-        with suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > age:
-                path.unlink()
 
 
 def _plan(

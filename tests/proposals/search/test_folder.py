@@ -365,7 +365,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(images, tmp_path, jobs):
 
     generator = SlowSearch(seconds=0.1)
     # What a run leaves that is killed while writing, long ago.
-    (out / '.shard-00007-of-00008.x.arrow').touch()
+    (out / '.shard-00007-of-00008.1-01234567.abcd1234.arrow').touch()
     for leftover in out.glob('.*'):
         os.utime(leftover, (0, 0))
     search_folder(images, out, generator, execution=TWO, shard_size=1)
