@@ -149,9 +149,7 @@ def fuzz(reader: Reader, path: Path) -> dict:
     expected = reader.read(path)
     counts = {'files': 0, 'refused': 0}
 
-    @settings(max_examples=EXAMPLES, derandomize=True, deadline=None, database=None, suppress_health_check=HealthCheck)
-    @given(st.lists(CHANGE, min_size=1, max_size=3))
-    def run(changes: list[tuple]) -> None:
+    def attempt(changes: list[tuple]) -> None:
         path.write_bytes(damaged(reader.good, changes))
         counts['files'] += 1
         try:
@@ -161,6 +159,17 @@ def fuzz(reader: Reader, path: Path) -> dict:
             counts['refused'] += 1
         else:
             assert not reader.same or found == expected, 'another content is taken'
+
+    # What chance alone would seldom bring.
+    for kind, values in (('token', TOKENS), ('number', NUMBERS)):
+        for size in range(len(values)):
+            for where in (0.1, 0.5, 0.9):
+                attempt([(kind, where, size, b'')])
+
+    @settings(max_examples=EXAMPLES, derandomize=True, deadline=None, database=None, suppress_health_check=HealthCheck)
+    @given(st.lists(CHANGE, min_size=1, max_size=3))
+    def run(changes: list[tuple]) -> None:
+        attempt(changes)
 
     run()
     return counts
