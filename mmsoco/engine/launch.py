@@ -137,11 +137,11 @@ def settle_saving(cfg: Config) -> None:
     Args:
         cfg: Of a run; changed in place.
     """
-    hooks = cfg.setdefault('default_hooks', {})
-    saving = hooks.setdefault('checkpoint', dict(type='CheckpointHook', interval=1))
+    mine = dict(interruption=dict(type='mmsoco.InterruptionHook'))
+    saving = cfg.get('default_hooks', {}).get('checkpoint', dict(type='CheckpointHook', interval=1))
     if saving is not None and saving['type'] in ('CheckpointHook', 'mmengine.CheckpointHook'):
-        saving['type'] = 'mmsoco.CheckpointHook'
-    hooks['interruption'] = dict(type='mmsoco.InterruptionHook')
+        mine['checkpoint'] = {**saving, 'type': 'mmsoco.CheckpointHook'}
+    cfg.merge_from_dict({'default_hooks': mine})
 
 
 def find_checkpoint(cfg: Config, resume: str | None, restarted: bool = False) -> tuple[str | None, list[str]]:

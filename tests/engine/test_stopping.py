@@ -33,7 +33,7 @@ optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.01, momentum=0.9))
 param_scheduler = dict(type='CosineAnnealingLR', T_max=20, by_epoch=False)
 """
 LOOPS = {
-    'epochs': "train_cfg = dict(by_epoch=True, max_epochs=4, val_interval=1)\n",
+    'epochs': 'train_cfg = dict(by_epoch=True, max_epochs=4, val_interval=1)\n',
     'steps': """
 train_cfg = dict(by_epoch=False, max_iters=20, val_interval=5)
 train_dataloader = dict(**data)
