@@ -1,0 +1,72 @@
+import multiprocessing
+
+import pytest
+import torch
+from torch import distributed
+
+from mmsoco.engine.together import Together, first_decides
+from mmsoco.errors import UserError
+
+
+def _run(function, rank, store, pipe):
+    torch.set_num_threads(1)
+    distributed.init_process_group('gloo', init_method=f'file://{store}', rank=rank, world_size=2)
+    try:
+        outcome = function(rank)
+    except UserError as error:
+        outcome = f'{error} (shared: {error.shared})'
+    pipe.send(outcome)
+    distributed.destroy_process_group()
+
+
+def in_two_processes(function, folder):
+    """What a function of the rank returns, or raises, in each of two processes that talk by gloo."""
+    fork = multiprocessing.get_context('fork')
+    pipes = [fork.Pipe() for _ in range(2)]
+    processes = [
+        fork.Process(target=_run, args=(function, rank, folder / 'store', pipe)) for rank, (_, pipe) in enumerate(pipes)
+    ]
+    for process in processes:
+        process.start()
+    outcomes = [pipe.recv() if pipe.poll(60) else 'nothing' for pipe, _ in pipes]
+    for process in processes:
+        process.join(60)
+    return outcomes
+
+
+def test_the_first_decides(tmp_path):
+    assert in_two_processes(lambda rank: first_decides(lambda: f'by {rank}'), tmp_path) == ['by 0', 'by 0']
+
+
+def test_what_the_first_refuses_all_refuse(tmp_path):
+    def refuse():
+        raise UserError('not so')
+
+    assert in_two_processes(lambda rank: first_decides(refuse), tmp_path) == ['not so (shared: True)'] * 2
+
+
+def test_numbers_and_values(tmp_path):
+    def talk(rank):
+        together = Together()
+        return together.highest(rank * 3), together.highest(0), together.gather(f'of {rank}')
+
+    assert in_two_processes(talk, tmp_path) == [(3, 0, ['of 0', 'of 1']), (3, 0, None)]
+
+
+@pytest.mark.parametrize('failing', [0, 1])
+def test_what_one_raises_all_raise(tmp_path, failing):
+    def fail(rank):
+        together = Together()
+        together.raise_any(None)
+        together.raise_any(UserError(f'{rank} has no data') if rank == failing else None)
+
+    assert in_two_processes(fail, tmp_path) == [f'{failing} has no data (shared: True)'] * 2
+
+
+def test_alone():
+    together = Together()
+    assert together.highest(5) == 5 and together.gather('x') == ['x']
+    together.raise_any(None)
+    with pytest.raises(UserError, match='no data'):
+        together.raise_any(UserError('no data'))
+    assert first_decides(lambda x: x + 1, 1) == 2
