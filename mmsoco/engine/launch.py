@@ -4,7 +4,6 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 from mmengine.config import Config
@@ -17,7 +16,7 @@ from mmsoco.config import FORMER_HOOKS, hold_out, is_pretraining, read_config, r
 from mmsoco.engine.batch import divide_batch
 from mmsoco.engine.hooks.preparation import PreparationHook
 from mmsoco.engine.interruption import follow_parent, shielded, stop_signals
-from mmsoco.engine.resuming import checkpoint_folder, newest_whole, set_aside
+from mmsoco.engine.resuming import SavedCheckpoints
 from mmsoco.engine.run_lock import RunLock
 from mmsoco.engine.together import first_decides
 from mmsoco.errors import UserError
@@ -160,12 +159,12 @@ def find_checkpoint(cfg: Config, resume: str | None, restarted: bool = False) ->
     Raises:
         UserError: None that is there is whole.
     """
-    folder = checkpoint_folder(cfg)
+    saved = SavedCheckpoints.of(cfg)
     remove_leftovers(cfg.work_dir)
-    remove_leftovers(folder)
+    remove_leftovers(saved.folder)
     if resume != 'auto' and not restarted:
         return resume, []
-    newest, passed = newest_whole(folder, Path(cfg.work_dir))
+    newest, passed = saved.newest_whole()
     if newest is None:
         return None if resume == 'auto' else resume, []
     return str(newest), [f'passed over: {words}' for words in passed]
@@ -233,7 +232,7 @@ def train(
             cfg.resume = resume is not None
             cfg.load_from = resume or cfg.get('load_from')
             guard_loading(cfg.load_from, trust_checkpoint)
-            moved = first_decides(set_aside, checkpoint_folder(cfg), resume, cfg.load_from, trust_checkpoint)
+            moved = first_decides(SavedCheckpoints.of(cfg).set_aside, resume, cfg.load_from, trust_checkpoint)
             runner = build_runner(cfg, notes + passed + moved, whole=cfg.resume)
             runner.train()
     return runner

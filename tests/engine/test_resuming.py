@@ -2,8 +2,9 @@ import os
 
 import pytest
 import torch
+from mmengine.config import Config
 
-from mmsoco.engine.resuming import POINTER, newest_whole, set_aside
+from mmsoco.engine.resuming import POINTER, SavedCheckpoints
 from mmsoco.errors import UserError
 
 
@@ -34,19 +35,19 @@ DAMAGE = {
 
 
 def test_the_newest(folder):
-    assert newest_whole(folder, folder) == (folder / 'iter_30.pth', [])
+    assert SavedCheckpoints(folder).newest_whole() == (folder / 'iter_30.pth', [])
 
 
 def test_epochs_and_steps_are_compared_by_steps(folder):
     save(folder, 'epoch_2.pth', 31)
-    assert newest_whole(folder, folder) == (folder / 'epoch_2.pth', [])
+    assert SavedCheckpoints(folder).newest_whole() == (folder / 'epoch_2.pth', [])
 
 
 @pytest.mark.parametrize('kind', DAMAGE)
 def test_the_one_before_where_it_is_not_whole(folder, kind):
     damage, words = DAMAGE[kind]
     damage(folder / 'iter_30.pth')
-    newest, passed = newest_whole(folder, folder)
+    newest, passed = SavedCheckpoints(folder).newest_whole()
     assert newest == folder / 'iter_20.pth'
     assert len(passed) == 1 and 'iter_30.pth' in passed[0] and words in passed[0]
 
@@ -58,7 +59,7 @@ def test_without_the_file_that_names_it(folder, content, words):
     (folder / POINTER).unlink()
     if content is not None:
         (folder / POINTER).write_bytes(content)
-    newest, passed = newest_whole(folder, folder)
+    newest, passed = SavedCheckpoints(folder).newest_whole()
     assert newest == folder / 'iter_30.pth'
     assert [words in line for line in passed] == ([] if words is None else [True])
 
@@ -67,14 +68,14 @@ def test_none_is_whole(folder):
     for path in folder.glob('iter_*'):
         os.truncate(path, 0)
     with pytest.raises(UserError, match=r'no checkpoint in .* is whole \(.*iter_30.pth.*\); name one .* --work-dir'):
-        newest_whole(folder, folder)
+        SavedCheckpoints(folder).newest_whole()
 
 
 def test_all_are_gone(tmp_path):
-    assert newest_whole(tmp_path, tmp_path) == (None, [])
+    assert SavedCheckpoints(tmp_path).newest_whole() == (None, [])
     (tmp_path / POINTER).write_text('iter_5.pth')
     with pytest.raises(UserError, match=r'names iter_5.pth, which is not there'):
-        newest_whole(tmp_path, tmp_path)
+        SavedCheckpoints(tmp_path).newest_whole()
 
 
 def aside(folder):
@@ -85,15 +86,31 @@ def test_what_is_not_of_a_runs_past_is_set_aside(folder):
     flip(folder / 'iter_9.pth')
     os.truncate(folder / 'iter_10.pth', 100)
     save(folder, 'best.pth', 40)
-    (line,) = set_aside(folder, str(folder / 'iter_20.pth'), str(folder / 'iter_20.pth'))
+    (line,) = SavedCheckpoints(folder).set_aside(str(folder / 'iter_20.pth'), str(folder / 'iter_20.pth'))
     assert 'iter_10.pth, iter_30.pth, iter_9.pth' in line
     assert aside(folder) == {'iter_9.pth', 'iter_10.pth', 'iter_30.pth'}
     assert {path.name for path in folder.glob('*.pth')} == {'iter_20.pth', 'best.pth'}
-    assert set_aside(folder, str(folder / 'iter_20.pth'), None) == []
+    assert SavedCheckpoints(folder).set_aside(str(folder / 'iter_20.pth'), None) == []
 
 
 def test_a_run_that_begins_has_no_past(folder):
     with pytest.raises(UserError, match=r'iter_10.pth is in the folder of the run'):
-        set_aside(folder, None, str(folder / 'iter_10.pth'))
-    set_aside(folder, None, None)
+        SavedCheckpoints(folder).set_aside(None, str(folder / 'iter_10.pth'))
+    SavedCheckpoints(folder).set_aside(None, None)
     assert aside(folder) == {f'iter_{step}.pth' for step in (9, 10, 20, 30)}
+
+
+def test_other_names_and_another_folder(tmp_path):
+    work_dir, folder = tmp_path / 'run', tmp_path / 'out/run'
+    folder.mkdir(parents=True)
+    work_dir.mkdir()
+    hook = dict(type='CheckpointHook', out_dir=str(tmp_path / 'out'), filename_tmpl='after_{}.pth')
+    cfg = Config(dict(work_dir=str(work_dir), default_hooks=dict(checkpoint=hook)))
+    assert SavedCheckpoints.of(cfg).newest_whole() == (None, [])
+    save(folder, 'after_2.pth', 20)
+    save(folder, 'other.pth', 30)
+    assert SavedCheckpoints.of(cfg).newest_whole() == (folder / 'after_2.pth', [])
+    (work_dir / POINTER).write_text('other.pth')
+    assert SavedCheckpoints.of(cfg).newest_whole() == (folder / 'other.pth', [])
+    SavedCheckpoints.of(cfg).set_aside(None, None)
+    assert aside(folder) == {'after_2.pth'}

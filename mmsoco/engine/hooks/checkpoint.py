@@ -17,7 +17,7 @@ from mmsoco.checkpoints.files import read_meta
 from mmsoco.checkpoints.pretraining import KEY
 from mmsoco.checkpoints.seal import seal
 from mmsoco.engine.model import bare_model
-from mmsoco.engine.resuming import POINTER, saved_in
+from mmsoco.engine.resuming import POINTER, SavedCheckpoints
 from mmsoco.engine.together import Together
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
@@ -122,11 +122,11 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
         # mmengine would delete by the list of the checkpoint that was loaded.
         runner.message_hub.runtime_info.pop('keep_ckpt_ids', None)
         super().before_train(runner)
-        folder = Path(self.out_dir)
+        saved = SavedCheckpoints(Path(self.out_dir), self.filename_tmpl)
         # Name -> whether it is between two regular ones, oldest first.
         self._kept = {
             path.name: read_meta(path).get('between', False)
-            for path in sorted(saved_in(folder), key=lambda path: path.stat().st_mtime)
+            for path in sorted(saved, key=lambda path: path.stat().st_mtime)
         }
         self._last_time = time.monotonic()
         restored = getattr(self, '_restored', None)
