@@ -3,7 +3,9 @@
 import contextlib
 import multiprocessing
 import os
+import sys
 from multiprocessing.process import BaseProcess
+from unittest import mock
 
 import mmdet.models
 import torch.utils.tensorboard
@@ -29,5 +31,7 @@ def begin(recipe: str, work_dir: str, options: dict) -> BaseProcess:
     context = multiprocessing.get_context('forkserver')
     context.set_forkserver_preload(['forked_training'])
     process = context.Process(target=_train, args=(str(recipe), str(work_dir), options))
-    process.start()
+    # Before Python 3.13 the server does not look for modules where this process does.
+    with mock.patch.dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path))):
+        process.start()
     return process
