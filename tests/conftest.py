@@ -3,12 +3,19 @@
 import cv2
 import numpy as np
 import pytest
+from formatting import formatted_once
 from mmengine.registry import DefaultScope
 from tiny_fixtures import *  # noqa: F403
 
 from mmsoco.proposals.filters import ProposalFilter, filter_folder
 from mmsoco.proposals.generators.selective_search import SearchParameters
 from mmsoco.proposals.search.folder import search_folder
+
+
+@pytest.fixture(scope='session', autouse=True)
+def configs_are_formatted_once():
+    with formatted_once():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ from unittest import mock
 
 import mmdet.models
 import torch.utils.tensorboard
+from formatting import formatted_once
 
 import mmsoco.datasets
 import mmsoco.models
@@ -22,7 +23,7 @@ def _train(recipe: str, work_dir: str, options: dict) -> None:
     with open(os.devnull, 'w') as nowhere:
         os.dup2(nowhere.fileno(), 1)
         os.dup2(nowhere.fileno(), 2)
-        with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+        with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere), formatted_once():
             train(recipe, work_dir, resume='auto', amp=False, options=options)
 
 
