@@ -44,12 +44,13 @@ def next_batch(batches: Iterator[dict], loader: DataLoader) -> dict:
 
 
 def _kill_workers() -> None:
-    """End all processes that this one started: those that wait for a disk do not hear of a milder end."""
+    """End workers, which are this process' daemons: those that wait for a disk do not hear of a milder end."""
     is_main = threading.current_thread() is threading.main_thread()
     # torch's handler would raise at the workers' death, in the middle of what is said.
     handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL) if is_main else None
     for child in multiprocessing.active_children():
-        child.kill()
-        child.join(5)
+        if child.daemon:
+            child.kill()
+            child.join(5)
     if is_main:
         signal.signal(signal.SIGCHLD, handler)

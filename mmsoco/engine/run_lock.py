@@ -43,6 +43,7 @@ class RunLock:
         Raises:
             UserError: Another run has it, or the folder cannot be written to.
         """
+        self._made = not self.path.parent.exists()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             while not self._take():
@@ -55,11 +56,14 @@ class RunLock:
         threading.Thread(target=self._live, daemon=True).start()
 
     def release(self) -> None:
-        """Give it back."""
+        """Give it back; a folder that was made for it alone goes, too."""
         self._end.set()
         with suppress(FileNotFoundError):
             self.path.unlink()
         os.close(self._file)
+        if self._made:
+            with suppress(OSError):  # there is something in it
+                self.path.parent.rmdir()
 
     def _take(self) -> bool:
         """Take the file, or refuse; False when it went away between opening and locking it."""

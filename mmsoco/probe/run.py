@@ -44,11 +44,13 @@ def probe(
     _check(size, device, labels, labelled_images_root)
     labelled = None if labels is None else (labels, labelled_images_root)
     guard_loading()
-    config = config or find_config(checkpoint)
-    cfg = read_config(config)
-    require(cfg, 'model')
     if out is not None:
         check_out(out, *(path for path in (checkpoint, config, proposals, labels) if path is not None))
+    config = config or find_config(checkpoint)
+    if out is not None:
+        check_out(out, config)
+    cfg = read_config(config)
+    require(cfg, 'model')
     hold_out(cfg)
     init_default_scope(cfg.get('default_scope', 'mmsoco'))
     model, stages, misfit = load_network(cfg, checkpoint, trust_checkpoint)

@@ -85,6 +85,8 @@ class SignalAllHook(Hook):
     def __init__(self, step, validating):
         self.step = step
         self.validating = validating
+        # Of other tests.
+        self.others = {child.pid for child in multiprocessing.active_children()}
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if not self.validating and runner.iter + 1 == self.step:
@@ -95,7 +97,9 @@ class SignalAllHook(Hook):
             self.send()
 
     def send(self):
-        for process in (*(child.pid for child in multiprocessing.active_children()), os.getpid()):
+        workers = {child.pid for child in multiprocessing.active_children()} - self.others
+        assert workers
+        for process in (*workers, os.getpid()):
             os.kill(process, signal.SIGTERM)
 
 

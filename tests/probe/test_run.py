@@ -123,7 +123,7 @@ def test_images_that_the_config_holds_out_are_the_default(learned, tmp_path):
         (dict(size=100), '--size 100 does not fit the strides of a network; give a multiple of 32'),
         (dict(device='nonsense'), '--device nonsense cannot be used'),
         (dict(labels='labels.json'), '--labels and --labelled-images go together'),
-        (dict(out='.'), 'is a folder; name a file for the figures'),
+        (dict(out='.'), 'is a folder; name a file in it'),
     ],
 )
 def test_what_cannot_work_is_refused_at_once(options, words):

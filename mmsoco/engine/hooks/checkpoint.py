@@ -114,7 +114,7 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         if runner._resume:
-            check_resumable(checkpoint)
+            check_resumable(checkpoint, runner._load_from)
         first = {'random_state': checkpoint['random_state'], 'buffers': {}} if 'random_state' in checkpoint else None
         self._restored = dict(enumerate([first, *checkpoint.get('other_processes', ())])).get(get_rank(), first)
 
@@ -210,8 +210,12 @@ def restore_process_state(model: nn.Module, state: dict) -> None:
             buffer.copy_(state['buffers'][name])
 
 
-def check_resumable(checkpoint: dict) -> None:
+def check_resumable(checkpoint: dict, source: str) -> None:
     """Refuse to go on from what is no checkpoint of a run.
+
+    Args:
+        checkpoint: What was loaded.
+        source: The file, for the message.
 
     Raises:
         UserError: With what is missing.
@@ -219,6 +223,6 @@ def check_resumable(checkpoint: dict) -> None:
     missing = {'meta', 'message_hub', 'state_dict', 'optimizer'} - checkpoint.keys()
     if missing:
         raise UserError(
-            f'the checkpoint to resume from has no {min(missing)}: it is of weights alone; begin from it by '
-            '--cfg-options load_from=FILE'
+            f'{source} cannot be resumed from, it has no {min(missing)}: it is of weights alone; begin from it by '
+            f'--cfg-options load_from={source}'
         )
