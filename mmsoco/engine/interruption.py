@@ -54,6 +54,10 @@ class StopSignals:
         return self
 
     def __exit__(self, *exception) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Let signals do what they did before."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}
@@ -84,6 +88,8 @@ def _is_launched() -> bool:
 
 #: Those of this process.
 stop_signals = StopSignals()
+# A pool of processes, as of an evaluation, ends its workers by SIGTERM and waits for them.
+os.register_at_fork(after_in_child=stop_signals.forget)
 
 
 def follow_parent(grace: float = 120.0) -> None:

@@ -1,10 +1,11 @@
+import multiprocessing
 import os
 import signal
 import time
 
 import pytest
 
-from mmsoco.engine.interruption import Interrupted, StopSignals, follow_parent, shield_worker
+from mmsoco.engine.interruption import Interrupted, StopSignals, follow_parent, shield_worker, stop_signals
 
 
 def send(number):
@@ -34,6 +35,18 @@ def test_a_second_ctrl_c_does_not_wait_but_a_launchers_does(monkeypatch):
         monkeypatch.setenv('RANK', '0')
         send(signal.SIGINT)
         assert signals.number == signal.SIGINT
+
+
+def test_children_end_by_signals_as_ever():
+    with stop_signals:
+        stop_signals.begin_training()
+        with multiprocessing.get_context('fork').Pool(2) as pool:
+            assert pool.map(abs, [-1, 2]) == [1, 2]
+        # Leaving it has ended its processes by SIGTERM, and waited for them.
+        child = forked(lambda: None)
+        os.kill(child, signal.SIGTERM)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
+        assert stop_signals.number == 0
 
 
 def forked(act):
