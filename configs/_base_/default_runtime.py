@@ -15,7 +15,9 @@ default_hooks = dict(
     runtime_info=dict(type='RuntimeInfoHook'),
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
-    checkpoint=dict(type='mmsoco.CheckpointHook', interval=1, max_keep_ckpts=3, save_param_scheduler=False),
+    checkpoint=dict(
+        type='mmsoco.CheckpointHook', interval=1, every_minutes=30, max_keep_ckpts=3, save_param_scheduler=False
+    ),
     target_update=dict(type='TargetUpdateHook', base_momentum=0.99),  # paper, section 4.1
     learning_rate=dict(type='WarmupCosineLRHook', warmup_epochs=10),
     matched_boxes=dict(type='MatchedBoxesHook', interval=1000),

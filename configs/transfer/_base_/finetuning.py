@@ -51,7 +51,7 @@ steps_360k = [warmup, dict(**drops, end=360000, milestones=[240000, 320000])]
 
 # Hooks of each fine-tuning; how often is a matter of its schedule.
 precise_bn = dict(type='mmsoco.PreciseBNHook', num_iters=200)
-saving = dict(type='mmsoco.CheckpointHook', max_keep_ckpts=2)
+saving = dict(type='mmsoco.CheckpointHook', every_minutes=30, max_keep_ckpts=2)
 
 # From a pretraining, a config says default_hooks = dict(transfer=dict(type='mmsoco.TransferHook')),
 # and the command --cfg-options load_from=work_dirs/NAME/epoch_100.pth
