@@ -23,7 +23,16 @@ ON_PURPOSE = (2, 128 + signal.SIGINT, 128 + signal.SIGTERM)
 
 
 class Agent(LocalElasticAgent):
-    """torchrun's supervisor of a node's processes, which knows who ended on purpose."""
+    """torchrun's supervisor of a node's processes, which knows who ended on purpose.
+
+    Its processes see by MMSOCO_STARTED_BEFORE that they are not the first ones: torchrun's own
+    count leaves out that they start again because another node's do.
+    """
+
+    def _start_workers(self, worker_group: WorkerGroup) -> dict[int, object]:
+        started = super()._start_workers(worker_group)
+        os.environ['MMSOCO_STARTED_BEFORE'] = '1'
+        return started
 
     def _monitor_workers(self, worker_group: WorkerGroup) -> RunResult:
         result = super()._monitor_workers(worker_group)

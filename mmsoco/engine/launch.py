@@ -18,7 +18,7 @@ from mmsoco.engine.hooks.preparation import PreparationHook
 from mmsoco.engine.interruption import follow_parent, shielded, stop_signals
 from mmsoco.engine.resuming import SavedCheckpoints
 from mmsoco.engine.run_lock import RunLock
-from mmsoco.engine.together import first_decides
+from mmsoco.engine.together import Together, first_decides
 from mmsoco.errors import UserError
 from mmsoco.evaluation.columns import format_columns, paper_columns
 from mmsoco.files import atomic_path, check_folder, check_out, remove_leftovers
@@ -126,8 +126,9 @@ def prepare_data(cfg: Config) -> None:
 
 
 def was_restarted() -> bool:
-    """Whether torchrun has started this run before, and a process of it was lost."""
-    return int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)) > 0
+    """Whether a launcher, of whichever node, has started this run before, and a process of it was lost."""
+    here = 'MMSOCO_STARTED_BEFORE' in os.environ or int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)) > 0
+    return bool(Together().highest(int(here)))
 
 
 def settle_saving(cfg: Config) -> None:

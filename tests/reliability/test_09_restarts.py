@@ -35,6 +35,25 @@ def test_a_lost_process(recipe, tiny_options, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_lost_process_of_another_node(recipe, tiny_options, tmp_path, free_port):
+    """All nodes' processes start again, and go on, also where none of their own was lost."""
+    options = tiny_options | {
+        'train_cfg.max_epochs': None,
+        'train_cfg.max_steps': 20,
+        'default_hooks.checkpoint': dict(by_epoch=False, interval=5, max_keep_ckpts=10),
+    }
+    nodes = [
+        start_training(recipe, tmp_path, options, 1, NNODES='2', NODE_RANK=str(rank), PORT=str(free_port))
+        for rank in range(2)
+    ]
+    first = until(lambda: list(nodes[0].work_dir.glob('iter_5.pth')), nodes[0])[0].stat().st_mtime_ns
+    os.kill(children_of(nodes[1].process.pid)[0], signal.SIGKILL)
+    assert [node.process.wait(200) for node in nodes] == [0, 0], nodes[0].errors.read_text()[-3000:]
+    assert (nodes[0].work_dir / 'iter_20.pth').exists()
+    assert (nodes[0].work_dir / 'iter_5.pth').stat().st_mtime_ns == first
+
+
+@pytest.mark.slow
 def test_what_is_wrong_is_not_tried_again(recipe, tiny_options, tmp_path):
     run = start_training(recipe, tmp_path, tiny_options | {'load_from': str(tmp_path / 'gone.pth')}, 2)
     assert run.process.wait(150) == 2

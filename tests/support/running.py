@@ -31,9 +31,9 @@ def as_arguments(options):
 
 
 def start_training(config, folder, options, processes=1, *arguments, **environment):
-    """Begin a training into ``folder/run`` by tools/train.py or, of several processes, by tools/dist_train.sh."""
-    work_dir, errors = folder / 'run', folder / 'errors'
-    if processes == 1:
+    """Begin a training into ``folder/run`` by tools/train.py or, of several processes or nodes, by tools/dist_train.sh."""
+    work_dir, errors = folder / 'run', folder / f'errors{environment.get("NODE_RANK", "")}'
+    if processes == 1 and 'NNODES' not in environment:
         command = [sys.executable, ROOT / 'tools/train.py', config]
     else:
         command = [ROOT / 'tools/dist_train.sh', config, processes]
