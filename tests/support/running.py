@@ -31,7 +31,7 @@ def as_arguments(options):
 
 
 def start_training(config, folder, options, processes=1, *arguments, **environment):
-    """Begin a training into ``folder/run`` by tools/train.py or, of several processes or nodes, by tools/dist_train.sh."""
+    """Begin a training into ``folder/run``, by tools/dist_train.sh where it has several processes or nodes."""
     work_dir, errors = folder / 'run', folder / f'errors{environment.get("NODE_RANK", "")}'
     if processes == 1 and 'NNODES' not in environment:
         command = [sys.executable, ROOT / 'tools/train.py', config]
