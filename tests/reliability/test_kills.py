@@ -13,6 +13,7 @@ from differing import differences
 from forked_training import begin
 
 from mmsoco.checkpoints.files import check_whole, read_checkpoint
+from mmsoco.engine.resuming import SavedCheckpoints
 
 KILLS = int(os.environ.get('MMSOCO_KILLS', 5))
 STEPS, KEPT = 60, 2
@@ -61,7 +62,7 @@ def test_killed_runs_end_as_others_do(recipe, tiny_options, tmp_path):
                     kills += 1
             process.join(SECONDS)
             assert process.exitcode in (0, -9)
-            for path in work_dir.glob('*.pth'):
+            for path in SavedCheckpoints(work_dir):
                 check_whole(path)
             if process.exitcode == 0:
                 break
