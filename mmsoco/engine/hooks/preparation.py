@@ -23,11 +23,18 @@ class PreparationHook(Hook):
 
     def __init__(self, whole: bool):
         self.whole = whole
+        self._misfit: UserError | None = None
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        if self.whole:
-            weights = checkpoint.get('state_dict', checkpoint)
-            require_fit(bare_model(runner), weights, runner._load_from)
+        if not self.whole:
+            return
+        try:
+            require_fit(bare_model(runner), checkpoint.get('state_dict', checkpoint), runner._load_from)
+        except UserError as error:
+            # A run loads its optimizer next, which says it worse; before a test, TransferHook may say it better.
+            if runner._resume:
+                raise
+            self._misfit = error
 
     def before_train(self, runner) -> None:
         _require_batches(runner.train_dataloader, 'train_dataloader')
@@ -41,6 +48,8 @@ class PreparationHook(Hook):
                 raise UserError(f'interval {interval!r} of {type(hook).__name__} is not a number of 1 or more; set one')
 
     def before_test(self, runner) -> None:
+        if self._misfit is not None:
+            raise self._misfit
         _require_batches(runner.test_dataloader, 'test_dataloader')
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
