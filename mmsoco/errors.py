@@ -35,6 +35,19 @@ class UserError(Exception):
     shared = False
 
 
+class Stopped(BaseException):
+    """A process that was told to stop, wherever it was; no error, for nothing to catch it on the way.
+
+    Args:
+        message: One line.
+        status: Exit status of a tool.
+    """
+
+    def __init__(self, message: str, status: int):
+        super().__init__(message)
+        self.status = status
+
+
 def preparation_over() -> None:
     """Say that the work has begun: from now on :func:`command` lets exceptions that it does not know pass."""
     _phase.preparing = False
@@ -100,10 +113,16 @@ def _line(error: Exception) -> str | None:
     if is_full(error):
         where = getattr(error, 'filename', None)
         return f'the disk{f" of {where}" if where else ""} is full or read-only ({reason(error)}); free some, and go on'
-    if _phase.preparing:
+    if _phase.preparing and not _is_of_others(error):
         what = '; '.join(_phase.suspects) or 'correct the config, option or file'
         return f'{reason(error)} (in {_place(error)}); {what} ({TRACEBACK}=1 shows more)'
     return None
+
+
+def _is_of_others(error: Exception) -> bool:
+    """Whether another process is gone, or a device: a case to start again, not to correct something."""
+    words = f'{type(error).__name__}: {error}'
+    return isinstance(error, ConnectionError) or bool(re.search(r'\bDist\w*Error|gloo|NCCL|CUDA|by peer', words))
 
 
 def command(main: Callable[[], int | None]) -> Callable[[], None]:
@@ -123,6 +142,10 @@ def command(main: Callable[[], int | None]) -> Callable[[], None]:
         except KeyboardInterrupt:
             print('interrupted', file=sys.stderr)
             sys.exit(130)
+        except Stopped as stop:
+            if os.environ.get('RANK', '0') == '0':
+                print(f'stopped: {stop}', file=sys.stderr)
+            sys.exit(stop.status)
         except Exception as error:
             line = _line(error)
             if line is None or os.environ.get(TRACEBACK):

@@ -129,7 +129,7 @@ def remove_leftovers(folder: str | os.PathLike, stem: str = '', age: float = 864
     for path in Path(folder).glob(f'.{glob.escape(stem)}*'):
         match = _TEMPORARY.fullmatch(path.name)
         with suppress(FileNotFoundError):
-            if match and (not _is_alive(int(match[1])) if match[2] == _machine() else _age(path) > age):
+            if match and (not is_alive(int(match[1])) if match[2] == _machine() else _age(path) > age):
                 path.unlink()
 
 
@@ -137,7 +137,8 @@ def _age(path: Path) -> float:
     return time.time() - path.stat().st_mtime
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Whether this machine has a process of that number."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -6,11 +6,13 @@ that ends on purpose (2: something given is wrong; 130, 143: it was told to stop
 status becomes this command's.
 """
 
+import ipaddress
 import logging
 import os
 import signal
 import socket
 import sys
+import time
 
 from torch.distributed import run as torchrun
 from torch.distributed.elastic.agent.server.api import RunResult, WorkerGroup
@@ -34,6 +36,18 @@ class Agent(LocalElasticAgent):
         os.environ['MMSOCO_STARTED_BEFORE'] = '1'
         return started
 
+    def _stop_workers(self, worker_group: WorkerGroup, *args, **kwargs) -> None:
+        # One is lost: the others have nothing to save, and may wait for it.
+        if self._pcontext is not None:
+            self._pcontext.close(signal.SIGTERM, 30)
+        super()._stop_workers(worker_group, *args, **kwargs)
+
+    def _shutdown(self, death_sig: signal.Signals = signal.SIGTERM, *args, **kwargs) -> None:
+        # Time to finish a step and to write a checkpoint, before what is left is killed.
+        if self._pcontext is not None:
+            self._pcontext.close(death_sig, int(os.environ.get('SHUTDOWN_TIMEOUT', 300)))
+        super()._shutdown(death_sig, *args, **kwargs)
+
     def _monitor_workers(self, worker_group: WorkerGroup) -> RunResult:
         result = super()._monitor_workers(worker_group)
         if result.is_failed():
@@ -55,12 +69,18 @@ def describe(failures: dict[int, ProcessFailure]) -> str:
     return f'process {rank} is lost ({how}){others}'
 
 
-def address_towards(host: str) -> str:
-    """This machine's address on the way to another; names of machines are not known everywhere."""
+def address_towards(host: str, alone: bool) -> str:
+    """This machine's address on the way to another; names of machines are not known everywhere.
+
+    Args:
+        alone: Whether there is only this machine.
+    """
     family, *_, address = socket.getaddrinfo(host, 1, type=socket.SOCK_DGRAM)[0]
     with socket.socket(family, socket.SOCK_DGRAM) as way:
         way.connect(address)  # sends nothing
-        return way.getsockname()[0]
+        own = way.getsockname()[0]
+    # Many a machine calls itself by an address that leads nowhere else.
+    return own if alone or not ipaddress.ip_address(own.partition('%')[0]).is_loopback else host
 
 
 def main() -> int:
@@ -68,9 +88,16 @@ def main() -> int:
     logging.disable(logging.ERROR)
     api.LocalElasticAgent = Agent
     args = torchrun.parse_args(sys.argv[1:])
-    args.local_addr = args.local_addr or address_towards(args.rdzv_endpoint.rpartition(':')[0])
-    # Time to finish a step and to write a checkpoint, before what is left is killed.
-    args.shutdown_timeout = int(os.environ.get('SHUTDOWN_TIMEOUT', 300))
+    host = args.rdzv_endpoint.rpartition(':')[0]
+    try:
+        args.local_addr = args.local_addr or address_towards(host, alone=args.nnodes == '1')
+    except OSError as error:
+        print(
+            f'error: MASTER_ADDR {host} cannot be reached ({error}); give the first node by its address',
+            file=sys.stderr,
+        )
+        return 2
+    os.environ['MMSOCO_LAUNCHED'] = str(time.time())
     try:
         torchrun.run(args)
     except SignalException as error:

@@ -294,7 +294,7 @@ def _code_allowed(trust: bool) -> Iterator[None]:
 @contextmanager
 def _allowed(outline: Outline, allow: Sequence[type]) -> Iterator[None]:
     """Let torch make what the outline has seen, besides what it makes by itself."""
-    ours, before = [*allow, *_beyond_torch(outline.names)], torch.serialization.get_safe_globals()
+    ours, before = [*allow, *_beyond_torch(outline.names)], list(torch.serialization.get_safe_globals())
     torch.serialization.add_safe_globals(ours)
     try:
         yield

@@ -10,7 +10,7 @@ from types import FrameType
 
 from torch.utils.data import DataLoader
 
-from mmsoco.errors import UserError
+from mmsoco.errors import Stopped, UserError
 
 
 class Interrupted(UserError):
@@ -77,9 +77,9 @@ class StopSignals:
         impatient = self.number == number == signal.SIGINT and not _is_launched()
         self.number = number
         if not self.training:
-            raise Interrupted(f'by {signal.Signals(number).name} before the first step', number)
+            raise Stopped(f'by {signal.Signals(number).name} before the first step', 128 + number)
         if impatient:
-            raise Interrupted('in the middle of a step; --resume goes on from the last checkpoint', number)
+            raise Stopped('in the middle of a step; --resume goes on from the last checkpoint', 128 + number)
 
 
 def _is_launched() -> bool:

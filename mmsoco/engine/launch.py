@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from mmengine import hooks
 from mmengine.config import Config
 from mmengine.dist import get_world_size, init_dist, is_main_process
 from mmengine.registry import DATASETS
@@ -139,7 +140,7 @@ def settle_saving(cfg: Config) -> None:
     """
     mine = dict(interruption=dict(type='mmsoco.InterruptionHook'))
     saving = cfg.get('default_hooks', {}).get('checkpoint', dict(type='CheckpointHook', interval=1))
-    if saving is not None and saving['type'] in ('CheckpointHook', 'mmengine.CheckpointHook'):
+    if saving is not None and saving['type'] in ('CheckpointHook', 'mmengine.CheckpointHook', hooks.CheckpointHook):
         mine['checkpoint'] = {**saving, 'type': 'mmsoco.CheckpointHook'}
     cfg.merge_from_dict({'default_hooks': mine})
 
@@ -165,7 +166,9 @@ def find_checkpoint(cfg: Config, resume: str | None, restarted: bool = False) ->
     remove_leftovers(saved.folder)
     if resume != 'auto' and not restarted:
         return resume, []
-    newest, passed = saved.newest_whole()
+    # One that is older than a launch that was not told to resume is of another run.
+    since = 0 if resume == 'auto' else float(os.environ.get('MMSOCO_LAUNCHED', 0))
+    newest, passed = saved.newest_whole(since)
     if newest is None:
         return None if resume == 'auto' else resume, []
     return str(newest), [f'passed over: {words}' for words in passed]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from mmengine.dist import get_world_size
 from mmengine.logging import print_log
-from mmengine.runner import EpochBasedTrainLoop
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -118,6 +118,19 @@ class PretrainLoop(EpochBasedTrainLoop):
         outputs = [self.runner.model.train_step(batch, self.runner.optim_wrapper) for batch in data_batch]
         self.runner.call_hook('after_train_iter', batch_idx=idx, data_batch=data_batch[-1], outputs=average(outputs))
         self._iter += 1
+
+
+def steps_of_epoch(loop: BaseLoop) -> int | None:
+    """Steps of an epoch; None for a loop that has no epochs."""
+    if isinstance(loop, PretrainLoop):
+        return loop.sampler.steps_per_epoch
+    return len(loop.dataloader) if isinstance(loop, EpochBasedTrainLoop) else None
+
+
+def ends_epoch(runner: Runner) -> bool:
+    """Whether the step whose hooks are called is an epoch's last, so that the epoch's own follow at once."""
+    steps = steps_of_epoch(runner.train_loop)
+    return steps is not None and (runner.iter + 1) % steps == 0
 
 
 class RestOfEpoch:

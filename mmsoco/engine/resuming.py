@@ -27,7 +27,8 @@ class SavedCheckpoints:
 
     def __init__(self, folder: Path, template: str | None = None, work_dir: Path | None = None):
         self.folder = folder
-        self._names = re.compile('|'.join(re.escape(t).replace(r'\{\}', r'\d+') for t in (*TEMPLATES, template) if t))
+        names = (re.split(r'\{[^}]*\}', one) for one in (*TEMPLATES, template) if one)
+        self._names = re.compile('|'.join(r'\d+'.join(map(re.escape, parts)) for parts in names))
         self._pointer = (work_dir or folder) / POINTER
 
     @classmethod
@@ -35,18 +36,22 @@ class SavedCheckpoints:
         """Those of a config's CheckpointHook: in the work folder, or in one of its name in ``out_dir``."""
         hook = cfg.get('default_hooks', {}).get('checkpoint') or {}
         work_dir = Path(cfg.work_dir)
-        folder = Path(hook['out_dir'], work_dir.name) if hook.get('out_dir') else work_dir
+        other = Path(hook.get('out_dir') or work_dir)
+        folder = work_dir if other == work_dir else other / work_dir.name
         return cls(folder, hook.get('filename_tmpl'), work_dir)
 
     def __iter__(self):
         return (path for path in self.folder.glob('*.pth') if self._names.fullmatch(path.name))
 
-    def newest_whole(self) -> tuple[Path | None, list[str]]:
+    def newest_whole(self, since: float = 0) -> tuple[Path | None, list[str]]:
         """The newest one that is whole.
 
         A run can be killed between writing a checkpoint and naming it in
         ``last_checkpoint``, and files are lost and damaged; so all that are there are
         looked at.
+
+        Args:
+            since: Take only those that were written since then, in seconds since 1970.
 
         Returns:
             The checkpoint, None where there is none and no sign that there was one; and
@@ -55,9 +60,9 @@ class SavedCheckpoints:
         Raises:
             UserError: There are some, or were, and none is whole.
         """
-        named, passed = self._named()
+        named, passed = self._named() if not since else ([], [])
         whole = []
-        for path in {*self, *named}:
+        for path in {path for path in (*self, *named) if path.stat().st_mtime >= since}:
             try:
                 whole.append((read_meta(path).get('iter', 0), path.stat().st_mtime, path))
             except UserError as error:
@@ -102,7 +107,8 @@ class SavedCheckpoints:
             UserError: The weights to begin from are among them.
         """
         # What was converted from elsewhere counts epochs alone, and is older than all.
-        steps = -1 if resumed is None else read_meta(resumed, trust).get('iter', -1)
+        own = resumed is not None and Path(resumed).resolve().parent == self.folder.resolve()
+        steps = read_meta(resumed, trust).get('iter', -1) if own else -1
         strangers = [path for path in self if _steps(path) > steps]
         if start and any(path.samefile(start) for path in strangers if Path(start).exists()):
             raise UserError(f'{start} is in the folder of the run that shall begin from it; name another --work-dir')
@@ -113,6 +119,8 @@ class SavedCheckpoints:
         place.mkdir()
         for path in strangers:
             path.replace(place / path.name)
+        if self._pointer.is_file() and not self._named()[0]:
+            self._pointer.replace(place / POINTER)
         names = ', '.join(sorted(path.name for path in strangers))
         return [f'not of this run, and moved from {self.folder} to {place.name}: {names}']
 

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 
 from mmsoco.errors import UserError
+from mmsoco.files import is_alive
 
 NAME = 'run.lock'
 
@@ -22,8 +23,9 @@ class RunLock:
     The file is locked by the system, which lets go when the process ends,
     however it ends; children do not inherit it. A file that nobody has locked is
     what a dead run left, if that ran on this machine. A disk that other machines
-    share may not tell of their locks: of a run elsewhere, or where the disk knows
-    no locks at all, the file's time tells, which a run renews while it lives.
+    share may not tell of their locks: of a run elsewhere the file's time tells, which
+    it renews while it lives. Where the disk knows no locks at all, a process of that
+    number on this machine is taken for the run.
 
     Args:
         folder: Made when it is not there.
@@ -74,9 +76,7 @@ class RunLock:
                 os.close(self._file)
                 return False
             holder = _read(self._file)
-            here = holder.get('host') == socket.gethostname()
-            unsure = locked is None or (locked and not here)
-            if locked is False or (holder and unsure and self._silence() < self.SILENCE):
+            if locked is False or (holder and self._may_live(holder, locked)):
                 who = '{host}, process {pid}, since {start}'.format(**holder) if holder else 'it has just begun'
                 raise UserError(
                     f'{self.path.parent} is in use by another run ({who}); wait for it, stop it, or name another one: '
@@ -100,6 +100,11 @@ class RunLock:
         with suppress(FileNotFoundError):
             return os.path.samestat(os.fstat(self._file), self.path.stat())
         return False
+
+    def _may_live(self, holder: dict, locked: bool | None) -> bool:
+        if holder['host'] == socket.gethostname():
+            return locked is None and is_alive(holder['pid'])
+        return self._silence() < self.SILENCE
 
     def _silence(self) -> float:
         """Seconds since the last sign of life, by the disk's own clock."""

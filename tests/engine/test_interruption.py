@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from mmsoco.engine.interruption import Interrupted, StopSignals, follow_parent, shield_worker, stop_signals
+from mmsoco.engine.interruption import StopSignals, follow_parent, shield_worker, stop_signals
+from mmsoco.errors import Stopped
 
 
 def send(number):
@@ -17,7 +18,7 @@ def send(number):
 def test_signals_are_remembered_while_steps_run_and_end_the_process_before(number):
     former = signal.getsignal(number)
     with StopSignals() as signals:
-        with pytest.raises(Interrupted, match=f'by {number.name} before the first step') as stop:
+        with pytest.raises(Stopped, match=f'by {number.name} before the first step') as stop:
             send(number)
         assert stop.value.status == 128 + number
         signals.number, signals.training = 0, True
@@ -30,7 +31,7 @@ def test_a_second_ctrl_c_does_not_wait_but_a_launchers_does(monkeypatch):
     with StopSignals() as signals:
         signals.training = True
         send(signal.SIGINT)
-        with pytest.raises(Interrupted, match='in the middle of a step'):
+        with pytest.raises(Stopped, match='in the middle of a step'):
             send(signal.SIGINT)
         monkeypatch.setenv('RANK', '0')
         send(signal.SIGINT)

@@ -79,7 +79,7 @@ def test_all_are_gone(tmp_path):
 
 
 def aside(folder):
-    return {path.name for path in folder.glob('before_*/*')}
+    return {path.name for path in folder.glob('before_*/*.pth')}
 
 
 def test_what_is_not_of_a_runs_past_is_set_aside(folder):
@@ -90,6 +90,8 @@ def test_what_is_not_of_a_runs_past_is_set_aside(folder):
     assert 'iter_10.pth, iter_30.pth, iter_9.pth' in line
     assert aside(folder) == {'iter_9.pth', 'iter_10.pth', 'iter_30.pth'}
     assert {path.name for path in folder.glob('*.pth')} == {'iter_20.pth', 'best.pth'}
+    # It named one of them.
+    assert not (folder / POINTER).exists()
     assert SavedCheckpoints(folder).set_aside(str(folder / 'iter_20.pth'), None) == []
 
 
@@ -114,3 +116,25 @@ def test_other_names_and_another_folder(tmp_path):
     assert SavedCheckpoints.of(cfg).newest_whole() == (folder / 'other.pth', [])
     SavedCheckpoints.of(cfg).set_aside(None, None)
     assert aside(folder) == {'after_2.pth'}
+
+
+def test_what_is_resumed_from_elsewhere_has_no_past_here(folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp('elsewhere')
+    save(elsewhere, 'iter_90.pth', 90)
+    SavedCheckpoints(folder).set_aside(str(elsewhere / 'iter_90.pth'), str(elsewhere / 'iter_90.pth'))
+    assert aside(folder) == {f'iter_{step}.pth' for step in (9, 10, 20, 30)}
+
+
+def test_a_launch_that_begins_anew_takes_its_own_alone(folder):
+    for path in folder.glob('*.pth'):
+        os.utime(path, (1000, 1000))
+    assert SavedCheckpoints(folder).newest_whole(since=2000) == (None, [])
+    os.utime(folder / 'iter_9.pth', (3000, 3000))
+    assert SavedCheckpoints(folder).newest_whole(since=2000) == (folder / 'iter_9.pth', [])
+
+
+@pytest.mark.parametrize('template', ['step_{:03d}.pth', 'a{}b.pth'])
+def test_templates(tmp_path, template):
+    save(tmp_path, template.format(7), 7)
+    assert list(SavedCheckpoints(tmp_path, template)) == [tmp_path / template.format(7)]
+    assert list(SavedCheckpoints(tmp_path)) == []

@@ -47,19 +47,38 @@ def test_a_dead_run_has_no_lock(tmp_path):
     lock.release()
 
 
+@pytest.fixture
+def no_locks(monkeypatch):
+    """A disk that knows none."""
+
+    def refuse(*args):
+        raise OSError(errno.ENOLCK, 'No locks available')
+
+    monkeypatch.setattr(fcntl, 'lockf', refuse)
+
+
+def test_without_locks_a_process_of_that_number_is_taken_for_the_run(tmp_path, no_locks):
+    holder = {'host': os.uname().nodename, 'pid': os.getpid(), 'start': 'today'}
+    (tmp_path / NAME).write_text(json.dumps(holder))
+    with pytest.raises(UserError, match='in use by another run'):
+        RunLock(tmp_path).acquire()
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitpid(child, 0)
+    (tmp_path / NAME).write_text(json.dumps({**holder, 'pid': child}))
+    lock = RunLock(tmp_path)
+    lock.acquire()
+    lock.release()
+
+
 @pytest.mark.parametrize('locks', [True, False])
-def test_a_run_elsewhere_is_alive_while_its_file_is_renewed(tmp_path, monkeypatch, locks):
+def test_a_run_elsewhere_is_alive_while_its_file_is_renewed(tmp_path, request, locks):
     if not locks:
-
-        def no_locks(*args):
-            raise OSError(errno.ENOLCK, 'No locks available')
-
-        monkeypatch.setattr(fcntl, 'lockf', no_locks)
-    # Without locks one on this machine cannot be told from a dead one either.
-    host = 'another' if locks else os.uname().nodename
+        request.getfixturevalue('no_locks')
     file = tmp_path / NAME
-    file.write_text(json.dumps({'host': host, 'pid': 1, 'start': 'yesterday'}))
-    with pytest.raises(UserError, match=rf'in use by another run \({host}, process 1, since yesterday\)'):
+    file.write_text(json.dumps({'host': 'another', 'pid': 1, 'start': 'yesterday'}))
+    with pytest.raises(UserError, match=r'in use by another run \(another, process 1, since yesterday\)'):
         RunLock(tmp_path).acquire()
     silent = time.time() - RunLock.SILENCE - 1
     os.utime(file, (silent, silent))

@@ -1,5 +1,6 @@
 """Promise 1: nothing that is in a file of weights is run, whoever reads it."""
 
+import pickle
 import subprocess
 import sys
 import zipfile
@@ -144,6 +145,40 @@ def test_pickles_of_data_sets(tmp_path, marker):
     mmengine.dump(boxes, tmp_path / 'boxes.pkl')
     read = mmengine.load(tmp_path / 'boxes.pkl')['a.jpg']
     assert (read['bboxes'] == 1).all() and (read['scores'] == 1).all()
+    for protocol in range(2, 6):
+        arrays = {'a': np.arange(6, dtype='>i4').reshape(2, 3, order='F'), 'b': [np.float64(2.5), {1}, b'x'], 'c': 'ä'}
+        arrays['same'] = arrays['a']
+        with (tmp_path / 'arrays.pkl').open('wb') as file:
+            pickle.dump(arrays, file, protocol)
+        found = mmengine.load(tmp_path / 'arrays.pkl')
+        assert np.array_equal(found['a'], arrays['a']) and found['same'] is found['a']
+        assert found['b'] == arrays['b'] and found['c'] == 'ä'
+
+
+class Reduced:
+    """What a pickle can ask for without saying it is an object."""
+
+    def __init__(self, *reduced):
+        self.reduced = reduced
+
+    def __reduce__(self):
+        return self.reduced
+
+
+@pytest.mark.parametrize(
+    'forged',
+    [
+        # An array of objects that says it is none: its bytes would be taken for addresses.
+        Reduced(np.dtype, ('O8', False, True), (3, '|', None, None, None, -1, -1, 0)),
+        Reduced(np.ndarray, ((10**12,), 'u1')),
+        Reduced(np.dtype, ('V8', False, True)),
+    ],
+)
+def test_forged_arrays_in_pickles_of_data_sets(tmp_path, forged):
+    guard_loading()
+    (tmp_path / 'forged.pkl').write_bytes(pickle.dumps(forged, 2))
+    with pytest.raises(UserError, match='a pickle of data'):
+        mmengine.load(tmp_path / 'forged.pkl')
 
 
 def test_files_that_cannot_be_fetched_end_in_one_line(monkeypatch):

@@ -3,6 +3,7 @@
 import inspect
 import io
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from torch import nn
 from mmsoco.checkpoints.files import read_meta
 from mmsoco.checkpoints.pretraining import KEY
 from mmsoco.checkpoints.seal import seal
+from mmsoco.engine.loops import ends_epoch
 from mmsoco.engine.model import bare_model
 from mmsoco.engine.resuming import POINTER, SavedCheckpoints
 from mmsoco.engine.together import Together
@@ -122,12 +124,10 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
         # mmengine would delete by the list of the checkpoint that was loaded.
         runner.message_hub.runtime_info.pop('keep_ckpt_ids', None)
         super().before_train(runner)
-        saved = SavedCheckpoints(Path(self.out_dir), self.filename_tmpl)
-        # Name -> whether it is between two regular ones, oldest first.
-        self._kept = {
-            path.name: read_meta(path).get('between', False)
-            for path in sorted(saved, key=lambda path: path.stat().st_mtime)
-        }
+        # Name -> whether it is between two regular ones, in order; the first process removes the old ones.
+        self._kept = was_between(SavedCheckpoints(Path(self.out_dir), self.filename_tmpl)) if is_main_process() else {}
+        if self._kept:  # what a run was killed over that it wanted to remove
+            self._remove_old(*list(self._kept.items())[-1])
         self._last_time = time.monotonic()
         restored = getattr(self, '_restored', None)
         if runner.iter > 0 and restored is not None:
@@ -135,25 +135,26 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         super().after_train_iter(runner, batch_idx, data_batch, outputs)
-        if self.every_minutes is None:
+        # The end of an epoch has its own.
+        if self.every_minutes is None or ends_epoch(runner):
             return
         late = time.monotonic() - self._last_time > 60 * self.every_minutes
         # The first process' clock decides, and all have a part in saving.
         if self._together.highest(int(late and is_main_process())):
-            self.save_now(runner, runner.iter + 1)
+            self.save_now(runner, runner.iter + 1, runner.epoch)
 
-    def save_now(self, runner, steps: int) -> str:
+    def save_now(self, runner, steps: int, epochs: int) -> str:
         """Save between two regular checkpoints; to be called in all processes.
 
         Args:
-            steps: Steps that are done.
+            steps, epochs: That are done.
 
         Returns:
             The file; that of a regular checkpoint, if the last step had one.
         """
         if self._saved_step != steps:
             runner.logger.info(f'Saving checkpoint at {steps} iterations')
-            self._save(runner, f'iter_{steps}.pth', dict(epoch=runner.epoch, iter=steps, between=True))
+            self._save(runner, f'iter_{steps}.pth', dict(epoch=epochs, iter=steps, between=True))
         return self.last_ckpt
 
     def _save_checkpoint_with_step(self, runner, step: int, meta: dict) -> None:
@@ -188,6 +189,16 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
         self._kept = dict.fromkeys(kept, False) | {newest: between}
         for name in others.keys() - set(kept):
             Path(self.out_dir, name).unlink(missing_ok=True)
+
+
+def was_between(saved: SavedCheckpoints) -> dict[str, bool]:
+    """Name -> whether it was saved between two regular ones, by their steps; damaged ones are left out, and alone."""
+    found = []
+    for path in saved:
+        with suppress(UserError):
+            meta = read_meta(path)
+            found.append((meta.get('iter', 0), path.stat().st_mtime, path.name, meta.get('between', False)))
+    return {name: between for *_, name, between in sorted(found)}
 
 
 def process_state(model: nn.Module) -> dict:

@@ -7,7 +7,7 @@ from mmengine.runner import EpochBasedTrainLoop
 
 from mmsoco.engine.hooks.checkpoint import CheckpointHook
 from mmsoco.engine.interruption import Interrupted, stop_signals
-from mmsoco.engine.loops import PretrainLoop, RestOfEpoch
+from mmsoco.engine.loops import PretrainLoop, RestOfEpoch, ends_epoch
 from mmsoco.engine.together import Together
 from mmsoco.registry import HOOKS
 
@@ -32,29 +32,41 @@ class InterruptionHook(Hook):
     def before_train(self, runner) -> None:
         loop = runner.train_loop
         if isinstance(loop, EpochBasedTrainLoop) and not isinstance(loop, PretrainLoop):
-            loop.dataloader = RestOfEpoch(loop.dataloader, runner.iter % len(loop.dataloader))
+            loop._epoch, done = divmod(runner.iter, len(loop.dataloader))
+            loop.dataloader = RestOfEpoch(loop.dataloader, done)
         stop_signals.begin_training()
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        if number := self._together.highest(stop_signals.number):
-            self._stop(runner, runner.iter + 1, number)
+        # What belongs to the end of an epoch, or of the run, is still done.
+        if not (ends_epoch(runner) or self.is_last_train_iter(runner)):
+            self._stop_if_told(runner, runner.iter + 1, runner.epoch)
+
+    def after_train_epoch(self, runner) -> None:
+        if runner.iter < runner.max_iters:
+            self._stop_if_told(runner, runner.iter, runner.epoch + 1)
+
+    def before_val_epoch(self, runner) -> None:
+        batches = len(runner.val_dataloader)
+        self._even = self._together.highest(batches) == -self._together.highest(-batches)
 
     def after_val_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        # Between two steps: the loop has counted the last one.
-        if number := self._together.highest(stop_signals.number):
-            self._stop(runner, runner.iter, number)
+        # Between two steps. Processes can only wait for each other where all come here.
+        if self._even:
+            self._stop_if_told(runner, runner.iter, runner.epoch)
 
-    def _stop(self, runner, steps: int, number: int) -> None:
-        """Save and leave.
+    def _stop_if_told(self, runner, steps: int, epochs: int) -> None:
+        """Save and leave where any process was told to.
 
         Args:
-            steps: Steps that are done.
-            number: The signal.
+            steps, epochs: That are done.
         """
+        number = self._together.highest(stop_signals.number)
+        if not number:
+            return
         saving = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
         saved = 'nothing saved, as the config has no CheckpointHook'
         if saving is not None:
-            saved = f'{saving.save_now(runner, steps)} is saved; the same command with --resume goes on'
+            saved = f'{saving.save_now(runner, steps, epochs)} is saved; the same command with --resume goes on'
         runner.call_hook('before_stop')
         # A launcher ends all others when the first has left.
         self._together.wait()
