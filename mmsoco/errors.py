@@ -122,7 +122,7 @@ def _line(error: Exception) -> str | None:
 def _is_of_others(error: Exception) -> bool:
     """Whether another process is gone, or a device: a case to start again, not to correct something."""
     words = f'{type(error).__name__}: {error}'
-    return isinstance(error, ConnectionError) or bool(re.search(r'\bDist\w*Error|gloo|NCCL|CUDA|by peer', words))
+    return isinstance(error, ConnectionError) or bool(re.search(r'\bDist\w*Error|gloo|NCCL|CUDA error|by peer', words))
 
 
 def command(main: Callable[[], int | None]) -> Callable[[], None]:

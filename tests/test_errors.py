@@ -125,3 +125,25 @@ def test_an_error_of_a_loaders_worker_is_one_line():
     assert '\n' in str(caught.value)
     assert words_of(caught.value) == 'the transform Bad draws from somewhere: mend it'
     assert words_of(UserError('a: b')) == 'a: b'
+
+
+@pytest.mark.parametrize(
+    ('error', 'shown'),
+    [
+        (RuntimeError('[gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:2'), True),
+        (ConnectionResetError('reset'), True),
+        (RuntimeError('CUDA error: unspecified launch failure'), True),
+        (RuntimeError('CUDA out of memory. Tried to allocate 2 GiB'), False),
+        (RuntimeError('mat1 and mat2 shapes cannot be multiplied'), False),
+    ],
+)
+def test_lost_processes_are_no_mistakes_of_the_user(error, shown, capsys):
+    """A launcher starts them again; what ends with 2 it does not."""
+
+    @command
+    def main():
+        raise error
+
+    with pytest.raises(type(error) if shown else SystemExit):
+        main()
+    assert ('correct the config' in capsys.readouterr().err) == (not shown)
