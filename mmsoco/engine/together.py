@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from mmengine.dist import broadcast_object_list, get_world_size, is_main_process
+from mmengine.dist import get_world_size, is_main_process
 from torch import distributed
 
 from mmsoco.errors import UserError
@@ -25,7 +25,9 @@ def first_decides(decide: Callable[..., Any], *args) -> Any:
             outcome[0] = decide(*args)
         except UserError as error:
             outcome[1] = str(error)
-    broadcast_object_list(outcome)
+    if get_world_size() > 1:
+        # By gloo, too: reading large checkpoints may take longer than NCCL waits.
+        distributed.broadcast_object_list(outcome, group=Together()._gloo)
     if outcome[1] is not None:
         raise _shared(outcome[1])
     return outcome[0]
