@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmsoco.arguments import positive
-from mmsoco.errors import UserError, command
+from mmsoco.errors import Stopped, UserError, command
 from mmsoco.files import atomic_path
 
 #: Digits measure some 30 px on sheets of 128: smaller segments than on photos, and a
@@ -167,6 +167,8 @@ def _run_logged(line: str, log: Path) -> str:
         status = _wait_for(subprocess.Popen([sys.executable, '-W', 'ignore', *shlex.split(line)], stdout=file))
         file.seek(start)
         printed = file.read()
+    if status in (130, 143):
+        raise Stopped('the same command goes on where it was', status)
     if status:
         raise UserError(f'python {line} failed with status {status}; see {log}')
     return printed
