@@ -5,19 +5,20 @@ import signal
 
 import pytest
 import torch
-from running import descendants_of, start_training, until
+from running import counted_in_steps, descendants_of, start_training, until
 
 
 @pytest.fixture
 def endless(tiny_options):
     """A run that ends only when it is told to."""
-    return tiny_options | {
-        'train_cfg.max_epochs': None,
-        'train_cfg.max_steps': 10_000,
-        'default_hooks.checkpoint': dict(by_epoch=False, interval=5, max_keep_ckpts=2),
-        'train_dataloader.num_workers': 1,
-        'train_dataloader.persistent_workers': True,
-    }
+    return (
+        tiny_options
+        | counted_in_steps(10_000)
+        | {
+            'train_dataloader.num_workers': 1,
+            'train_dataloader.persistent_workers': True,
+        }
+    )
 
 
 def stop(number, run):

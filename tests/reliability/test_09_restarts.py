@@ -5,18 +5,14 @@ import signal
 
 import pytest
 from differing import differences
-from running import children_of, start_training, until
+from running import children_of, counted_in_steps, start_training, until
 
 from mmsoco.checkpoints.files import read_checkpoint
 
 
 @pytest.mark.slow
 def test_a_lost_process(recipe, tiny_options, tmp_path):
-    options = tiny_options | {
-        'train_cfg.max_epochs': None,
-        'train_cfg.max_steps': 30,
-        'default_hooks.checkpoint': dict(by_epoch=False, interval=5, max_keep_ckpts=2),
-    }
+    options = tiny_options | counted_in_steps(30)
     ends = []
     for lost in (False, True):
         folder = tmp_path / str(lost)
@@ -37,11 +33,7 @@ def test_a_lost_process(recipe, tiny_options, tmp_path):
 @pytest.mark.slow
 def test_a_lost_process_of_another_node(recipe, tiny_options, tmp_path, free_port):
     """All nodes' processes start again, and go on, also where none of their own was lost."""
-    options = tiny_options | {
-        'train_cfg.max_epochs': None,
-        'train_cfg.max_steps': 20,
-        'default_hooks.checkpoint': dict(by_epoch=False, interval=5, max_keep_ckpts=10),
-    }
+    options = tiny_options | counted_in_steps(20, kept=10)
     nodes = [
         start_training(recipe, tmp_path, options, 1, NNODES='2', NODE_RANK=str(rank), PORT=str(free_port))
         for rank in range(2)

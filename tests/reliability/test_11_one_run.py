@@ -7,7 +7,7 @@ import os
 import time
 
 import pytest
-from running import children_of, is_running, start_training, until
+from running import children_of, counted_in_steps, is_running, start_training, until
 
 from mmsoco.engine.launch import train
 from mmsoco.errors import UserError
@@ -15,11 +15,7 @@ from mmsoco.errors import UserError
 
 @pytest.mark.slow
 def test_a_second_run_is_refused_until_the_first_is_gone_launcher_or_not(recipe, tiny_options, tmp_path):
-    options = tiny_options | {
-        'train_cfg.max_epochs': None,
-        'train_cfg.max_steps': 10_000,
-        'default_hooks.checkpoint': dict(by_epoch=False, interval=5, max_keep_ckpts=2),
-    }
+    options = tiny_options | counted_in_steps(10_000)
     run = start_training(recipe, tmp_path, options, 2)
     until(lambda: list(run.work_dir.glob('iter_*.pth')), run)
     with pytest.raises(UserError, match=rf'in use by another run \({os.uname().nodename}, process \d+, since 20'):

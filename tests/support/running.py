@@ -19,6 +19,15 @@ class Run:
     errors: Path
 
 
+def counted_in_steps(steps, kept=2):
+    """Options of a run of so many steps that saves after every fifth."""
+    return {
+        'train_cfg.max_epochs': None,
+        'train_cfg.max_steps': steps,
+        'default_hooks.checkpoint': dict(by_epoch=False, interval=5, max_keep_ckpts=kept),
+    }
+
+
 def as_arguments(options):
     """``--cfg-options`` as they are typed."""
     arguments = []

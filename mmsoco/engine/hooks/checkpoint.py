@@ -95,6 +95,7 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
         self._together = Together()
         self._processes: list[dict] = []
         self._saved_step: int | None = None
+        self._restored: dict | None = None
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         checkpoint['message_hub'].update(log_scalars={}, resumed_keys={})
@@ -129,9 +130,8 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
         if self._kept:  # what a run was killed over that it wanted to remove
             self._remove_old(*list(self._kept.items())[-1])
         self._last_time = time.monotonic()
-        restored = getattr(self, '_restored', None)
-        if runner.iter > 0 and restored is not None:
-            restore_process_state(bare_model(runner), restored)
+        if runner.iter > 0 and self._restored is not None:
+            restore_process_state(bare_model(runner), self._restored)
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         super().after_train_iter(runner, batch_idx, data_batch, outputs)
