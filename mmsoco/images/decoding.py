@@ -12,19 +12,19 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from mmsoco.errors import UserError, reason
+from mmsoco.errors import UserError
 from mmsoco.files import open_regular
 from mmsoco.images import arrays, decoders, tiff
 from mmsoco.images.channels import OtherChannels, as_channels
 from mmsoco.images.decoders import Samples, Undecodable
 from mmsoco.images.reading import Reading
+from mmsoco.images.tiles import Window
 from mmsoco.images.values import Met, to_8_bits
 
 #: OpenCV's own variable, by which a user moves our bound, too.
 VARIABLE = 'OPENCV_IO_MAX_IMAGE_PIXELS'
 #: Bytes of an image that is kept for the next window of it.
 _KEPT = 2**30
-Window = tuple[int, int, int, int]
 
 
 class UnreadableImage(Exception):
@@ -185,7 +185,8 @@ def _opened(path: str | os.PathLike) -> Iterator[BinaryIO]:
         with open_regular(path) as file:
             yield file
     except (OSError, ValueError) as error:
-        raise UnreadableImage(path, reason(error)) from None
+        # Without the path, which the message has already.
+        raise UnreadableImage(path, str(getattr(error, 'strerror', None) or error) or type(error).__name__) from None
 
 
 def _read_all(file: BinaryIO, most: int) -> bytes:

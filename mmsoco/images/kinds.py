@@ -65,7 +65,14 @@ def png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
 
 
 def what_is(data: bytes) -> str:
-    """What a file is that no decoder knows, with an article, by its first kilobyte."""
+    """Why no decoder knows a file: what it is instead, by its first kilobyte."""
+    kind = _kind(data)
+    if kind is None:
+        return 'not an image of a kind that is known'
+    return kind if 'not read' in kind else f'not an image but {kind}'
+
+
+def _kind(data: bytes) -> str | None:
     if not data:
         return 'an empty file'
     beginning = data[:1024]
@@ -92,5 +99,5 @@ def what_is(data: bytes) -> str:
     try:
         words = beginning.decode()
     except UnicodeDecodeError:
-        return 'no image of a kind that is known'
-    return 'text' if all(letter.isprintable() or letter in '\t\r\n' for letter in words) else 'no image'
+        return None
+    return 'text' if all(letter.isprintable() or letter in '\t\r\n' for letter in words) else None
