@@ -206,7 +206,7 @@ def by_pillow(image: Image.Image, channels: int) -> Samples:
     """
     kind = image.format
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _silence():
             warnings.simplefilter('ignore')
             frames = 1 if kind == 'MPO' else _frames(image)
             image.load()
