@@ -65,7 +65,6 @@ def _pillow(path: str | os.PathLike) -> tuple[str, np.ndarray | None, str]:
             kind = f'{image.format} {image.mode}'
             if getattr(image, 'n_frames', 1) > 1:
                 kind += ', frames'
-            image.seek(0)
             orientation = image.getexif().get(0x0112, 1)
             if orientation in range(2, 9):
                 kind += ', turned'

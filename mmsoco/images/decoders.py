@@ -24,11 +24,13 @@ from mmsoco.images.orientation import TAG, is_turned, orientation_of, upright
 
 # Registers all formats.
 Image.init()
+# What it thinks of a file is for the message, not for the screen.
+warnings.filterwarnings('ignore', module=r'PIL\.')
 
 #: The formats of Pillow that are read. EPS and WMF run other programs, others are no images of anything.
 FORMATS = (
-    *('JPEG', 'PNG', 'BMP', 'DIB', 'GIF', 'PPM', 'WEBP', 'JPEG2000', 'AVIF', 'TGA', 'SGI', 'PCX', 'ICO', 'PSD', 'DDS'),
-    *('QOI', 'SUN'),
+    *('JPEG', 'PNG', 'BMP', 'DIB', 'GIF', 'PPM', 'WEBP', 'JPEG2000', 'AVIF', 'HEIF', 'SGI', 'PCX', 'ICO', 'PSD', 'DDS'),
+    *('QOI', 'SUN', 'TGA'),
 )
 #: Chunks that make a PNG an animation.
 _ANIMATION = (b'acTL', b'fcTL', b'fdAT')
@@ -66,7 +68,7 @@ def identify(file: BinaryIO) -> Image.Image:
     if is_heif(prefix):
         _register_heif()
     # Not Image.open: its bound of pixels is lower than what telephones make, and does not tell the size.
-    for name in (*FORMATS, 'HEIF'):
+    for name in FORMATS:
         factory, accepts = Image.OPEN.get(name, (None, None))
         # TGA has no beginning of its own; its header is checked instead.
         if factory is None or (accepts is not None and accepts(prefix.ljust(16, b'\0')) is not True):
@@ -131,10 +133,9 @@ def decode(data: bytes, image: Image.Image, channels: int) -> Samples:
         samples = _jpeg(data, image, channels)
         if samples is not None:
             return samples
-    if image.format == 'PNG' and data[24] == 16:
-        return _deep_png(data, image)
-    if image.format == 'PPM' and _maxval(image) > 255:
-        return _deep_pnm(data, image)
+    highest = _highest(data, image)
+    if highest > 255:
+        return _deep(data, image, highest)
     return by_pillow(image, channels)
 
 
@@ -155,29 +156,32 @@ def _jpeg(data: bytes, image: Image.Image, channels: int) -> Samples | None:
     return Samples(as_channels(array, channels))
 
 
-def _deep_png(data: bytes, image: Image.Image) -> Samples:
-    chunks = list(png_chunks(BytesIO(data)))
-    animated = any(name in _ANIMATION for name, _, _ in chunks)
-    if animated:
-        data = data[:8] + b''.join(data[start:end] for name, start, end in chunks if name not in _ANIMATION)
+def _highest(data: bytes, image: Image.Image) -> int:
+    """The largest value that a sample can have, as the header declares it, for kinds that may have more than 8 bits."""
+    if image.format == 'PNG':
+        return 2 ** data[24] - 1
+    if image.format == 'PPM' and image.mode != 'F':
+        rawmode, *more = np.atleast_1d(np.array(image.tile[0].args, object))
+        return more[0] if more and isinstance(more[0], int) else 65535 if rawmode.startswith('I;16') else 255
+    if image.format == 'JPEG2000':
+        sizes = data.find(b'\xff\x51')  # marker SIZ (ISO 15444-1, A.5.1); 40 bytes on, the bits of the first channel
+        return 2 ** ((data[sizes + 40] & 127) + 1) - 1
+    return 255
+
+
+def _deep(data: bytes, image: Image.Image, highest: int) -> Samples:
+    """By OpenCV; its samples are as they are stored."""
     # Pillow's 8 bits are not used, but what it says of broken pixels, and what stands behind them.
-    by_pillow(image, 1)
-    array = by_opencv(data, 'PNG')
+    frames = by_pillow(image, 1).frames
+    if image.format == 'PNG' and frames > 1:
+        chunks = png_chunks(BytesIO(data))
+        data = data[:8] + b''.join(data[start:end] for name, start, end in chunks if name not in _ANIMATION)
+    array = by_opencv(data, image.format)
     # OpenCV repeats grey that has alpha.
-    if data[25] == 4 and array.shape[2] == 4:
+    if image.format == 'PNG' and data[25] == 4 and array.shape[2] == 4:
         array = array[..., [0, 3]]
-    return Samples(upright(array, orientation_of(image)), frames=getattr(image, 'n_frames', 1) if animated else 1)
-
-
-def _deep_pnm(data: bytes, image: Image.Image) -> Samples:
-    declared = 0, _maxval(image)
-    by_pillow(image, 1)  # for what it says of one that ends early
-    return Samples(by_opencv(data, 'PNM'), declared)
-
-
-def _maxval(image: Image.Image) -> int:
-    args = image.tile[0].args if image.tile else ()
-    return args[1] if isinstance(args, tuple) and len(args) > 1 and isinstance(args[1], int) else 255
+    # 16 bits are the type's own, and may hold less.
+    return Samples(upright(array, orientation_of(image)), None if highest == 65535 else (0, highest), frames)
 
 
 def by_opencv(data: bytes, kind: str) -> np.ndarray:
@@ -206,17 +210,16 @@ def by_pillow(image: Image.Image, channels: int) -> Samples:
     """
     kind = image.format
     try:
-        with warnings.catch_warnings(), _silence():
-            warnings.simplefilter('ignore')
+        with _silence():
             frames = 1 if kind == 'MPO' else _frames(image)
             image.load()
-            array, declared = _pixels(image, channels)
+            array = _pixels(image, channels)
     except MemoryError:
         raise
     # Of broken pixels, Pillow may say anything.
     except Exception as error:
         raise Undecodable(broken(kind, error)) from None
-    return Samples(upright(array, orientation_of(image)), declared, frames)
+    return Samples(upright(array, orientation_of(image)), frames=frames)
 
 
 def _frames(image: Image.Image) -> int:
@@ -228,12 +231,11 @@ def _frames(image: Image.Image) -> int:
         return 1
 
 
-def _pixels(image: Image.Image, channels: int) -> tuple[np.ndarray, tuple[float, float] | None]:
-    """(H, W, C), and what the darkest and the brightest are where the type does not tell."""
+def _pixels(image: Image.Image, channels: int) -> np.ndarray:
+    """(H, W, C), of 8 bits or of the type that the file has."""
     mode = image.mode
     if mode in ('I', 'F') or mode.startswith('I;'):
-        # JPEG 2000 of fewer bits fills up to 16 in Pillow.
-        return np.asarray(image)[..., None], (0, 65535) if image.format == 'JPEG2000' else None
+        return np.asarray(image)[..., None]
     if mode == 'LAB':
         image, mode = _lab_to_rgb(image), 'RGB'
     if channels in (1, 3):
@@ -241,7 +243,7 @@ def _pixels(image: Image.Image, channels: int) -> tuple[np.ndarray, tuple[float,
     elif mode in ('P', 'PA', '1'):
         image = image.convert('RGBA' if mode == 'PA' or 'transparency' in image.info else 'RGB' if mode == 'P' else 'L')
     array = np.asarray(image)
-    return array[..., None] if array.ndim == 2 else array, None
+    return array[..., None] if array.ndim == 2 else array
 
 
 def _lab_to_rgb(image: Image.Image) -> Image.Image:

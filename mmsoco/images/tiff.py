@@ -21,6 +21,8 @@ _BEGINNINGS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 #: Numbers of tags (TIFF 6.0).
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION, _SAMPLES = 256, 257, 258, 259, 262, 274, 277
 _TILE_WIDTH, _TILE_HEIGHT = 322, 323
+#: Kinds of colours (PhotometricInterpretation).
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK = 0, 1, 2, 5
 #: MinSampleValue and MaxSampleValue, and those of any type.
 _DECLARED = ((340, 341), (280, 281))
 CODECS_MISSING = "needs another package: pip install 'mmsoco[images]'"
@@ -59,7 +61,7 @@ class Tags:
             self.bits = max(np.atleast_1d(self._tags.get(_BITS, 1)).tolist())
             self.orientation = self._number(_ORIENTATION, 1)
             self.photometric = self._number(_PHOTOMETRIC, 1)
-            self.is_compressed = self._number(_COMPRESSION, 1) != 1
+            self.is_jpeg = self._number(_COMPRESSION, 1) in (6, 7)
         # Of a broken header, Pillow may say anything.
         except Exception as error:
             raise Undecodable(f'a TIFF with a broken header ({error})') from None
@@ -138,14 +140,26 @@ def _by_tifffile(data: bytes, tags: Tags, channels: int) -> Samples:
             if not _lacks_codec(error):
                 raise
             array = _without_codec(data, tags, error)
-    return Samples(upright(_white_is_high(array, tags), tags.orientation), tags.declared(), frames)
+    return Samples(upright(_colours(array, tags, channels), tags.orientation), tags.declared(), frames)
 
 
-def _white_is_high(array: np.ndarray, tags: Tags) -> np.ndarray:
-    """Of those that count from white to black, the other way round."""
-    if tags.photometric or array.dtype.kind != 'u':
+def _colours(array: np.ndarray, tags: Tags, channels: int) -> np.ndarray:
+    """Grey from black to white, and RGB where RGB is asked for.
+
+    Raises:
+        Undecodable: The colours are of another kind.
+    """
+    white = 2**tags.bits - 1
+    if tags.photometric == _WHITE_IS_ZERO and array.dtype.kind == 'u':
+        return (white - array.astype(np.int64)).clip(0).astype(array.dtype)
+    if channels not in (1, 3) or tags.photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) or tags.is_jpeg:
         return array
-    return (2**tags.bits - 1 - array.astype(np.int64)).clip(0).astype(array.dtype)
+    if tags.photometric == _CMYK and array.shape[2] == 4 and array.dtype.kind == 'u':
+        share = 1 - array.astype(np.float64) / white
+        return np.rint(share[..., :3] * share[..., 3:] * white).astype(array.dtype)
+    raise Undecodable(
+        f'a TIFF of {tags.bits} bits with colours of kind {tags.photometric}, which are not read: convert it'
+    )
 
 
 @contextmanager
@@ -200,8 +214,7 @@ def read_window(file: BinaryIO, window: tuple[int, int, int, int]) -> Samples | 
         Undecodable: It is broken.
     """
     tags = Tags(file)
-    photometric = (0, 1, 2) if tags.samples != 4 else (2,)
-    if tags.orientation != 1 or tags.photometric not in photometric or tags.bits not in (8, 16, 32, 64):
+    if tags.orientation != 1 or tags.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) or tags.bits % 8:
         return None
     file.seek(0)
     with _open(file) as tiff:
@@ -219,7 +232,7 @@ def read_window(file: BinaryIO, window: tuple[int, int, int, int]) -> Samples | 
                     raise
                 return None
         frames = len(tiff.pages)
-    return Samples(_white_is_high(array, tags), tags.declared(), frames)
+    return Samples(_colours(array, tags, 3), tags.declared(), frames)
 
 
 def _rows(page: tifffile.TiffPage, window: tuple[int, int, int, int]) -> np.ndarray:

@@ -77,7 +77,7 @@ def _range_of(dtype: np.dtype, low: float, high: float) -> tuple[float, float]:
     """What the values of a file that declares nothing else say."""
     if np.issubdtype(dtype, np.integer) and low >= 0:
         bits = next((bits for bits in BITS if high < 2**bits), 64)
-        return 0, 2**bits - 1
+        return 0, min(2**bits - 1, np.iinfo(dtype).max)
     if not np.issubdtype(dtype, np.integer) and 0 <= low and high <= 1:
         return 0, 1
     return low, high
