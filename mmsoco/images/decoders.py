@@ -251,6 +251,12 @@ def _lab_to_rgb(image: Image.Image) -> Image.Image:
     return ImageCms.profileToProfile(image, lab, rgb, outputMode='RGB')
 
 
+def outside(window: tuple[int, int, int, int]) -> str:
+    """That an image has no such window: x, y, width and height."""
+    x, y, width, height = window
+    return f'has no window of {width}x{height} at {x}, {y}; it was changed since it was searched'
+
+
 def broken(kind: str | None, error: object) -> str:
     """That an image of a kind is damaged, or ends early, with the decoder's reason."""
     reason = _first_line(error)

@@ -152,7 +152,7 @@ def _part(path: str | os.PathLike, channels: int, window: Window) -> Samples:
         samples = _kept.get(key) or _kept.put(key, _whole(path, channels))
         samples = samples._replace(array=samples.array[y : y + height, x : x + width])
     if samples.array.shape[:2] != (height, width):
-        raise Undecodable(f'has no window of {width}x{height} at {x}, {y}; it was changed since it was searched')
+        raise Undecodable(decoders.outside(window))
     return samples
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import tifffile
 from PIL import Image, TiffImagePlugin
 
-from mmsoco.images.decoders import Samples, Undecodable, broken, by_opencv, by_pillow
+from mmsoco.images.decoders import Samples, Undecodable, broken, by_opencv, by_pillow, outside
 from mmsoco.images.orientation import is_turned, upright
 
 _BEGINNINGS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
@@ -216,6 +216,9 @@ def read_window(file: BinaryIO, window: tuple[int, int, int, int]) -> Samples | 
     tags = Tags(file)
     if tags.orientation != 1 or tags.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) or tags.bits % 8:
         return None
+    x, y, width, height = window
+    if x + width > tags.stored[0] or y + height > tags.stored[1]:
+        raise Undecodable(outside(window))
     file.seek(0)
     with _open(file) as tiff:
         page = tiff.pages[0]
