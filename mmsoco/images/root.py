@@ -10,7 +10,7 @@ import numpy as np
 
 from mmsoco.images.decoding import Image, image_size, load_image
 from mmsoco.images.reading import Reading
-from mmsoco.images.tiles import Window, split_name
+from mmsoco.images.tiles import Tiling, Window, split_name
 
 
 class Place(NamedTuple):
@@ -27,29 +27,30 @@ class ImageRoot:
     Args:
         folder: What names are relative to.
         reading: See :class:`~mmsoco.images.reading.Reading`.
-        has_tiles: Whether names may be of tiles; a file may be called so, too.
+        tiling: Of which tiles names may be. Without, a file may be called as a tile would be.
     """
 
     folder: Path
     reading: Reading = field(default_factory=Reading)
-    has_tiles: bool = False
+    tiling: Tiling | None = None
 
     @classmethod
     def of(cls, header: dict, folder: str | os.PathLike) -> 'ImageRoot':
         """The images of a proposal file, by its header, wherever they are now."""
-        return cls(Path(folder), Reading.of(header), bool(header.get('tiles')))
+        tiles = header.get('tiles')
+        return cls(Path(folder), Reading.of(header), Tiling(**tiles) if tiles else None)
 
     def image_of(self, name: str) -> str:
         """The image that a name is of, or of a tile of."""
-        return split_name(name)[0] if self.has_tiles else name
+        return split_name(name)[0] if self.tiling else name
 
     def images_of(self, names: Iterable[str]) -> Iterable[str]:
         """Their images, each once, in order."""
-        return dict.fromkeys(map(self.image_of, names)) if self.has_tiles else names
+        return dict.fromkeys(map(self.image_of, names)) if self.tiling else names
 
     def place(self, name: str) -> Place:
         """Where a name's pixels are."""
-        image, window = split_name(name) if self.has_tiles else (name, None)
+        image, window = split_name(name) if self.tiling else (name, None)
         # Not Path, which takes ten times as long.
         return Place(f'{self.folder}/{image}', window)
 
@@ -73,8 +74,11 @@ class ImageRoot:
     def size(self, name: str) -> tuple[int, int]:
         """(width, height) of the image or tile, by the header of its file.
 
+        An image that would be cut into other tiles now has no such tile; of it, the whole size is given.
+
         Raises:
             UnreadableImage: See :func:`~mmsoco.images.decoding.image_size`.
         """
         path, window = self.place(name)
-        return image_size(path) if window is None else window[2:]
+        size = image_size(path)
+        return size if window is None or window not in self.tiling.windows(*size) else window[2:]

@@ -136,7 +136,7 @@ def search_folder(
     """
     root, out = Path(root), Path(out).resolve()
     everything = _plan(root, out, generator, shard_size, image_list, reading, tiling)
-    images = ImageRoot(root.resolve(), reading, tiling is not None)
+    images = ImageRoot(root.resolve(), reading, tiling)
     index, count = execution.part
     shards = everything[index::count]
     result = Result(sum(len(shard.names) for shard in shards))
