@@ -24,7 +24,7 @@ from mmsoco.images.values import Met, to_8_bits
 #: OpenCV's own variable, by which a user moves our bound, too.
 VARIABLE = 'OPENCV_IO_MAX_IMAGE_PIXELS'
 #: Bytes of an image that is kept for the next window of it.
-_KEPT = 2**30
+_KEPT = 2**28
 
 
 class UnreadableImage(Exception):
