@@ -140,6 +140,8 @@ def _by_tifffile(data: bytes, tags: Tags, channels: int) -> Samples:
             if not _lacks_codec(error):
                 raise
             array = _without_codec(data, tags, error)
+    if array.ndim != 3 or array.shape[1::-1] != tags.stored or array.dtype.kind not in 'buif':
+        raise Undecodable(f'a TIFF that is damaged (it has {array.dtype} of shape {array.shape})')
     return Samples(upright(_colours(array, tags, channels), tags.orientation), tags.declared(), frames)
 
 
@@ -191,6 +193,8 @@ def _without_codec(data: bytes, tags: Tags, error: Exception) -> np.ndarray:
 
 def _channels_last(array: np.ndarray, axes: str) -> np.ndarray:
     """(H, W, C) of a page: its samples lie together or one after the other."""
+    if array.ndim != len(axes):
+        raise Undecodable('a TIFF that is damaged (its header lacks what its pixels are)')
     if axes == 'YX':
         return array[..., None]
     if axes == 'SYX':
@@ -223,7 +227,12 @@ def read_window(file: BinaryIO, window: tuple[int, int, int, int]) -> Samples | 
     with _open(file) as tiff:
         page = tiff.pages[0]
         # Premultiplied colours are Pillow's to divide.
-        if page.axes not in ('YX', 'SYX', 'YXS') or 1 in page.extrasamples or page.dtype is None:
+        if (
+            page.axes not in ('YX', 'SYX', 'YXS')
+            or 1 in page.extrasamples
+            or page.dtype is None
+            or page.dtype.kind not in 'buif'
+        ):
             return None
         if page.is_final:
             array = _rows(page, window)
