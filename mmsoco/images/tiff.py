@@ -227,12 +227,8 @@ def read_window(file: BinaryIO, window: tuple[int, int, int, int]) -> Samples | 
     with _open(file) as tiff:
         page = tiff.pages[0]
         # Premultiplied colours are Pillow's to divide.
-        if (
-            page.axes not in ('YX', 'SYX', 'YXS')
-            or 1 in page.extrasamples
-            or page.dtype is None
-            or page.dtype.kind not in 'buif'
-        ):
+        has_numbers = page.dtype is not None and page.dtype.kind in 'buif'
+        if page.axes not in ('YX', 'SYX', 'YXS') or 1 in page.extrasamples or not has_numbers:
             return None
         if page.is_final:
             array = _rows(page, window)
