@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image, TiffImagePlugin
 
 from mmsoco.errors import UserError
-from mmsoco.files import open_regular
+from mmsoco.images.archives import open_image, size_of
 
 # Registers all formats; what is refused is refused by their headers.
 Image.init()
@@ -88,8 +88,8 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
 def _read(path: str | os.PathLike, most: int) -> bytes:
     """The whole file, which is not larger than ``most`` pixels can be."""
     try:
-        with open_regular(path) as file:
-            size = os.fstat(file.fileno()).st_size
+        with open_image(path) as file:
+            size = size_of(file)
             # Four channels of 16 bits each, and a header.
             if size > 8 * most + 2**20:
                 raise UnreadableImage(path, f'{size} bytes are more than an image of {most} pixels has')

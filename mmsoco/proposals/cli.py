@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from mmsoco.arguments import part, positive
 from mmsoco.files import check_out
+from mmsoco.images.finding import report
 from mmsoco.images.lists import read_list
 from mmsoco.proposals.generators.base import add_options, build_generator
 from mmsoco.proposals.registry import GENERATORS
@@ -18,7 +19,9 @@ from mmsoco.proposals.search.parallel import BACKENDS
 def parser(description: str, default: str) -> argparse.ArgumentParser:
     """A parser for :func:`propose`; ``default`` is one of :data:`~mmsoco.proposals.registry.GENERATORS`."""
     parser = argparse.ArgumentParser(description=f'{description} A second run goes on where the first stopped.')
-    parser.add_argument('images', help='folder of images, searched recursively')
+    parser.add_argument(
+        'images', nargs='+', help='folders of images, searched recursively, or archives (.zip, .tar), read in place'
+    )
     parser.add_argument('out', help='folder for the raw proposals; data_pipelines/filter_proposals.py comes next')
     parser.add_argument('--list', metavar='FILE', help='take only these images: one a line, relative to the folder')
     parser.add_argument(
@@ -86,6 +89,7 @@ def propose(args: argparse.Namespace) -> int:
             shard_size=args.shard_size,
             image_list=image_list,
             on_progress=on_progress,
+            on_found=report,
         )
     finally:
         if bar is not None:
