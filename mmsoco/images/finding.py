@@ -60,7 +60,7 @@ class Found:
         if self.passed_over:
             lines.append(f'passed over: {_enumerated(self.passed_over)}')
             if any(kind.endswith(_UNPACK) for kind in self.passed_over):
-                lines.append(f'what ends in {", ".join(_UNPACK)} is read when it is unpacked (by gunzip, to .tar)')
+                lines.append('compressed archives are not read; unpack them, or make them plain .tar by gunzip')
         if self.misnamed:
             lines.append(
                 f'{self.misnamed.total():,} of them look like images but have another ending '
@@ -87,9 +87,10 @@ def _counted(kind: str, count: int) -> str:
 
 
 def _enumerated(counts: Counter[str], most: int = 12) -> str:
-    words = [_counted(kind, count) for kind, count in counts.most_common(most)]
+    ranked = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))
+    words = [_counted(kind, count) for kind, count in ranked[:most]]
     if len(counts) > most:
-        rest = counts.total() - sum(count for _, count in counts.most_common(most))
+        rest = sum(count for _, count in ranked[most:])
         words.append(f'{rest:,} of {len(counts) - most} other kinds')
     return ', '.join(words)
 
@@ -210,7 +211,7 @@ class _Finder:
             real = os.path.realpath(path)
             folder, base = posixpath.split(real)
             known = folder in self._folders and ending_of(base) in IMAGE_SUFFIXES | ARCHIVE_SUFFIXES
-            if real in self._linked or (known and not is_hidden(base)):
+            if real in self._linked or (known and not is_hidden(base) and os.path.exists(real)):  # noqa: PTH110
                 self.found.passed_over['link to a file that is read already'] += 1
                 continue
             self._linked.add(real)
@@ -222,9 +223,9 @@ class _Finder:
                 f'the first: {first.filename}: {first.strerror}; make it readable, or name folders without it'
             )
         self._leave_hard_links()
-        for name, path in self._archives:
+        for name, path in sorted(self._archives):
             self._open(name, path)
-        for ending, name, path in self._misnamed:
+        for ending, name, path in sorted(self._misnamed):
             if os.path.realpath(path) not in self._linked:
                 self.found.misnamed[ending] += 1
                 self.found.example = self.found.example or name

@@ -17,8 +17,8 @@ _NO_IMAGES = frozenset(
 #: First bytes of images.
 _LIKE_AN_IMAGE = re.compile(
     rb'\xff\xd8\xff|\x89PNG\r\n\x1a\n|GIF8[79]a|BM.{4}\0{4}|II[*+]\0|MM\0[*+]|RIFF.{4}WEBP|\0\0\0\x0cjP  \r\n|'
-    rb'\xff\x4f\xff\x51|.{4}ftyp(avi[fs]|hei[cfsx]|hev[cx]|mif1|msf1)|P[1-6](\s+#[^\n]*)*\s+\d+\s+\d+\s|8BPS\0\x01|DDS |'
-    rb'qoif',
+    rb'\xff\x4f\xff\x51|.{4}ftyp(avi[fs]|hei[cfsx]|hev[cx]|mif1|msf1)|P[1-6](\s+#[^\n]*)*\s+\d+\s+\d+\s|'
+    rb'8BPS\0\x01|DDS |qoif',
     re.DOTALL,
 )
 #: What systems put beside images, apart from what begins with a dot.
