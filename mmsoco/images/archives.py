@@ -93,8 +93,9 @@ class Index:
     def __init__(self, table: pa.Table, left_out: Counter[str], fault: str = ''):
         self.table, self.left_out, self.fault = table, left_out, fault
         # Views, also of what is mapped from a file.
-        self._columns = [_whole(table, name) for name in table.column_names]
-        self._hashes = self._columns[0].to_numpy()
+        self._hashes, self._names, *self._numbers = (_whole(table, name) for name in table.column_names)
+        self._hashes = self._hashes.to_numpy()
+        self._numbers = [column.to_numpy() for column in self._numbers]
 
     def __len__(self) -> int:
         return len(self._hashes)
@@ -102,7 +103,7 @@ class Index:
     def names(self) -> Iterator[str]:
         """The names of all members, in no order."""
         for start in range(0, len(self), _BATCH):
-            yield from self._columns[1][start : start + _BATCH].to_pylist()
+            yield from self._names[start : start + _BATCH].to_pylist()
 
     def get(self, name: str) -> Entry | None:
         """A member, None where there is none of that name."""
@@ -110,8 +111,8 @@ class Index:
         for row in range(int(self._hashes.searchsorted(key)), len(self)):
             if self._hashes[row] != key:
                 break
-            if self._columns[1][row].as_py() == name:
-                return Entry(*(column[row].as_py() for column in self._columns[1:]))
+            if self._names[row].as_py() == name:
+                return Entry(name, *(column.item(row) for column in self._numbers))
         return None
 
 
