@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import median
 
 import cv2
+import numpy as np
 from torch.utils.data import DataLoader
 
 from mmsoco.arguments import positive
@@ -54,15 +55,9 @@ def pack(photos: Path, out: Path) -> dict[str, Path]:
     return {'folder': photos, **archives}
 
 
-def read_bytes(root: Path, names: list[str]) -> None:
-    for name in names:
-        with open_image(root / name) as file:
-            file.read()
-
-
-def decode(root: Path, names: list[str]) -> None:
-    for name in names:
-        read_image(root / name)
+def read_bytes(path: Path) -> None:
+    with open_image(path) as file:
+        file.read()
 
 
 def search(root: Path, out: Path) -> None:
@@ -75,14 +70,25 @@ def load(dataset: ProposalDataset, workers: int) -> None:
         pass
 
 
+def measure_each(function: Callable[[Path], object], roots: dict[str, Path], names: list[str], repeat: int) -> dict:
+    """Seconds for all images: of each the median of rounds, in which each is read in all places, in some order."""
+    seconds = {kind: np.empty((repeat + 1, len(names))) for kind in roots}
+    rng = np.random.default_rng(0)
+    for i in range(repeat + 1):
+        for j, name in enumerate(names):
+            for kind in rng.permutation(list(roots)).tolist():
+                start = time.perf_counter()
+                function(roots[kind] / name)
+                seconds[kind][i, j] = time.perf_counter() - start
+    return {kind: float(np.median(values[1:], axis=0).sum()) for kind, values in seconds.items()}
+
+
 def measure(kinds: dict[str, Callable[[], None]], repeat: int) -> dict[str, float]:
     """Seconds, medians of rounds in each of which all kinds have their turn."""
     seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
-    order = list(kinds)
+    rng = np.random.default_rng(0)
     for i in range(repeat + 1):
-        # No kind is always the one after a certain other.
-        order.append(order.pop(0))
-        for kind in order if i % 2 else order[::-1]:
+        for kind in rng.permutation(list(kinds)).tolist():
             start = time.perf_counter()
             kinds[kind]()
             # The first round opens the archives, and fills the system's memory of files.
@@ -106,17 +112,20 @@ def main() -> None:
             filter_folder(out / f'raw-{kind}', out / f'{kind}.arrow', ProposalFilter())
             datasets[kind] = ProposalDataset(out / f'{kind}.arrow', [dict(type='mmsoco.LoadImage')])
         parts = {
-            'bytes': {k: lambda r=r: read_bytes(r, names) for k, r in roots.items()},
-            'decoded': {k: lambda r=r: decode(r, names) for k, r in roots.items()},
             f'searched at {SIDE} px': {k: lambda r=r: search(r, out) for k, r in roots.items()},
             f'loader, {args.workers} workers': {k: lambda d=d: load(d, args.workers) for k, d in datasets.items()},
         }
         print(f'{os.cpu_count()} cores, {len(names)} images; ms an image, and times that of the folder\n')
         print(f'| | {" | ".join(roots)} |\n|---{"|---" * len(roots)}|')
-        for part, kinds in parts.items():
-            seconds = measure(kinds, -(-args.repeat // 3) if part.startswith('searched') else args.repeat)
+
+        def row(part: str, seconds: dict[str, float]) -> None:
             cells = [f'{1000 * s / len(names):.3f} ({s / seconds["folder"]:.3f})' for s in seconds.values()]
             print(f'| {part} | {" | ".join(cells)} |', flush=True)
+
+        row('bytes', measure_each(read_bytes, roots, names, args.repeat))
+        row('decoded', measure_each(read_image, roots, names, args.repeat))
+        for part, kinds in parts.items():
+            row(part, measure(kinds, -(-args.repeat // 3) if part.startswith('searched') else args.repeat))
 
 
 if __name__ == '__main__':
