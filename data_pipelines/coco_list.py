@@ -7,6 +7,7 @@ python data_pipelines/coco_list.py data/coco data/coco/train_unlabeled.txt
 import argparse
 
 from mmsoco.errors import command
+from mmsoco.images.finding import report
 from mmsoco.images.lists import COCO, COCO_FOLDERS, list_folders, write_list
 
 
@@ -22,7 +23,7 @@ def parse_args() -> argparse.Namespace:
 @command
 def main() -> None:
     args = parse_args()
-    images = list_folders(args.images, f'COCO {" + ".join(COCO_FOLDERS)}', COCO, COCO_FOLDERS)
+    images = list_folders(args.images, f'COCO {" + ".join(COCO_FOLDERS)}', COCO, COCO_FOLDERS, on_found=report)
     write_list(args.out, images)
     print(f'{args.out}: {images.title}')
 

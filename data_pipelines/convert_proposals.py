@@ -25,7 +25,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('source', help='file of boxes, or a proposal file (.arrow)')
     parser.add_argument('out', help='proposal file (.arrow), or the file for another tool')
-    parser.add_argument('--images', metavar='FOLDER', help='folder of the images; needed to make a proposal file')
+    parser.add_argument(
+        '--images', metavar='FOLDER', help='folder (or zip, tar) of the images; needed to make a proposal file'
+    )
     parser.add_argument(
         '--format', choices=FORMATS, help="the other side's format (default: as its name and content say)"
     )
@@ -69,6 +71,8 @@ def main() -> None:
         print(f'  {done.empty} of them without a box: training takes the whole image')
     if done.without:
         print(f'  {done.without} images of the folder are not named, and left out')
+    for line in done.found.lines():
+        print(f'  {line}')
     for name, reason in done.failures.items():
         print(f'  left out, as it cannot be read: {name}: {reason}')
 

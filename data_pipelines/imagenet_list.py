@@ -7,6 +7,7 @@ python data_pipelines/imagenet_list.py data/imagenet/train data/imagenet/train.t
 import argparse
 
 from mmsoco.errors import command
+from mmsoco.images.finding import report
 from mmsoco.images.lists import IMAGENET, list_folders, write_list
 
 
@@ -22,7 +23,7 @@ def parse_args() -> argparse.Namespace:
 @command
 def main() -> None:
     args = parse_args()
-    images = list_folders(args.images, 'ImageNet-1k', IMAGENET)
+    images = list_folders(args.images, 'ImageNet-1k', IMAGENET, on_found=report)
     write_list(args.out, images)
     print(f'{args.out}: {images.title}')
 

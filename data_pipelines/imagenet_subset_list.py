@@ -7,7 +7,7 @@ python data_pipelines/imagenet_subset_list.py data/imagenet/train data/imagenet/
 import argparse
 
 from mmsoco.errors import command
-from mmsoco.images.folders import list_images
+from mmsoco.images.finding import find_images, report
 from mmsoco.images.lists import COCO, ImageList, sample_names, write_list
 
 
@@ -26,7 +26,9 @@ def parse_args() -> argparse.Namespace:
 @command
 def main() -> None:
     args = parse_args()
-    names = list_images(args.images)
+    found = find_images(args.images, root=args.images)
+    report(found)
+    names = found.names
     title = f'ImageNet subset: {args.count} of {len(names)} images, seed {args.seed}'
     write_list(args.out, ImageList(title, sample_names(names, args.count, args.seed)))
     print(f'{args.out}: {title}')

@@ -10,7 +10,9 @@ from mmsoco.proposals.cli import parser, propose
 
 @command
 def main() -> int:
-    return propose(parser('Draw random boxes for all images below a folder.', 'random').parse_args())
+    return propose(
+        parser('Draw random boxes for all images below folders and in archives.', 'random').parse_intermixed_args()
+    )
 
 
 if __name__ == '__main__':

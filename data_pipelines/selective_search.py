@@ -10,7 +10,11 @@ from mmsoco.proposals.cli import parser, propose
 
 @command
 def main() -> int:
-    return propose(parser('Propose boxes for all images below a folder.', 'selective_search').parse_args())
+    return propose(
+        parser(
+            'Propose boxes for all images below folders and in archives.', 'selective_search'
+        ).parse_intermixed_args()
+    )
 
 
 if __name__ == '__main__':

@@ -23,7 +23,8 @@ _umask_lock = threading.Lock()
 _TEMPORARY = re.compile(r'\..*\.(\d+)-([0-9a-f]{8})\.[a-z0-9_]{8}(\.\w+)?')
 
 
-_KINDS = {stat.S_IFDIR: 'folder', stat.S_IFIFO: 'pipe', stat.S_IFCHR: 'device', stat.S_IFBLK: 'device'}
+#: What is no regular file.
+KINDS = {stat.S_IFDIR: 'folder', stat.S_IFIFO: 'pipe', stat.S_IFCHR: 'device', stat.S_IFBLK: 'device'}
 
 
 def open_regular(path: str | os.PathLike) -> BinaryIO:
@@ -37,7 +38,7 @@ def open_regular(path: str | os.PathLike) -> BinaryIO:
     kind = stat.S_IFMT(os.fstat(handle).st_mode)
     if kind != stat.S_IFREG:
         os.close(handle)
-        words = f'is a {_KINDS.get(kind, "special file")}, no regular file'
+        words = f'is a {KINDS.get(kind, "special file")}, no regular file'
         raise OSError(errno.EINVAL, words, os.fspath(path))
     return os.fdopen(handle, 'rb', buffering=0)
 

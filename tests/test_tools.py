@@ -13,6 +13,7 @@ import torch
 from running import as_arguments
 
 from mmsoco.engine.hooks.health import FIGURES
+from mmsoco.images.lists import read_list
 
 
 def call(root, capsys, monkeypatch, tool, *args):
@@ -66,7 +67,7 @@ def test_failures_decide_the_exit_status(tool, images, tmp_path):
     search = ('data_pipelines/selective_search.py', root, tmp_path / 'raw', '--method', 'grid', '--jobs', 1)
     status, out, _ = tool(*search)
     assert status == 0 and 'proposals of 7 images; 1 failed' in out
-    assert 'first/0.png: not an image that OpenCV can decode' in out
+    assert 'first/0.png: not an image but text' in out
     status, out, _ = tool(*search, '--max-failures', 0)
     assert status == 1 and 'more than the 0 allowed' in out and '--retry' in out
 
@@ -336,3 +337,41 @@ def test_two_processes(root, recipe, tiny_options, tmp_path, norms, free_port):
         for name in figures:
             assert [entry[name] for entry in two] == pytest.approx([entry[name] for entry in one], abs=1e-3), name
         assert two[0]['chance_top1_v1_v2'] == pytest.approx(1 / 16)
+
+
+def test_what_a_search_passes_over_is_said(tool, images, tmp_path):
+    shutil.copytree(images, tmp_path / 'in')
+    (tmp_path / 'in' / 'notes.txt').touch()
+    archive = shutil.make_archive(str(tmp_path / 'in' / 'more'), 'zip', images / 'first')
+    for script in ('selective_search', 'random_proposals'):
+        args = (tmp_path / 'in', archive, '--jobs', 1, '--generator', 'grid', tmp_path / script)
+        status, out, _ = tool(f'data_pipelines/{script}.py', *args)
+        assert status == 0 and 'proposals of 13 images; 0 failed' in out
+        assert out.startswith('1 archive with 5 images\npassed over: 1 .txt\n')
+    for script in ('imagenet_list', 'imagenet_subset_list'):
+        count = ('--count', 3) if 'subset' in script else ()
+        _, out, _ = tool(f'data_pipelines/{script}.py', tmp_path / 'in', tmp_path / f'{script}.txt', *count)
+        assert out.startswith('1 archive with 5 images\npassed over: 1 .txt\n')
+
+
+def test_near_duplicates(tool, images, tmp_path):
+    shutil.copytree(images / 'first', tmp_path / 'in' / 'a')
+    shutil.copytree(images / 'first', tmp_path / 'in' / 'b')
+    (tmp_path / 'in' / 'z.jpg').write_bytes(b'no image')
+    files = ('--out', tmp_path / 'list.txt', '--groups', tmp_path / 'groups.csv', '--jobs', 1)
+    status, out, _ = tool('data_pipelines/near_duplicates.py', tmp_path / 'in', *files)
+    assert status == 0 and '5 images are near-duplicates of one before them' in out
+    assert '1 of 11 images cannot be read, and are left out; first z.jpg: ' in out
+    kept = read_list(tmp_path / 'list.txt')
+    assert kept.title == '5 of 11 images, without near-duplicates (distance 48)'
+    assert kept.names == [f'a/{path.name}' for path in sorted((images / 'first').iterdir())]
+    assert (tmp_path / 'groups.csv').read_text().splitlines()[1] == 'group,a/0.png,b/0.png,0'
+    # What is measured on goes first.
+    (tmp_path / 'val.txt').write_text('0.png\n1.jpg\n')
+    against = ('--against', tmp_path / 'val.txt', images / 'first')
+    status, out, _ = tool('data_pipelines/near_duplicates.py', tmp_path / 'in', *against, *files)
+    assert '4 images are near one of 2 to be measured on, and left out' in out
+    assert read_list(tmp_path / 'list.txt').names == ['a/2.png', 'a/3.jpg', 'a/4.png']
+    wrong = tool('data_pipelines/near_duplicates.py', tmp_path / 'in', '--distance', 200)
+    assert_one_line(wrong, 'a distance of 200')
+    assert_one_line(tool('data_pipelines/near_duplicates.py', tmp_path / 'in', '--against', *'abc'), 'one or two paths')

@@ -13,8 +13,8 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from mmsoco.errors import UserError
-from mmsoco.files import open_regular
 from mmsoco.images import arrays, decoders, tiff
+from mmsoco.images.archives import open_image, size_of
 from mmsoco.images.channels import OtherChannels, as_channels
 from mmsoco.images.decoders import Samples, Undecodable
 from mmsoco.images.reading import Reading
@@ -144,11 +144,10 @@ def _part(path: str | os.PathLike, channels: int, window: Window) -> Samples:
     _check_size(width, height, 0, max_pixels())
     with _opened(path) as file:
         prefix = file.read(16)
-        stat = os.fstat(file.fileno())
         reader = tiff if tiff.is_tiff(prefix) else arrays if arrays.is_array(prefix) else None
         samples = None if reader is None else reader.read_window(file, window)
     if samples is None:
-        key = os.fspath(path), stat.st_size, stat.st_mtime_ns, channels
+        key = os.fspath(path), channels
         samples = _kept.get(key) or _kept.put(key, _whole(path, channels))
         samples = samples._replace(array=samples.array[y : y + height, x : x + width])
     if samples.array.shape[:2] != (height, width):
@@ -182,7 +181,7 @@ _kept = _Kept(_KEPT)
 def _opened(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """A file to read; what the system says of it is an :class:`UnreadableImage`."""
     try:
-        with open_regular(path) as file:
+        with open_image(path) as file:
             yield file
     except (OSError, ValueError) as error:
         # Without the path, which the message has already.
@@ -191,7 +190,7 @@ def _opened(path: str | os.PathLike) -> Iterator[BinaryIO]:
 
 def _read_all(file: BinaryIO, most: int) -> bytes:
     """The whole file, which is not larger than an image of ``most`` pixels can be."""
-    size = os.fstat(file.fileno()).st_size
+    size = size_of(file)
     # Four channels of 16 bits each, and a header.
     if size > 8 * most + 2**20:
         raise Undecodable(f'{size} bytes are more than an image of {most} pixels has')

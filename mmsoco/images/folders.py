@@ -1,16 +1,24 @@
-"""Finding images below a folder, and noticing names that lead out of it."""
+"""Names of images below a folder, and links that lead out of it."""
 
 import os
 import posixpath
 import re
 from collections.abc import Iterable
 from itertools import accumulate
-from pathlib import Path
 from typing import NamedTuple
 
-from mmsoco.errors import UserError
+from mmsoco.images.endings import IMAGE_SUFFIXES
+from mmsoco.images.finding import list_images
 
-IMAGE_SUFFIXES = frozenset({'.bmp', '.gif', '.jpeg', '.jpg', '.pgm', '.png', '.ppm', '.tif', '.tiff', '.webp'})
+__all__ = [
+    'IMAGE_SUFFIXES',
+    'NO_PATH_BELOW',
+    'OutsideLink',
+    'is_path_below',
+    'list_images',
+    'outside_links',
+    'targets_of',
+]
 
 #: What no path below a folder has, for Python and for RE2: an empty part, as that before the first ``/`` of an
 #: absolute path, a part ``.`` or ``..``, or a NUL.
@@ -96,33 +104,3 @@ def targets_of(links: Iterable[OutsideLink]) -> dict[str, list[str]]:
     for link in sorted(links):
         targets.setdefault(link.place, []).append(link.target)
     return targets
-
-
-def list_images(root: str | os.PathLike) -> list[str]:
-    """The images below a folder, as sorted POSIX paths relative to it.
-
-    Raises:
-        UserError: ``root`` is not a folder, holds no image, or one whose
-            name is not UTF-8.
-    """
-    root = Path(root)
-    if not root.is_dir():
-        raise UserError(f'{root} is not a folder; give the folder that holds the images')
-    names = []
-    for folder, subfolders, files in os.walk(root, followlinks=True):
-        subfolders[:] = [name for name in subfolders if not name.startswith('.')]
-        relative = Path(folder).relative_to(root)
-        names += [
-            (relative / name).as_posix()
-            for name in files
-            if Path(name).suffix.lower() in IMAGE_SUFFIXES and not name.startswith('.')
-        ]
-    if not names:
-        raise UserError(f'{root} holds no images; files ending in {", ".join(sorted(IMAGE_SUFFIXES))} are looked for')
-    names.sort()
-    for name in names:
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            raise UserError(f'{root} has a file whose name is not UTF-8: {name!r}; rename it') from None
-    return names

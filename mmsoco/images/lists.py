@@ -3,13 +3,14 @@
 import hashlib
 import os
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path, check_out
-from mmsoco.images.folders import IMAGE_SUFFIXES, list_images
+from mmsoco.images.endings import IMAGE_SUFFIXES
+from mmsoco.images.finding import Found, find_images
 
 #: Training images of ImageNet-1k.
 IMAGENET = 1_281_167
@@ -105,12 +106,19 @@ def sample_names(names: Sequence[str], count: int, seed: int) -> list[str]:
     return sorted(sorted(sorted(names), key=lambda _: generator.random())[:count])
 
 
-def list_folders(root: str | os.PathLike, title: str, expected: int, folders: Sequence[str] = ('',)) -> ImageList:
+def list_folders(
+    root: str | os.PathLike,
+    title: str,
+    expected: int,
+    folders: Sequence[str] = ('',),
+    on_found: Callable[[Found], None] = lambda found: None,
+) -> ImageList:
     """The images below some folders of ``root``.
 
     Args:
         expected: How many the data set has.
         folders: Relative to ``root``; ``''`` is ``root`` itself.
+        on_found: Called with what was found, and passed over.
 
     Returns:
         Their list; its title says so when the number differs from ``expected``.
@@ -118,8 +126,8 @@ def list_folders(root: str | os.PathLike, title: str, expected: int, folders: Se
     Raises:
         UserError: A folder is missing or empty.
     """
-    names = [
-        (PurePosixPath(folder) / name).as_posix() for folder in folders for name in list_images(Path(root, folder))
-    ]
-    found = f'{len(names)} images'
-    return ImageList(f'{title}: {found if len(names) == expected else f"{found} instead of {expected}"}', names)
+    found = find_images(*(Path(root, folder) for folder in folders), root=root)
+    on_found(found)
+    names = found.names
+    count = f'{len(names)} images'
+    return ImageList(f'{title}: {count if len(names) == expected else f"{count} instead of {expected}"}', names)

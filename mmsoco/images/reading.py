@@ -42,7 +42,7 @@ class Reading:
         if isinstance(self.value_range, str):
             if self.value_range not in VALUE_RANGES:
                 raise UserError(
-                    f"value_range '{self.value_range}' is unknown; give {', '.join(VALUE_RANGES)}, or two numbers"
+                    f"value_range '{self.value_range}' is unknown; give {', '.join(VALUE_RANGES)}, or LOW..HIGH"
                 )
         else:
             # Lists, as JSON and configs have them, are equal to nothing else.

@@ -60,9 +60,13 @@ def to_8_bits(
         else:
             found = value_range
         ranges = [found] * samples.shape[2]
-        by = f'{found[0]:g}..{found[1]:g}'
+        by = '..'.join(map(_short, found))
     channels = [_scale(samples[..., i], *ends) for i, ends in enumerate(ranges)]
     return np.stack(channels, axis=2), Met(str(samples.dtype), low, high, by)
+
+
+def _short(number: float) -> str:
+    return str(number) if isinstance(number, int) else f'{number:g}'
 
 
 def _extremes(samples: np.ndarray) -> tuple[float, float]:
@@ -144,9 +148,7 @@ def words(kinds: dict[str, dict]) -> list[str]:
         by = ', '.join(f'{count} by {name}' for name, count in entry['by'].items())
         advice = ''
         if len(entry['by']) > 1:
-            advice = f'; to scale all alike: --value-range {entry["low"]:g} {entry["high"]:g}'
-        lines.append(
-            f'{entry["images"]} images of {kind}, values {entry["low"]:g} to {entry["high"]:g}, scaled to 8 bits '
-            f'({by}){advice}'
-        )
+            advice = f'; to scale all alike: --value-range {_short(entry["low"])}..{_short(entry["high"])}'
+        values = f'{_short(entry["low"])} to {_short(entry["high"])}'
+        lines.append(f'{entry["images"]} images of {kind}, values {values}, scaled to 8 bits ({by}){advice}')
     return lines

@@ -15,7 +15,8 @@ from mmsoco.datasets.steps import in_order
 from mmsoco.datasets.transforms.views import Region, map_boxes, resample
 from mmsoco.errors import UserError
 from mmsoco.images.decoding import UnreadableImage, read_image
-from mmsoco.images.folders import is_path_below, list_images
+from mmsoco.images.finding import list_images
+from mmsoco.images.folders import is_path_below
 from mmsoco.proposals.formats.coco import read_labelled
 
 BATCH = 16

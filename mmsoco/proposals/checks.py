@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mmsoco.errors import UserError
+from mmsoco.images.archives import exists, is_archive
 from mmsoco.images.decoding import UnreadableImage
 from mmsoco.images.folders import outside_links, targets_of
 from mmsoco.images.root import ImageRoot
@@ -23,7 +24,7 @@ def require_images(root: Path, names: Sequence[str]) -> None:
     Raises:
         UserError: Naming the first that is missing.
     """
-    missing = [name for name in names if not os.path.isfile(root / name)]  # noqa: PTH113, takes names of any length
+    missing = [name for name in names if not exists(root / name)]
     if missing:
         raise UserError(
             f'{root} has not the images of the list: {len(missing)} of {len(names)} are missing, first {missing[0]}; '
@@ -65,7 +66,7 @@ def check_images(
 
     def check() -> None:
         nonlocal now
-        if not os.path.isdir(root):  # noqa: PTH112, as below
+        if not os.path.isdir(root) and not is_archive(root):  # noqa: PTH112, takes names of any length
             raise UserError(f'{root} is not a folder; give the folder that holds the images of {store.path}')
         if not follow_links:
             _check_links(store, root)
@@ -73,7 +74,7 @@ def check_images(
         missing = []
         for row in rows:
             now = images.place(row.file_name).path
-            if not os.path.isfile(now):  # noqa: PTH113, takes names of any length
+            if not exists(now):
                 missing.append(row.file_name)
         if 2 * len(missing) > len(rows):
             raise UserError(

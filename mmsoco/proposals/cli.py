@@ -10,6 +10,7 @@ from mmsoco.arguments import part, positive
 from mmsoco.errors import UserError
 from mmsoco.files import check_out
 from mmsoco.images import values
+from mmsoco.images.finding import report
 from mmsoco.images.lists import read_list
 from mmsoco.images.reading import Reading
 from mmsoco.images.tiles import Tiling
@@ -22,7 +23,9 @@ from mmsoco.proposals.search.parallel import BACKENDS
 def parser(description: str, default: str) -> argparse.ArgumentParser:
     """A parser for :func:`propose`; ``default`` is one of :data:`~mmsoco.proposals.registry.GENERATORS`."""
     parser = argparse.ArgumentParser(description=f'{description} A second run goes on where the first stopped.')
-    parser.add_argument('images', help='folder of images, searched recursively')
+    parser.add_argument(
+        'images', nargs='+', help='folders of images, searched recursively, or archives (.zip, .tar), read in place'
+    )
     parser.add_argument('out', help='folder for the raw proposals; data_pipelines/filter_proposals.py comes next')
     parser.add_argument('--list', metavar='FILE', help='take only these images: one a line, relative to the folder')
     parser.add_argument(
@@ -44,11 +47,10 @@ def parser(description: str, default: str) -> argparse.ArgumentParser:
     )
     images.add_argument(
         '--value-range',
-        nargs='+',
-        default=['file'],
+        default='file',
         metavar='RULE',
         help='which values become 0 and 255 where there are more than 8 bits: file (what it declares, default), type, '
-        'percentiles (2 and 98), or two numbers, for all images alike',
+        'percentiles (2 and 98), or LOW..HIGH, for all images alike',
     )
     images.add_argument(
         '--triple',
@@ -90,15 +92,13 @@ def reading_of(args: argparse.Namespace) -> Reading:
     Raises:
         UserError: They make no sense.
     """
-    rule = args.value_range
-    if len(rule) == 1:
-        value_range = rule[0]
-    else:
+    value_range = args.value_range
+    if '..' in value_range:
         try:
-            value_range = tuple(map(float, rule))
+            value_range = tuple(map(float, value_range.split('..')))
         except ValueError:
-            raise UserError(f'--value-range {" ".join(rule)}: give a rule, or two numbers') from None
-    return Reading(args.channels, value_range, None if args.triple is None else tuple(args.triple))
+            raise UserError(f'--value-range {value_range} is not LOW..HIGH, two numbers, such as 0..4095') from None
+    return Reading(args.channels, value_range, args.triple)
 
 
 def tiling_of(args: argparse.Namespace) -> Tiling | None:
@@ -149,6 +149,7 @@ def propose(args: argparse.Namespace) -> int:
             on_progress=on_progress,
             reading=reading_of(args),
             tiling=tiling_of(args),
+            on_found=report,
         )
     finally:
         if bar is not None:

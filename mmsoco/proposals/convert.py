@@ -12,8 +12,9 @@ import mmsoco
 from mmsoco.boxes import clip_boxes
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path, check_out
+from mmsoco.images.archives import is_archive
 from mmsoco.images.decoding import UnreadableImage, read_image
-from mmsoco.images.folders import list_images
+from mmsoco.images.finding import Found, find_images
 from mmsoco.images.lists import ImageList
 from mmsoco.images.root import ImageRoot
 from mmsoco.proposals.checks import check_sizes, links_entry
@@ -50,6 +51,7 @@ class Imported:
         empty: Images among them that have no box; training takes them whole.
         without: Images of the folder that the file does not name.
         failures: File name -> why the image could not be read.
+        found: The images of the folder, and what was passed over in it; of a list, its images.
     """
 
     images: int
@@ -57,6 +59,7 @@ class Imported:
     empty: int
     without: int
     failures: dict[str, str]
+    found: Found
 
 
 def find_format(file: BoxFile, to_read: bool) -> str:
@@ -99,7 +102,7 @@ def import_boxes(
     Args:
         source: The file of boxes.
         out: The proposal file.
-        root: Folder of the images.
+        root: Folder, or archive, of the images.
         kind: One of :data:`~mmsoco.proposals.registry.FORMATS`; None to find out.
         annotations: COCO JSON that COCO results refer to.
         image_list: Take only these images, and no other of the file.
@@ -112,14 +115,15 @@ def import_boxes(
             ``out`` is a file that is read.
     """
     source, root = Path(source), Path(root)
-    if not root.is_dir():
-        raise UserError(f'{root} is not a folder; give the folder that holds the images')
+    if not root.is_dir() and not is_archive(root):
+        raise UserError(f'{root} is not a folder; give the folder (or the zip or tar file) that holds the images')
     file = BoxFile(source, None if annotations is None else Path(annotations))
     check_out(out, *file.inputs, what='a file to read')
     kind = FORMATS.present(kind or find_format(file, to_read=True))
     box_format = FORMATS.find(kind)()
     given = list(box_format.read(file))
-    names = list_images(root) if image_list is None else image_list.names
+    found = find_images(root, root=root) if image_list is None else Found(root, image_list.names)
+    names = found.names
     given = _named(given, names, box_format, root, source, only=image_list is not None)
     for entry in given:
         if entry.size is not None and not (1 <= min(entry.size) and max(entry.size) < 2**31):
@@ -153,7 +157,7 @@ def import_boxes(
     write_proposals(out, rows, header)
     counts = [len(row.boxes) for row in rows]
     return Imported(
-        len(rows), sum(counts), counts.count(0), len(set(names) - {entry.name for entry in given}), failures
+        len(rows), sum(counts), counts.count(0), len(set(names) - {entry.name for entry in given}), failures, found
     )
 
 

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, default_collate
 from mmsoco.datasets import EpochSampler, ProposalDataset, TooManyBadImages, one_thread
 from mmsoco.errors import UserError
 from mmsoco.proposals.filters import ProposalFilter, filter_folder
+from mmsoco.proposals.generators.selective_search import SearchParameters
 from mmsoco.proposals.search.folder import search_folder
 from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
 from mmsoco.registry import TRANSFORMS
@@ -418,3 +419,24 @@ def test_steps_have_names_and_can_be_left_out(images, proposal_file):
     given, expected = (ProposalDataset(proposal_file, steps, images) for steps in (named, PIPELINE))
     assert given.describe() == expected.describe() and len(given.describe()['views']) == 3
     assert_equal(given[0, 3], expected[0, 3])
+
+
+@pytest.mark.parametrize('ending', ['tar', 'zip'])
+def test_an_archive_is_as_good_as_its_folder(images, proposal_file, tmp_path, ending):
+    """Search, filter and training of what is in an archive: the same boxes, the same pixels."""
+    archive = Path(shutil.make_archive(str(tmp_path / 'packed'), ending, images))
+    search_folder(archive, tmp_path / 'raw', SearchParameters(min_size=20))
+    filter_folder(tmp_path / 'raw', tmp_path / 'p.arrow', ProposalFilter(size=(0.1, 0.9), min_side=8))
+    folder, packed = (ProposalDataset(path, LOAD_ONLY) for path in (proposal_file, tmp_path / 'p.arrow'))
+    assert packed.data_root == tmp_path and len(packed) == len(folder) == 8
+    for i in range(8):
+        theirs, ours = folder[0, i], packed[0, i]
+        assert packed.store[i].file_name == f'{archive.name}/{folder.store[i].file_name}'
+        np.testing.assert_array_equal(ours['img'], theirs['img'])
+        np.testing.assert_array_equal(ours['proposals'], theirs['proposals'])
+    # Also where the archive itself is named as what holds the images.
+    within = ProposalDataset(proposal_file, LOAD_ONLY, data_root=archive)
+    np.testing.assert_array_equal(within[0, 3]['img'], folder[0, 3]['img'])
+    archive.unlink()
+    with pytest.raises(UserError, match='has not its images'):
+        ProposalDataset(tmp_path / 'p.arrow', LOAD_ONLY)

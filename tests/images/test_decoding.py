@@ -1,10 +1,14 @@
 import cv2
 import numpy as np
+import pillow_heif
 import pytest
+from image_files import psd
 from PIL import Image, ImageOps
 
 from mmsoco.images.decoding import UnreadableImage, read_image
 from mmsoco.images.folders import IMAGE_SUFFIXES, list_images
+
+pillow_heif.register_heif_opener()
 
 
 @pytest.fixture
@@ -29,9 +33,14 @@ def test_pixels_are_rgb(tmp_path, rgb):
 @pytest.mark.parametrize('suffix', sorted(IMAGE_SUFFIXES))
 def test_every_kind_of_file_that_is_listed_can_be_read(tmp_path, rgb, suffix):
     path = tmp_path / f'a{suffix}'
-    Image.fromarray(rgb).convert('L' if suffix == '.pgm' else 'RGB').save(path)
+    if suffix == '.npy':
+        np.save(path, rgb)
+    elif suffix == '.psd':
+        path.write_bytes(psd(rgb))
+    else:
+        Image.fromarray(rgb).convert({'.pgm': 'L', '.pbm': '1'}.get(suffix, 'RGB')).save(path)
     assert list_images(tmp_path) == [path.name]
-    reference = np.asarray(Image.open(path).convert('RGB'))
+    reference = rgb if suffix == '.npy' else np.asarray(Image.open(path).convert('RGB'))
     assert difference(read_image(path), reference) < 1
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmsoco.errors import UserError
-from mmsoco.proposals.checks import check_images
+from mmsoco.proposals.checks import check_images, links_entry
 from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
 
 
@@ -62,3 +62,10 @@ def test_check_images_of_a_file_without_rows_is_no_crash(tmp_path):
         check_images(store, tmp_path)
     except UserError as error:
         assert 'proposals.arrow' in str(error)
+
+
+def test_links_to_archives_that_lie_elsewhere_are_known(tmp_path):
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'root').mkdir()
+    (tmp_path / 'root' / 'x.tar').symlink_to(tmp_path / 'out' / 'x.tar')
+    assert links_entry(tmp_path / 'root', ['x.tar/a/1.jpg']) == {'links': {'x.tar': [str(tmp_path / 'out' / 'x.tar')]}}

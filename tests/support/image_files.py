@@ -63,3 +63,10 @@ def packed_tiff(grey, bits, tags=()):
     entries = sorted([*entries, (273, 4, start), (277, 3, 1), (279, 4, len(content)), *tags])
     words = b''.join(struct.pack('<HHII', tag, kind, 1, value) for tag, kind, value in entries)
     return b'II*\0' + struct.pack('<IH', 8, len(entries)) + words + bytes(4) + content
+
+
+def psd(rgb):
+    """A Photoshop file without layers."""
+    height, width, _ = rgb.shape
+    head = struct.pack('>4sH6xHIIHH', b'8BPS', 1, 3, height, width, 8, 3)
+    return head + bytes(12) + bytes(2) + np.moveaxis(rgb, 2, 0).tobytes()

@@ -22,7 +22,7 @@ from mmsoco.arguments import positive
 from mmsoco.boxes import xywh_to_xyxy
 from mmsoco.errors import command
 from mmsoco.images.decoding import read_image
-from mmsoco.images.folders import list_images
+from mmsoco.images.finding import list_images
 from mmsoco.proposals.filters import ProposalFilter, filter_boxes
 from mmsoco.proposals.generators.selective_search import MODES, SearchParameters, selective_search
 from mmsoco.proposals.recall import best_overlaps

@@ -13,7 +13,7 @@ from pathlib import Path
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path, remove_leftovers
 from mmsoco.images.decoding import UnreadableImage, image_size
-from mmsoco.images.folders import list_images
+from mmsoco.images.finding import Found, common_root, find_images
 from mmsoco.images.lists import ImageList
 from mmsoco.images.reading import Reading
 from mmsoco.images.root import ImageRoot
@@ -97,7 +97,7 @@ def default_shard_size(images: int) -> int:
 
 @renamed_arguments(method='generator', engine='execution', picture_list='image_list')
 def search_folder(
-    root: str | os.PathLike,
+    root: str | os.PathLike | Sequence[str | os.PathLike],
     out: str | os.PathLike,
     generator: Generator = SearchParameters(),
     execution: Execution = Execution(),
@@ -106,6 +106,7 @@ def search_folder(
     on_progress: Callable[[Result], None] = lambda result: None,
     reading: Reading = Reading(),
     tiling: Tiling | None = None,
+    on_found: Callable[[Found], None] = lambda found: None,
 ) -> Result:
     """Propose boxes for the images below ``root`` and write them to the folder ``out``.
 
@@ -115,7 +116,8 @@ def search_folder(
     ``failures.csv`` names the images that have no proposals, and why.
 
     Args:
-        root: Folder of images; file names are kept relative to it.
+        root: Folder of images; file names are kept relative to it. Of several folders, or archives, it is
+            the folder that they lie in.
         out: Folder for the shards. On a cluster, all machines see both folders.
         generator: How boxes are proposed; by default the paper's selective search.
         execution: Where and how it runs.
@@ -125,6 +127,7 @@ def search_folder(
             with what was there before, then as shards are finished.
         reading: How images are read, in training, too.
         tiling: Search in windows of the images, which then are the images of the proposal file.
+        on_found: Called with the images and what was passed over, before the search; not for a list.
 
     Returns:
         What is done of the execution's part. Images that fail are left out; the run goes on.
@@ -134,8 +137,16 @@ def search_folder(
             folder, ``out`` holds shards of another search or cannot be written,
             or see :func:`~mmsoco.proposals.search.parallel.run_tasks`.
     """
-    root, out = Path(root), Path(out).resolve()
-    everything = _plan(root, out, generator, shard_size, image_list, reading, tiling)
+    paths = [root] if isinstance(root, str | os.PathLike) else root
+    out = Path(out).resolve()
+    if image_list is None:
+        found = find_images(*paths)
+        on_found(found)
+        root, names = found.root, found.names
+    else:
+        root, names = common_root(paths), image_list.names
+        require_images(root, names)
+    everything = _plan(root, names, out, generator, shard_size, image_list, reading, tiling)
     images = ImageRoot(root.resolve(), reading, tiling)
     index, count = execution.part
     shards = everything[index::count]
@@ -172,6 +183,7 @@ def search_folder(
 
 def _plan(
     root: Path,
+    names: Sequence[str],
     out: Path,
     generator: Generator,
     shard_size: int | None,
@@ -180,11 +192,6 @@ def _plan(
     tiling: Tiling | None,
 ) -> list[Shard]:
     """All shards of a search; refuses a folder that has shards of another."""
-    if image_list is None:
-        names = list_images(root)
-    else:
-        names = image_list.names
-        require_images(root, names)
     header = {
         'kind': 'raw',
         'root': str(root.resolve()),

@@ -255,11 +255,12 @@ def test_a_image_that_hangs_fails_alone(images, tmp_path, jobs):
     assert result.searched == 7
 
 
-def test_a_pipe_fails_alone_and_at_once(images, tmp_path):
+def test_a_pipe_is_passed_over_and_counted(images, tmp_path):
     root = shutil.copytree(images, tmp_path / 'images')
     os.mkfifo(root / 'first' / '3.png')
-    result = search_folder(root, tmp_path / 'raw', GridBoxes())
-    assert result.failures == {'first/3.png': 'is a pipe, no regular file'} and result.searched == 8
+    found = []
+    result = search_folder(root, tmp_path / 'raw', GridBoxes(), on_found=found.append)
+    assert result.failures == {} and result.searched == 8 and found[0].passed_over == {'pipe': 1}
 
 
 def test_an_image_for_which_the_generator_has_bad_boxes_fails_alone(images, tmp_path):
@@ -371,3 +372,21 @@ def test_a_killed_run_goes_on_to_the_same_bytes(images, tmp_path, jobs):
     search_folder(images, out, generator, execution=TWO, shard_size=1)
     search_folder(images, tmp_path / 'whole', generator, shard_size=1)
     assert contents(out) == contents(tmp_path / 'whole')
+
+
+def test_several_folders_and_an_archive(images, tmp_path):
+    for name in ('a', 'b'):
+        shutil.copytree(images, tmp_path / 'd' / name)
+    archive = Path(shutil.make_archive(str(tmp_path / 'd' / 'c'), 'tar', images / 'second'))
+    found = []
+    paths = [tmp_path / 'd' / 'b' / 'second', archive, tmp_path / 'd' / 'a' / 'first']
+    result = search_folder(paths, tmp_path / 'raw', GridBoxes(), on_found=found.append)
+    header, _, rows = read_raw(tmp_path / 'raw')
+    names = [row.file_name for row in rows]
+    assert header['root'] == str(tmp_path / 'd') and names == found[0].names and result.total == 11
+    assert [name.rpartition('/')[0] for name in names] == ['a/first'] * 5 + ['b/second'] * 3 + ['c.tar'] * 3
+    # A list is relative to the same folder.
+    search_folder(paths, tmp_path / 'listed', GridBoxes(), image_list=ImageList('t', names[-2:]))
+    assert [row.file_name for row in read_raw(tmp_path / 'listed')[2]] == names[-2:]
+    with pytest.raises(UserError, match=r'1 of 1 are missing, first c\.tar/9\.jpg'):
+        search_folder(paths, tmp_path / 'other', GridBoxes(), image_list=ImageList('t', ['c.tar/9.jpg']))

@@ -1,0 +1,156 @@
+import json
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from mmsoco.errors import UserError
+from mmsoco.images import near_duplicates
+from mmsoco.images.near_duplicates import (
+    DISTANCE,
+    NearDuplicate,
+    find_groups,
+    hash_image,
+    hash_images,
+    near_each_other,
+    near_evaluation,
+    nearest,
+    read_evaluation,
+)
+
+
+def scene(seed, height=120, width=160):
+    """A smooth image with rectangles; (H, W, 3) uint8."""
+    rng = np.random.default_rng(seed)
+    image = cv2.resize(rng.uniform(40, 200, (5, 6, 3)).astype(np.float32), (width, height))
+    for _ in range(8):
+        x, y = rng.integers(0, width - 30), rng.integers(0, height - 30)
+        image[y : y + rng.integers(10, 40), x : x + rng.integers(10, 40)] = rng.uniform(0, 255, 3)
+    return image.clip(0, 255).astype(np.uint8)
+
+
+def differ(a, b):
+    return int(np.unpackbits(hash_image(a) ^ hash_image(b)).sum())
+
+
+def save(path, image):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), image[..., ::-1])
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_changed_copies_are_near_and_others_are_not(seed):
+    image = scene(seed)
+    jpeg = cv2.imdecode(cv2.imencode('.jpg', image, [cv2.IMWRITE_JPEG_QUALITY, 40])[1], cv2.IMREAD_COLOR)
+    for copy in (image, jpeg, cv2.resize(image, (80, 60)), image[2:, 2:], (image * 0.8).astype(np.uint8)):
+        assert differ(image, copy) <= DISTANCE
+    # By chance, half of the bits differ.
+    for other in (scene(seed + 100), image[:, ::-1], image[30:, 40:]):
+        assert differ(image, other) > 75
+
+
+def test_flat_images_have_no_hash():
+    flat = np.full((50, 40, 3), 17, np.uint8)
+    noisy = flat + np.random.default_rng(0).integers(0, 3, flat.shape).astype(np.uint8)
+    assert hash_image(flat) is None and hash_image(noisy) is None
+    flat[10:20, 10:30] = 60
+    assert hash_image(flat).shape == (32,)
+
+
+def test_the_extra_is_named_where_it_is_missing(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'imagehash', None)
+    with pytest.raises(UserError, match=r"pip install 'mmsoco\[duplicates\]'"):
+        hash_image(scene(0))
+
+
+def flipped(bits, count, start=0):
+    """A copy of which some bits differ."""
+    flags = np.unpackbits(bits)
+    flags[start : start + count] ^= 1
+    return np.packbits(flags)
+
+
+@pytest.fixture
+def random_bits():
+    return np.random.default_rng(0).integers(0, 256, (300, 32), dtype=np.uint8)
+
+
+def test_nearest_is_that_of_counting(random_bits, monkeypatch):
+    monkeypatch.setattr(near_duplicates, '_ROWS', 7)
+    monkeypatch.setattr(near_duplicates, '_COLUMNS', 11)
+    a, b = random_bits[:50], np.concatenate([random_bits[60:100], random_bits[60:61]])
+    counted = np.unpackbits(a[:, None] ^ b, axis=2).sum(axis=2)
+    who, distance = nearest(a, b)
+    np.testing.assert_array_equal(who, counted.argmin(axis=1))
+    np.testing.assert_array_equal(distance, counted.min(axis=1))
+    assert nearest(a, a)[1].tolist() == [0] * 50 and nearest(a[:2], a[:0])[0].tolist() == [-1, -1]
+    assert nearest(a[:1], ~a[:1])[1].tolist() == [256]
+
+
+@pytest.mark.parametrize('rows', [2, 3, 1024])
+def test_groups_are_around_the_first_and_do_not_chain(random_bits, rows, monkeypatch):
+    monkeypatch.setattr(near_duplicates, '_ROWS', rows)
+    film = random_bits[0]
+    # Each frame differs by 20 bits from the one before: 0, 40 and 60 of the first.
+    bits = [
+        film,
+        flipped(film, 40),
+        flipped(film, 20),
+        flipped(film, 60),
+        random_bits[1],
+        random_bits[1],
+        flipped(film, 70),
+    ]
+    first, apart = find_groups(np.stack(bits), 48)
+    assert first.tolist() == [0, 0, 0, 3, 4, 4, 3] and apart.tolist() == [0, 40, 20, 0, 0, 0, 10]
+
+
+def test_no_group_is_no_group(random_bits):
+    first, _ = find_groups(random_bits, 48)
+    assert first.tolist() == list(range(300)) and find_groups(random_bits[:0])[0].shape == (0,)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two scenes, copies of them, a flat image and a broken one."""
+    for name, image in {
+        'a.png': scene(1),
+        'b.png': scene(2),
+        'c.png': scene(1)[1:, 1:],
+        'd.jpg': cv2.resize(scene(2), (80, 60)),
+        'black1.png': np.zeros((20, 20, 3), np.uint8),
+        'black2.png': np.zeros((20, 20, 3), np.uint8),
+    }.items():
+        save(tmp_path / 'images' / name, image)
+    (tmp_path / 'images' / 'broken.jpg').write_bytes(b'\xff\xd8\xff')
+    return tmp_path / 'images'
+
+
+def test_what_is_left_out(folder, tmp_path):
+    names = ['a.png', 'b.png', 'black1.png', 'black2.png', 'broken.jpg', 'c.png', 'd.jpg']
+    done = []
+    hashes = hash_images(folder, names, on_progress=done.append)
+    assert hashes.names == ['a.png', 'b.png', 'c.png', 'd.jpg'] and hashes.bits.shape == (4, 32) and sum(done) == 7
+    assert hashes.flat == ['black1.png', 'black2.png'] and list(hashes.failures) == ['broken.jpg']
+    near = near_each_other(hashes)
+    assert [row[:3] for row in near] == [('group', 'a.png', 'c.png'), ('group', 'b.png', 'd.jpg')]
+    save(tmp_path / 'val' / 'x.jpg', scene(2))
+    theirs = hash_images(tmp_path / 'val', ['x.jpg'])
+    rows = near_evaluation(hashes, theirs)
+    assert [row[:3] for row in rows] == [('evaluation', 'x.jpg', 'b.png'), ('evaluation', 'x.jpg', 'd.jpg')]
+    assert [row.near for row in near_each_other(hashes, without={row.left_out for row in rows})] == ['a.png']
+    assert isinstance(rows[0], NearDuplicate) and near_evaluation(hashes, hash_images(folder, [])) == []
+
+
+def test_where_evaluation_images_are_named(folder, tmp_path):
+    assert read_evaluation(folder, 'x')[1][:2] == ['a.png', 'b.png']
+    (tmp_path / 'list.txt').write_text('a.png\n')
+    assert read_evaluation(tmp_path / 'list.txt', folder) == (folder, ['a.png'])
+    images = [{'file_name': 'a.png'}, {'coco_url': 'http://images.cocodataset.org/val2017/000000000139.jpg'}]
+    (tmp_path / 'val.json').write_text(json.dumps({'images': images}))
+    assert read_evaluation(tmp_path / 'val.json', folder) == (folder, ['a.png', 'val2017/000000000139.jpg'])
+    for content in ('[]', '{', '{"images": [{}]}'):
+        (tmp_path / 'val.json').write_text(content)
+        with pytest.raises(UserError, match='not COCO JSON with the names of images'):
+            read_evaluation(tmp_path / 'val.json', folder)
