@@ -17,7 +17,8 @@ from mmsoco.datasets.randomness import apply
 from mmsoco.datasets.steps import Steps, in_order
 from mmsoco.errors import UserError
 from mmsoco.images.decoding import UnreadableImage
-from mmsoco.images.lists import read_list
+from mmsoco.images.lists import locate, read_list
+from mmsoco.images.names import Names
 from mmsoco.proposals.checks import check_images
 from mmsoco.proposals.store import ProposalStore
 from mmsoco.registry import DATASETS, TRANSFORMS
@@ -43,7 +44,7 @@ def select_rows(store: ProposalStore, held_out: int | str | os.PathLike | None, 
             raise UserError(f'held_out={held_out} would leave nothing to train on; hold out every 20th, for instance')
         chosen = set(range(0, len(store), held_out))
     else:
-        names = set(read_list(held_out).names)
+        names = set(locate(read_list(held_out), Names(store.names())).names)
         chosen = {i for i, row in enumerate(store) if row.file_name in names}
         if len(chosen) < len(names):
             lacking = names - {store[i].file_name for i in chosen}

@@ -9,7 +9,7 @@ from io import BytesIO
 
 import cv2
 import numpy as np
-from PIL import Image, TiffImagePlugin
+from PIL import ExifTags, Image, TiffImagePlugin
 
 from mmsoco.errors import UserError
 from mmsoco.files import open_regular
@@ -83,6 +83,21 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
     if image is None:
         raise UnreadableImage(path, unknown)
     return image
+
+
+def image_size(path: str | os.PathLike) -> tuple[int, int]:
+    """(width, height) of an image as a viewer shows it, by its header alone: orientation from EXIF applied.
+
+    Raises:
+        UnreadableImage: There is no header that is known.
+    """
+    try:
+        with open_regular(path) as file, Image.open(file) as image:
+            size = image.size
+            turned = image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+    except Exception as error:
+        raise UnreadableImage(path, getattr(error, 'strerror', None) or str(error) or type(error).__name__) from None
+    return size[::-1] if turned else size
 
 
 def _read(path: str | os.PathLike, most: int) -> bytes:

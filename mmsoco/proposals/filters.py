@@ -10,8 +10,9 @@ import numpy as np
 import mmsoco
 from mmsoco.errors import UserError
 from mmsoco.files import check_out
-from mmsoco.images.lists import ImageList
-from mmsoco.proposals.source import files_of, read_raw
+from mmsoco.images.lists import ImageList, locate
+from mmsoco.images.names import Names
+from mmsoco.proposals.source import files_of, names_of, read_raw
 from mmsoco.proposals.store import ProposalRow, write_proposals
 from mmsoco.renamed import renamed_arguments
 
@@ -99,6 +100,7 @@ def filter_folder(
     header = {**header, 'kind': 'filtered', 'filter': asdict(rules), 'mmsoco': mmsoco.__version__}
     wanted = None
     if image_list is not None:
+        image_list = locate(image_list, Names([*names_of(raw), *failures]))
         header['list'] = image_list.describe()
         wanted = set(image_list.names)
     served = Counter(dict.fromkeys(STAGES, 0))

@@ -12,7 +12,8 @@ from pathlib import Path
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path, remove_leftovers
 from mmsoco.images.folders import list_images
-from mmsoco.images.lists import ImageList
+from mmsoco.images.lists import ImageList, locate
+from mmsoco.images.names import FolderNames
 from mmsoco.proposals.checks import links_entry, require_images
 from mmsoco.proposals.generators.base import Generator
 from mmsoco.proposals.generators.selective_search import SearchParameters
@@ -158,6 +159,7 @@ def _plan(
     if image_list is None:
         names = list_images(root)
     else:
+        image_list = locate(image_list, FolderNames(root))
         names = image_list.names
         require_images(root, names)
     header = {
