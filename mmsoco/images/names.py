@@ -80,9 +80,10 @@ class Names:
             found = {image: name for name in spellings for image in self._answers(level, name)}
             if len(found) > 1:
                 one, other, *_ = sorted(found)
-                place = '' if self._root is None else f' in {self._root}'
+                place = 'there are' if self._root is None else f'{self._root} has'
                 raise UserError(
-                    f'{found[one]!r} may be {one} or {other}{place}; write the name of one of them, or choose by a list'
+                    f'{place} {one} and {other}, and {found[one]!r} may be either; '
+                    'write the name of one of them, or choose by a list'
                 )
             if found:
                 return next(iter(found))

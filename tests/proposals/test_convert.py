@@ -68,8 +68,6 @@ def test_fractions_become_whole_pixels_without_duplicates(root, tmp_path):
             [[0, 0, 5, 5], [30, 20, 11, 10]],
             r'n01_1, box 2: the box \[30.0, 20.0, 41.0, 30.0\] .*leaves its image of 40x30',
         ),
-        ([[0, 0, 5, 5], [3, 3, 0, 5]], 'n01_1, box 2: .* has no area'),
-        ([[5, 5, -2, 3]], 'n01_1, box 1: .* has no area'),
         ([[0, 0, float('nan'), 1]], 'n01_1, box 1: .* is not made of finite numbers'),
         ([[0, 0, 5]], 'n01_1: its boxes are not rows of 4 numbers'),
         ([[0, 0, 5, 'x']], 'n01_1: its boxes are not rows of 4 numbers'),
@@ -134,7 +132,7 @@ def test_images_and_entries_that_do_not_match(root, tmp_path):
 def test_names_that_a_format_cannot_tell_apart(root, store, tmp_path):
     copy = shutil.copytree(root, tmp_path / 'copy')
     shutil.copy(copy / 'n01/n01_1.png', copy / 'n02/n01_1.png')
-    with pytest.raises(UserError, match=r'n01/n01_1\.png and n02/n01_1\.png, which this format cannot tell apart'):
+    with pytest.raises(UserError, match=r'n01/n01_1\.png and n02/n01_1\.png, and .n01_1. may be either'):
         import_boxes(official(tmp_path), tmp_path / 'a.arrow', copy)
     rows = [*ProposalStore.open(store), ProposalRow('n02/n01_1.png', *SIZE, np.empty((0, 4), int))]
     write_proposals(tmp_path / 'twins.arrow', rows, dict(root=str(copy)))
