@@ -144,7 +144,7 @@ class FolderNames:
 
     @cached_property
     def _names(self) -> Names:
-        return Names(list_images(self.root), self.root)
+        return Names(list_images(self.root) if self.root.is_dir() else [], self.root)
 
     def find(self, *spellings: str) -> str | None:
         """As :meth:`Names.find`."""

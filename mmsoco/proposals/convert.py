@@ -174,8 +174,9 @@ def import_boxes(
         **links_entry(root, [row.file_name for row in rows]),
     }
     write_proposals(out, rows, header)
+    notes = [*file.notes, *(f'{number} boxes taken {how}' for how, number in file.taken.items())]
     without = len(set(names) - {entry.name for entry in given})
-    return Imported(len(rows), sum(counts), counts.count(0), without, failures, left_out, file.notes)
+    return Imported(len(rows), sum(counts), counts.count(0), without, failures, left_out, notes)
 
 
 def _named(

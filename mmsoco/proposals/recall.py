@@ -1,6 +1,7 @@
 """How well proposals cover labelled objects."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +9,10 @@ import numpy as np
 
 from mmsoco.boxes import iou
 from mmsoco.errors import UserError
+from mmsoco.images.names import Names
+from mmsoco.proposals.formats.base import Boxes
 from mmsoco.proposals.formats.coco import read_labelled
-from mmsoco.proposals.source import read_raw
+from mmsoco.proposals.source import names_of, read_raw
 
 #: COCO's.
 THRESHOLDS = np.arange(50, 100, 5) / 100
@@ -83,14 +86,15 @@ def measure_recall(proposals: str | os.PathLike, labels: str | os.PathLike) -> R
             in the proposal file, or one has another size there.
     """
     _, _, rows = read_raw(proposals)
-    labelled = {entry.name: entry for entry in read_labelled(Path(labels))[1] if len(entry.boxes)}
+    labelled = [entry for entry in read_labelled(Path(labels))[1] if len(entry.boxes)]
+    of_row = _rows_of(labelled, Names(names_of(proposals)))
     overlaps, areas = [np.empty(0)], [np.empty(0)]
     images = count = 0
     for row in rows:
-        entry = labelled.get(row.file_name)
+        entry = of_row.get(row.file_name)
         if entry is None:
             continue
-        if entry.size != (row.width, row.height):
+        if entry.size not in (None, (row.width, row.height)):
             raise UserError(
                 f'{row.file_name} has {row.width}x{row.height} pixels in {proposals}, but {entry.size[0]}x'
                 f'{entry.size[1]} in {labels}; compare proposals and labels of the same images'
@@ -102,3 +106,17 @@ def measure_recall(proposals: str | os.PathLike, labels: str | os.PathLike) -> R
     if not images:
         raise UserError(f'{proposals} has none of the labelled images of {labels}; file names are compared')
     return Recall(np.concatenate(overlaps), np.concatenate(areas), images, len(labelled) - images, count)
+
+
+def _rows_of(labelled: Sequence[Boxes], names: Names) -> dict[str, Boxes]:
+    """Entries by the names of their rows.
+
+    Raises:
+        UserError: A name may be that of two images, or two names are of one.
+    """
+    of_row: dict[str, Boxes] = {}
+    for entry in labelled:
+        name = names.find(entry.name, *entry.also)
+        if name is not None and of_row.setdefault(name, entry) is not entry:
+            raise UserError(f'{of_row[name].name!r} and {entry.name!r} of the labels are one image; give it one name')
+    return of_row

@@ -93,12 +93,14 @@ class BoxFile:
     Attributes:
         notes: How a reader took what could be taken in several ways; sentences for the user.
         left_out: Why a reader left boxes out, and how many.
+        taken: How a reader took boxes that are not there as such, and how many.
     """
 
     path: Path
     annotations: Path | None = None
     notes: list[str] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
+    taken: Counter[str] = field(default_factory=Counter)
 
     @property
     def inputs(self) -> list[Path]:
