@@ -200,6 +200,7 @@ def _named(
             raise UserError(
                 f'{file.path} has boxes of {entry.name}, which is not in {root}; '
                 'give the folder that such names are relative to, or choose images by --list'
+                f'{"".join(f" (the file is {note})" for note in file.notes[:1])}'
             )
         else:
             entries.setdefault(name, []).append(entry)

@@ -2,8 +2,8 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image
 import torch
+from PIL import Image
 
 from mmsoco.boxes import iou
 from mmsoco.errors import UserError
