@@ -132,12 +132,10 @@ def kind_of_change(given: tuple[int, int], found: tuple[int, int]) -> str:
     """How an image of one (width, height) differs from one of another: turned, resized, both, or in another way."""
 
     def factor(size: tuple[int, int]) -> float | None:
-        """By which both sides are multiplied, up to rounding."""
-        low, high = (
-            max((b - 1) / a for a, b in zip(size, found, strict=True)),
-            min((b + 1) / a for a, b in zip(size, found, strict=True)),
-        )
-        return found[0] / size[0] if low <= high else None
+        """By which both sides are multiplied, up to a pixel of rounding."""
+        sides = list(zip(size, found, strict=True))
+        low, high = max((b - 1) / a for a, b in sides), min((b + 1) / a for a, b in sides)
+        return found[0] / size[0] if low <= high and all(a != b for a, b in sides) else None
 
     if given[::-1] == found:
         return 'turned'

@@ -264,7 +264,7 @@ def _whole_boxes(
             low = scores[keep] < choice.min_score
             left_out[f'with a score below {choice.min_score:g}'] += int(low.sum())
             keep = keep[~low]
-    elif choice.min_score is not None:
+    elif choice.min_score is not None and len(boxes):
         raise UserError(f'{source} has no scores for {entry.name}; leave --min-score out')
     left_out[f'beyond the best {choice.top} of their image'] += len(keep[choice.top :]) if choice.top else 0
     cut = np.rint(cut[keep[: choice.top]]).astype(np.int64)

@@ -68,6 +68,7 @@ def join(entries: Sequence[Boxes], source: Path) -> Boxes:
     if len(sizes) > 1:
         one, other, *_ = (f'{w}x{h} (as {entry.name!r})' for (w, h), entry in sizes.items())
         raise UserError(f'{source} has an image twice, of {one} and of {other}; name each image once')
+    entries = [entry for entry in entries if len(entry.boxes)] or [first]
     for what in ('scores', 'labels'):
         if len({getattr(entry, what) is None for entry in entries}) > 1:
             raise UserError(f'{source} has {first.name} twice, with and without {what}; name each image once')
@@ -76,9 +77,9 @@ def join(entries: Sequence[Boxes], source: Path) -> Boxes:
         first,
         boxes=np.concatenate([entry.boxes for entry in entries]),
         row=lambda i: rows[i][0](rows[i][1]),
-        scores=None if first.scores is None else np.concatenate([entry.scores for entry in entries]),
+        scores=None if entries[0].scores is None else np.concatenate([entry.scores for entry in entries]),
         size=next(iter(sizes), None),
-        labels=None if first.labels is None else [label for entry in entries for label in entry.labels],
+        labels=None if entries[0].labels is None else [label for entry in entries for label in entry.labels],
     )
 
 

@@ -22,6 +22,10 @@ class Official(BoxFormat):
 
     endings = ('.json',)
 
+    def recognises(self, file: BoxFile) -> bool | None:
+        """Not a list; else that does not tell."""
+        return False if isinstance(file.json, list) else None
+
     def read(self, file: BoxFile) -> Iterator[Boxes]:
         """Boxes; a fifth number, of detectors, is a score."""
         if not isinstance(file.json, dict):
