@@ -1,8 +1,9 @@
 """How well proposals cover labelled objects."""
 
 import os
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ class Recall:
         images: Images that have objects, proposals or none, and were compared.
         missing: Images of the labels that have no row in the proposal file.
         proposals: Proposals of the compared images.
+        left_out: Why labelled boxes were left out, and how many.
     """
 
     overlaps: np.ndarray
@@ -42,6 +44,7 @@ class Recall:
     images: int
     missing: int
     proposals: int
+    left_out: dict[str, int] = field(default_factory=dict)
 
     def table(self) -> list[dict]:
         """A row for all objects and for each size: how many, recall at some IoU, average recall, average overlap.
@@ -69,6 +72,7 @@ class Recall:
         lines = [f'{self.proposals / max(self.images, 1):.1f} proposals an image, {self.images} images']
         if self.missing:
             lines.append(f'{self.missing} labelled images have no proposals in the file and are left out')
+        lines += [f'{number} labelled boxes left out: {reason}' for reason, number in self.left_out.items()]
         table = self.table()
         names = list(table[0])
         lines.append(''.join(name.rjust(8) for name in names))
@@ -86,7 +90,8 @@ def measure_recall(proposals: str | os.PathLike, labels: str | os.PathLike) -> R
             in the proposal file, or one has another size there.
     """
     _, _, rows = read_raw(proposals)
-    labelled = [entry for entry in read_labelled(Path(labels))[1] if len(entry.boxes)]
+    left_out: Counter[str] = Counter()
+    labelled = [entry for entry in read_labelled(Path(labels), left_out)[1] if len(entry.boxes)]
     of_row = _rows_of(labelled, Names(names_of(proposals)))
     overlaps, areas = [np.empty(0)], [np.empty(0)]
     images = count = 0
@@ -105,7 +110,8 @@ def measure_recall(proposals: str | os.PathLike, labels: str | os.PathLike) -> R
         count += len(row.boxes)
     if not images:
         raise UserError(f'{proposals} has none of the labelled images of {labels}; file names are compared')
-    return Recall(np.concatenate(overlaps), np.concatenate(areas), images, len(labelled) - images, count)
+    missing = len(labelled) - images
+    return Recall(np.concatenate(overlaps), np.concatenate(areas), images, missing, count, dict(left_out))
 
 
 def _rows_of(labelled: Sequence[Boxes], names: Names) -> dict[str, Boxes]:

@@ -13,7 +13,8 @@ import pytest
 
 KINDS = ('jpeg', 'png', 'gif', 'bmp', 'ppm', 'tiff', 'webp')
 READERS = (
-    *('proposals', 'list', 'csv', 'coco', 'results', 'official', 'mmdet', 'mmdet_2', 'annotations'),
+    *('proposals', 'list', 'csv', 'coco', 'results', 'official', 'sam', 'outlines', 'csv_16', 'csv_bare'),
+    *('mmdet_0', 'mmdet_2', 'mmdet_4', 'mmdet_5', 'annotations'),
     *(f'image_{kind}' for kind in KINDS),
     'signed',
 )

@@ -1,7 +1,9 @@
 """COCO's JSON: annotations (a dict with images), or results (a list that refers to the images of such a dict)."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -59,18 +61,39 @@ def _refers(entry: Any) -> bool:
     return isinstance(entry, dict) and 'image_id' in entry
 
 
-def read_labelled(path: Path) -> tuple[list, list[Boxes]]:
+def read_labelled(path: Path, left_out: Counter[str] | None = None) -> tuple[list, list[Boxes]]:
     """The categories of an annotation file by their numbers, in order, and the boxes of its images.
+
+    Args:
+        left_out: Where boxes that are left out are counted, by reason: crowds, and those without area.
 
     Raises:
         UserError: The file is missing or broken, or holds no annotations.
     """
-    file = BoxFile(path)
-    if not isinstance(file.json, dict):
+    file = BoxFile(path, left_out=Counter() if left_out is None else left_out)
+    if not isinstance(file.json, dict) or is_sam(file):
         raise UserError(f'{path} holds no COCO annotations')
     categories = file.json.get('categories')
     kinds = categories if isinstance(categories, list) else []
-    return [kind.get('id') for kind in kinds if isinstance(kind, dict)], list(Coco().read(file))
+    return [kind.get('id') for kind in kinds if isinstance(kind, dict)], [
+        _with_area(e, file) for e in Coco().read(file)
+    ]
+
+
+def _with_area(entry: Boxes, file: BoxFile) -> Boxes:
+    """An entry without the boxes that have no area."""
+    keep = (entry.boxes[:, 2:] > entry.boxes[:, :2]).all(axis=1)
+    if keep.all():
+        return entry
+    numbers = np.flatnonzero(keep)
+    file.left_out['without area'] += len(keep) - len(numbers)
+    return replace(
+        entry,
+        boxes=entry.boxes[keep],
+        labels=[entry.labels[i] for i in numbers],
+        scores=None if entry.scores is None else entry.scores[keep],
+        row=lambda i: entry.row(int(numbers[i])),
+    )
 
 
 def _read(file: BoxFile, annotated: Any, entries: Any, kind: str) -> Iterator[Boxes]:
