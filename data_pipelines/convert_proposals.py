@@ -18,6 +18,9 @@ from mmsoco.images.lists import read_list
 from mmsoco.proposals.convert import Choice, export_boxes, import_boxes
 from mmsoco.proposals.registry import FORMATS
 
+#: Images that cannot be read are named up to so many; all are in the file's header.
+LISTED = 20
+
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
@@ -83,8 +86,10 @@ def main() -> None:
         print(f'  {done.without} images of the folder are not named, and left out')
     if done.failures:
         print(f'  {len(done.failures)} images left out, as they cannot be read:')
-    for name, reason in done.failures.items():
+    for name, reason in list(done.failures.items())[:LISTED]:
         print(f'    {name}: {reason}')
+    if len(done.failures) > LISTED:
+        print(f'    and {len(done.failures) - LISTED} more')
 
 
 if __name__ == '__main__':

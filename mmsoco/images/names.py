@@ -5,7 +5,7 @@ import posixpath
 import re
 import unicodedata
 from collections.abc import Callable, Iterable
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from mmsoco.errors import UserError
@@ -49,6 +49,8 @@ SPELLINGS: tuple[tuple[Callable[[str], str], Callable[[str], str | None]], ...] 
     (_loose, _loose),
     (_bare, _no_image),
 )
+#: The first of them by which different files may be alike.
+LOOSE = 3
 
 
 class Names:
@@ -76,8 +78,10 @@ class Names:
         Raises:
             UserError: Two images answer.
         """
-        for level in range(len(SPELLINGS) + 1):
-            found = {image: name for name in spellings for image in self._answers(level, name)}
+        by_spelling = [partial(self._alike, level) for level in range(len(SPELLINGS))]
+        # A file of that very name is another one than those that are called alike.
+        for answers in (*by_spelling[:LOOSE], self._same_file, *by_spelling[LOOSE:]):
+            found = {image: name for name in spellings for image in answers(name)}
             if len(found) > 1:
                 one, other, *_ = sorted(found)
                 place = 'there are' if self._root is None else f'{self._root} has'
@@ -89,18 +93,14 @@ class Names:
                 return next(iter(found))
         return None
 
-    def _answers(self, level: int, name: str) -> Iterable[str]:
-        """The images that answer by one of the spellings or, behind the last, by the file that they lead to."""
-        if level:
-            name = self._below(name)
-        if level == len(SPELLINGS):
-            return self._same_file(name)
+    def _alike(self, level: int, name: str) -> Iterable[str]:
+        """The images that answer by one of the spellings."""
         spelled, asked = SPELLINGS[level]
         if level not in self._levels:
             self._levels[level] = images = {}
             for key, image in self._pairs:
                 images.setdefault(spelled(key), set()).add(image)
-        return self._levels[level].get(asked(name), ())
+        return self._levels[level].get(asked(self._below(name) if level else name), ())
 
     @cached_property
     def _roots(self) -> set[str]:
@@ -114,10 +114,18 @@ class Names:
         return next((name.removeprefix(root) for root in self._roots if name.startswith(root)), name)
 
     def _same_file(self, name: str) -> Iterable[str]:
-        """Also one whose ending is not an image's: it is named."""
+        """The images that are the file that a name leads to; or that one itself, also with another ending."""
+        name = self._below(name)
         if self._root is None or not os.path.isfile(Path(self._root, name)):  # noqa: PTH113, takes names of any length
             return ()
-        return self._by_file.get(os.path.realpath(Path(self._root, name))) or ([name] if is_path_below(name) else [])
+        path = Path(self._root, name)
+        alike = self._by_file.get(os.path.realpath(path)) or [
+            # Where capitals mean nothing to the disk.
+            image
+            for image in self._alike(LOOSE, name)
+            if Path(self._root, image).exists() and path.samefile(Path(self._root, image))
+        ]
+        return alike or ([name] if is_path_below(name) else [])
 
     @cached_property
     def _by_file(self) -> dict[str, list[str]]:

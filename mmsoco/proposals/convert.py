@@ -192,18 +192,22 @@ def _named(
     known = Names([(box_format.key(place, name), name) for place in roots for name in names], root)
     chosen = set(names)
     entries: dict[str, list[Boxes]] = {}
+    missing: list[str] = []
     for entry in given:
         name = known.find(entry.name, *entry.also)
         if only and name not in chosen:
             file.left_out['of images that the list does not have'] += len(entry.boxes)
         elif name is None:
-            raise UserError(
-                f'{file.path} has boxes of {entry.name}, which is not in {root}; '
-                'give the folder that such names are relative to, or choose images by --list'
-                f'{"".join(f" (the file is {note})" for note in file.notes[:1])}'
-            )
+            missing.append(entry.name)
         else:
             entries.setdefault(name, []).append(entry)
+    if missing:
+        others = f' (nor are {len(missing) - 1} others of {len(given)})' if len(missing) > 1 else ''
+        how = f' (the file is {file.notes[0]})' if file.notes else ''
+        raise UserError(
+            f'{file.path} has boxes of {missing[0]}, which is not in {root}{others}; '
+            f'give the folder that such names are relative to, or choose images by --list{how}'
+        )
     twice = sum(len(same) > 1 for same in entries.values())
     if twice:
         file.notes.append(f'{twice} images are there more than once, and their boxes were put together')

@@ -16,7 +16,7 @@ from mmsoco.images.names import FolderNames, Names, tidy
         (' a/1.jpg ', 'a/1.jpg'),
         ('A/1.JPG', 'a/1.jpg'),
         ('a/1', 'a/1.jpg'),
-        ('caf\u00e9.png', 'cafe\u0301.png'),
+        ('café.png', 'cafe\u0301.png'),
         ('u\u0308.png', '\u00fc.png'),
         ('Shot at 3.04 PM.png', 'Shot at 3.04\u202fPM.png'),
         ('\uff21.png', 'A.png'),
@@ -81,6 +81,22 @@ def test_absolute_paths_and_links_lead_to_the_same_file(tmp_path):
         both.find('one.jpg')
     folder = FolderNames(root)
     assert folder.find('a/1.jpg') == 'a/1.jpg' and folder.find('A/1.jpg') == 'a/1.jpg'
+
+
+def test_a_file_of_that_very_name_is_no_other(tmp_path):
+    """As when a list has only one of two."""
+    for name in ('a.jpg', 'A.jpg'):
+        (tmp_path / name).touch()
+    if len(list(tmp_path.iterdir())) == 2:
+        assert Names(['a.jpg'], tmp_path).find('A.jpg') == 'A.jpg'
+    (tmp_path / 'A.jpg').unlink()
+    assert Names(['a.jpg'], tmp_path).find('A.jpg') == 'a.jpg'
+
+
+def test_a_disk_to_which_capitals_mean_nothing(tmp_path):
+    (tmp_path / 'a.jpg').touch()
+    (tmp_path / 'A.jpg').hardlink_to(tmp_path / 'a.jpg')
+    assert Names(['a.jpg'], tmp_path).find('A.jpg') == 'a.jpg'
 
 
 def test_what_no_path_is_is_no_crash(tmp_path):
