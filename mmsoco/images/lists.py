@@ -1,5 +1,6 @@
 """Lists of images: text files that say which images of a folder make a data set."""
 
+import codecs
 import hashlib
 import os
 import random
@@ -49,12 +50,14 @@ def read_list(path: str | os.PathLike) -> ImageList:
             twice, or a name that is not a path below a folder.
     """
     try:
-        # A mark that some editors put first is no part of the text.
-        lines = [line.rstrip('\r') for line in Path(path).read_text('utf-8-sig').split('\n')]
+        # By the mark that Windows' tools put first, which is no part of the text.
+        wide = Path(path).read_bytes()[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        text = Path(path).read_text('utf-16' if wide else 'utf-8-sig')
+        lines = [line.rstrip('\r') for line in text.split('\n')]
     except FileNotFoundError:
         raise UserError(f'{path} does not exist; make a list with data_pipelines/, or write one image a line') from None
-    except (OSError, UnicodeDecodeError):
-        raise UserError(f'{path} is not a list of images: it is not a text file') from None
+    except (OSError, UnicodeError):
+        raise UserError(f'{path} is not a list of images: it is not a text file in UTF-8') from None
     names = [line for line in lines if line.strip() and not line.startswith('# ')]
     if not names:
         raise UserError(f'{path} lists no images; write one a line, relative to their folder')

@@ -41,6 +41,8 @@ def test_what_is_no_list(tmp_path, content, words):
 def test_marks_and_line_ends_of_other_systems(tmp_path):
     (tmp_path / 'list.txt').write_bytes(b'\xef\xbb\xbf# title\r\na.jpg\r\n#1/b.jpg\r\n')
     assert read_list(tmp_path / 'list.txt') == ImageList('title', ['a.jpg', '#1/b.jpg'])
+    (tmp_path / 'list.txt').write_bytes('# title\r\nä.jpg\r\n'.encode('utf-16'))
+    assert read_list(tmp_path / 'list.txt') == ImageList('title', ['ä.jpg'])
 
 
 def test_what_a_list_cannot_hold(tmp_path):

@@ -87,7 +87,7 @@ def test_files_without_boxes_and_boxes_in_parts_of_a_image_are_refused(root, tmp
     path = official(tmp_path, n01_1=[], n01_2=[])
     with pytest.raises(UserError, match='has no box, or none that is chosen'):
         import_boxes(path, tmp_path / 'a.arrow', root)
-    path = official(tmp_path, n01_1=[[0.1, 0.2, 0.5, 0.5]], n01_2=[])
+    path = official(tmp_path, n01_1=[[0.1, 0.2, 0.5, 0.85]], n01_2=[])
     with pytest.raises(UserError, match='has no coordinate above 1: they are parts of the images'):
         import_boxes(path, tmp_path / 'a.arrow', root)
     assert not (tmp_path / 'a.arrow').exists()
