@@ -149,7 +149,7 @@ def kind_of_change(given: tuple[int, int], found: tuple[int, int]) -> str:
 #: What to do about each kind of change.
 ADVICE = {
     'turned': 'boxes must be of images as a viewer shows them, orientation from EXIF applied: make boxes of these, '
-    'or take the orientation out of the EXIF of these images',
+    'or, where EXIF turns these images, take the orientation out of it',
     'resized': 'make boxes for these images, or give the original ones',
     'changed in another way': 'give the images the file was made for, or make it for these',
 }

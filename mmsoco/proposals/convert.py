@@ -1,10 +1,11 @@
 """Boxes from elsewhere into a proposal file, and out of one."""
 
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import numpy as np
 
@@ -204,9 +205,12 @@ def _named(
     if missing:
         others = f' (nor are {len(missing) - 1} others of {len(given)})' if len(missing) > 1 else ''
         how = f' (the file is {file.notes[0]})' if file.notes else ''
+        what = 'give the folder that such names are relative to'
+        if re.match(r'/|[A-Za-z]:[\\/]', missing[0]):
+            what = f'write paths below that folder, or relative to it, such as {PureWindowsPath(missing[0]).name}'
         raise UserError(
-            f'{file.path} has boxes of {missing[0]}, which is not in {root}{others}; '
-            f'give the folder that such names are relative to, or choose images by --list{how}'
+            f'{file.path} has boxes of {missing[0]}, which is not in {root}{others}; {what}, or choose images by '
+            f'--list{how}'
         )
     twice = sum(len(same) > 1 for same in entries.values())
     if twice:

@@ -139,6 +139,9 @@ def _read(file: BoxFile, annotated: Any, entries: Any, kind: str) -> Iterator[Bo
             sides=True,
         )
         by_name.setdefault(name, []).append(boxes)
+    twice = sum(len(same) > 1 for same in by_name.values())
+    if twice:
+        file.notes.append(f'{twice} images are there under more than one id, and their boxes were put together')
     for same in by_name.values():
         yield join(same, path)
 

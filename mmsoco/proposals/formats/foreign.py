@@ -53,6 +53,11 @@ _XML = {
     rb'<annotations\b': "CVAT's annotations",
     rb'<dataset\b': "dlib's annotations",
 }
+_BINARY = {
+    **{'.mat': 'a MATLAB file', '.npy': 'a numpy array', '.npz': 'numpy arrays', '.h5': 'an HDF5 file'},
+    **{'.hdf5': 'an HDF5 file', '.parquet': 'a Parquet file', '.tfrecord': 'a TFRecord file', '.xlsx': 'an Excel file'},
+    **{'.zip': 'an archive', '.tar': 'an archive', '.gz': 'an archive', '.tgz': 'an archive'},
+}
 
 
 def what_it_is(file: BoxFile) -> str | None:
@@ -101,4 +106,17 @@ def _of_lines(file: BoxFile) -> str:
     return f'JSON a line; {_COCO}'
 
 
-_BY_ENDING = {'.json': _of_json, '.xml': _of_xml, '.txt': _of_text, '.jsonl': _of_lines, '.ndjson': _of_lines}
+def _of_binary(file: BoxFile) -> str:
+    kind = _BINARY[file.path.suffix.lower()]
+    what = 'unpack it' if kind == 'an archive' else 'save its boxes as CSV (file_name, x1, y1, x2, y2) or as COCO JSON'
+    return f'{kind}; {what}'
+
+
+_BY_ENDING = {
+    **dict.fromkeys(_BINARY, _of_binary),
+    '.json': _of_json,
+    '.xml': _of_xml,
+    '.txt': _of_text,
+    '.jsonl': _of_lines,
+    '.ndjson': _of_lines,
+}

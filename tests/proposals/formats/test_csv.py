@@ -153,6 +153,10 @@ def test_encodings(tmp_path, encoding):
         ),
         ('sep=;\nfile_name;x1;y1;x2;y2\nn01/n01_1.png;1;2;3;x\n', 'line 3: x1, y1, x2, y2 are not all numbers'),
         (
+            'path,x1,y1,x2,y2\nC:\\d\\a.png,1,2,3,4\n',
+            r'write paths below that folder, or relative to it, such as a\.png',
+        ),
+        (
             'file_name,x1,y1,x2,y2\ngone.png,1,2,3,4\n',
             'gone.png, which is not in .* read as separated by commas, utf-8',
         ),

@@ -32,6 +32,8 @@ FILES = {
     ],
     'b.txt': [('0 0.5 0.5 0.25 0.25\n', "YOLO's labels of one image"), ('a.jpg\n', 'a text file; name it .csv')],
     'b.jsonl': [('{}', 'JSON a line')],
+    'b.mat': [('x', 'a MATLAB file; save its boxes as CSV')],
+    'b.zip': [('x', 'an archive; unpack it')],
 }
 
 
