@@ -36,6 +36,7 @@ def test_the_strictest_spelling_counts():
     names = Names(['a.jpg', 'A.jpg', 'x\\y.jpg', 'x/y.jpg', ' b.jpg', 'b.jpg', 'c.png', 'C.png', 'd.jpg', 'd.png'])
     for name in ('a.jpg', 'A.jpg', 'x\\y.jpg', 'x/y.jpg', ' b.jpg', 'b.jpg'):
         assert names.find(name) == name
+    assert Names(['e\u0301.png', 'E\u0301.png']).find('\u00e9.png') == 'e\u0301.png'
     for spelling, words in (
         ('C.PNG', r"C\.png and c\.png, and 'C.PNG' may be either"),
         ('d', r"d\.jpg and d\.png, and 'd' may be either"),

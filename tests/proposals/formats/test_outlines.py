@@ -17,6 +17,10 @@ def masks():
             mask &= rng.random((height, width)) < 0.3
         yield mask
     yield np.ones((7, 5), np.uint8)
+    # One run, from one column into the next.
+    mask = np.zeros((7, 5), np.uint8)
+    mask[3:, 1] = mask[:2, 2] = 1
+    yield mask
 
 
 def test_bounds_of_runs_are_those_of_the_mask():
