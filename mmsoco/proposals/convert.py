@@ -157,6 +157,7 @@ def import_boxes(
     left_out = {reason: number for reason, number in file.left_out.items() if number}
     if not any(counts):
         why = ''.join(f'; {number} left out: {reason}' for reason, number in left_out.items())
+        why += ''.join(f', the first: {name}: {reason}' for name, reason in list(failures.items())[:1])
         raise UserError(f'{source} has no box, or none that is chosen, of the images in {root} that can be read{why}')
     header = {
         'kind': 'given',
@@ -244,7 +245,7 @@ def _check_frames(images: Sequence[Framed], choice: Choice, file: BoxFile) -> No
     misfit = find_misfit(images)
     if misfit is None:
         return
-    if not choice.clip or 'no area' in misfit.words:
+    if not (choice.clip and misfit.outside):
         raise UserError(f'{file.path}, {misfit.where}: {misfit.words}; {misfit.advice}')
     count = sum(int(leaves(entry.boxes, size).sum()) for entry, size in images)
     but = f'; but {misfit.advice}' if misfit.explained else ''

@@ -49,12 +49,14 @@ class Misfit:
         where: The first such box, as the file calls it.
         words: What is wrong with it, and with how many others.
         advice: What to do.
+        outside: Whether boxes leave their images, so that they could be cut.
         explained: Whether the images, or how numbers are read, are the cause: cutting boxes would spoil them.
     """
 
     where: str
     words: str
     advice: str
+    outside: bool
     explained: bool
 
 
@@ -67,27 +69,26 @@ def find_misfit(images: Sequence[Framed]) -> Misfit | None:
     inverted = _bad(images, lambda boxes, _: (boxes[:, 2:] < boxes[:, :2]).any(axis=1))
     if inverted and _all_fit(images, lambda entry: None if entry.sides else xywh_to_xyxy(entry.boxes)):
         advice = 'all boxes of the file fit if its numbers are x, y, w, h; call them so, or write x2 = x + w'
-        return _misfit(inverted, 'has no area in its image', advice, explained=True)
+        return _misfit(inverted, 'has no area in its image', advice)
     out = _bad(images, leaves)
     if not out:
         return None
-    if _all_fit(images, lambda entry: xyxy_to_xywh(entry.boxes) if entry.sides else None):
-        advice = 'all boxes of the file fit if its numbers are corners and not x, y, w, h; write w = x2 - x1'
-        return _misfit(out, 'leaves its image', advice, explained=True)
     beyond = max(_overshoot(*image) for image, _ in out)
-    if beyond > SLIGHTLY:
-        if all(_fits(_with_area(image.boxes), image.size[::-1]) for image, _ in out):
-            advice = f'such boxes fit these images when turned: {ADVICE["turned"]}'
-        else:
-            advice = f'such boxes are of images at least {1 + beyond:.3g} times as large: {ADVICE["resized"]}'
-        return _misfit(out, 'leaves its image', advice, explained=True)
     count = sum(int(flags.sum()) for _, flags in out)
-    if count >= MANY and count > SHARE * sum(len(image.boxes) for image in images):
+    slips = beyond <= SLIGHTLY
+    if slips and (count < MANY or count <= SHARE * sum(len(image.boxes) for image in images)):
+        advice = 'cut such boxes by --clip'
+    elif slips:
         advice = (
             f'if the images were {1 + beyond:.3g} times as large, {ADVICE["resized"]}; if not, --clip cuts such boxes'
         )
-        return _misfit(out, 'leaves its image', advice, explained=False)
-    return _misfit(out, 'leaves its image', 'cut such boxes by --clip', explained=False)
+    elif _all_fit(images, lambda entry: xyxy_to_xywh(entry.boxes) if entry.sides else None):
+        advice = 'all boxes of the file fit if its numbers are corners and not x, y, w, h; write w = x2 - x1'
+    elif all(_fits(_with_area(image.boxes), image.size[::-1]) for image, _ in out):
+        advice = f'such boxes fit these images when turned: {ADVICE["turned"]}'
+    else:
+        advice = f'such boxes are of images at least {1 + beyond:.3g} times as large: {ADVICE["resized"]}'
+    return _misfit(out, 'leaves its image', advice, outside=True, explained=not slips)
 
 
 def _fits(boxes: np.ndarray, size: tuple[int, int]) -> bool:
@@ -118,10 +119,12 @@ def _bad(
     return [(image, flags) for image, flags in found if flags.any()]
 
 
-def _misfit(bad: Sequence[tuple[Framed, np.ndarray]], what: str, advice: str, explained: bool) -> Misfit:
+def _misfit(
+    bad: Sequence[tuple[Framed, np.ndarray]], what: str, advice: str, outside: bool = False, explained: bool = True
+) -> Misfit:
     image, flags = bad[0]
     first = int(flags.argmax())
     others = sum(int(flags.sum()) for _, flags in bad) - 1
     more = f' (and {others} more, in {len(bad)} images)' if others else ''
-    box = f'the box {image.boxes[first].tolist()} (x1, y1, x2, y2){more}'
-    return Misfit(image.entry.row(first), f'{box} {what} of {image.size[0]}x{image.size[1]}', advice, explained)
+    words = f'the box {image.boxes[first].tolist()} (x1, y1, x2, y2){more} {what} of {image.size[0]}x{image.size[1]}'
+    return Misfit(image.entry.row(first), words, advice, outside, explained)
