@@ -141,7 +141,7 @@ def _bytes(content: Any) -> bytes:
 
 
 def _dtype(code: str, *_: Any) -> np.dtype:
-    if not re.fullmatch(r'[biufc][0-9]{1,2}|[SU][0-9]+', code):
+    if not re.fullmatch(r'[biufc][0-9]{1,2}|[SU][1-9][0-9]*', code):
         raise NotPlain(f'holds an array of {code!r}; save arrays of numbers')
     # A copy, as its order of bytes is set.
     return np.dtype(code, False, True)
