@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 import joblib
+from tqdm import tqdm
 
 from mmsoco.arguments import positive
 from mmsoco.errors import UserError, command
@@ -17,13 +18,16 @@ from mmsoco.images.lists import read_list
 from mmsoco.proposals.convert import Choice, export_boxes, import_boxes
 from mmsoco.proposals.registry import FORMATS
 
+#: Images that cannot be read are named up to so many; all are in the file's header.
+LISTED = 20
+
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Make a proposal file of boxes from elsewhere (the official code, COCO annotations or results, '
-        "mmdet's proposal pickle, CSV), or write one's boxes for another tool."
+        "mmdet's proposal pickle, SAM's JSON, CSV), or write one's boxes for another tool."
     )
-    parser.add_argument('source', help='file of boxes, or a proposal file (.arrow)')
+    parser.add_argument('source', help="file of boxes (of SAM's also their folder), or a proposal file (.arrow)")
     parser.add_argument('out', help='proposal file (.arrow), or the file for another tool')
     parser.add_argument(
         '--images', metavar='FOLDER', help='folder (or zip, tar) of the images; needed to make a proposal file'
@@ -56,25 +60,40 @@ def main() -> None:
         raise UserError('name the folder of the images by --images')
     if args.list is not None:
         check_out(args.out, args.list, what='the list to read')
-    done = import_boxes(
-        args.source,
-        args.out,
-        args.images,
-        kind=args.format,
-        annotations=args.annotations,
-        image_list=None if args.list is None else read_list(args.list),
-        choice=Choice(args.min_score, args.top, args.clip),
-        jobs=args.jobs,
-    )
+    with tqdm(desc='sizes', unit='image', dynamic_ncols=True, delay=1) as bar:
+
+        def on_progress(count: int, total: int) -> None:
+            bar.total = total
+            bar.update(count - bar.n)
+
+        done = import_boxes(
+            args.source,
+            args.out,
+            args.images,
+            kind=args.format,
+            annotations=args.annotations,
+            image_list=None if args.list is None else read_list(args.list),
+            choice=Choice(args.min_score, args.top, args.clip),
+            jobs=args.jobs,
+            on_progress=on_progress,
+        )
     print(f'{args.out}: {done.boxes} boxes of {done.images} images')
+    for note in done.notes:
+        print(f'  {note}')
+    for reason, count in done.left_out.items():
+        print(f'  {count} boxes left out: {reason}')
     if done.empty:
         print(f'  {done.empty} of them without a box: training takes the whole image')
     if done.without:
         print(f'  {done.without} images of the folder are not named, and left out')
     for line in done.found.lines():
         print(f'  {line}')
-    for name, reason in done.failures.items():
-        print(f'  left out, as it cannot be read: {name}: {reason}')
+    if done.failures:
+        print(f'  {len(done.failures)} images left out, as they cannot be read:')
+    for name, reason in list(done.failures.items())[:LISTED]:
+        print(f'    {name}: {reason}')
+    if len(done.failures) > LISTED:
+        print(f'    and {len(done.failures) - LISTED} more')
 
 
 if __name__ == '__main__':

@@ -92,7 +92,7 @@ def test_version_is_the_installed_one():
 
 
 #: Room -> those that it may import, beside itself; no two of them each other.
-GROUND = {'errors', 'files', 'arguments', 'boxes', 'renamed'}
+GROUND = {'errors', 'files', 'plain_pickle', 'arguments', 'boxes', 'renamed'}
 OFFLINE = GROUND | {'images', 'proposals'}
 ROOMS = {
     **{room: {'errors'} for room in GROUND},

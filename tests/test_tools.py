@@ -96,6 +96,16 @@ def test_converting_boxes_and_measuring_them(tool, images, proposal_file, tmp_pa
     assert_one_line(tool(convert, proposal_file, tmp_path / 'c.csv', '--top', 3), 'are for making a proposal file')
     status, out, _ = tool(convert, tmp_path / 'b.json', tmp_path / 'p.arrow', '--images', images, '--jobs', 1)
     assert status == 0 and 'of 8 images' in out
+    assert 'boxes left out' not in out
+    content = json.loads((tmp_path / 'b.json').read_text())
+    content['annotations'] += [content['annotations'][0], {**content['annotations'][0], 'bbox': [1, 1, 5, 0]}]
+    (tmp_path / 'c.json').write_text(json.dumps(content))
+    status, out, _ = tool(convert, tmp_path / 'c.json', tmp_path / 'q.arrow', '--images', images, '--top', 500)
+    assert status == 0 and '  1 boxes left out: without area: no width or no height\n' in out
+    assert '  1 boxes left out: the same, in whole pixels, as another of their image\n' in out
+    (tmp_path / 'b.txt').write_text('0 0.5 0.5 0.1 0.1\n')
+    result = tool(convert, tmp_path / 'b.txt', tmp_path / 'x.arrow', '--images', images)
+    assert_one_line(result, "YOLO's labels of one image", 'save it as COCO JSON')
     recall = 'tools/proposal_recall.py'
     status, out, _ = tool(recall, tmp_path / 'p.arrow', tmp_path / 'b.json', '--json', tmp_path / 'r.json')
     assert status == 0 and '8 images' in out

@@ -2,20 +2,18 @@
 
 import functools
 import os
-import pickle
-import re
-from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, ClassVar
 
-import numpy as np
 import torch
 from mmengine.fileio import PickleHandler, register_handler
 from mmengine.runner import CheckpointLoader
+from mmengine.structures import InstanceData
 
 from mmsoco.checkpoints.files import FORCE, check_whole, load
 from mmsoco.errors import UserError
+from mmsoco.plain_pickle import NotPlain, PlainUnpickler
 
 _trusted: str | None = None
 
@@ -81,78 +79,21 @@ def _in_one_line(loader: Callable) -> Callable:
     return fetch
 
 
-def _dtype(code: str, *_: Any) -> np.dtype:
-    if not re.fullmatch(r'[biufc][0-9]{1,2}|[SU][0-9]+', code):
-        raise UserError(f'a pickle of data holds an array of {code!r}; save arrays of numbers')
-    return np.dtype(code)
+class _DataUnpickler(PlainUnpickler):
+    """Makes tensors, too, and mmengine's own InstanceData, as data sets of mmdet expect them."""
 
-
-def _bytes_of(text: str, encoding: str) -> bytes:
-    if encoding != 'latin1':  # as pickle writes bytes by its protocol 2
-        raise UserError(f'a pickle of data holds bytes by {encoding!r}; save arrays, tensors and containers')
-    return text.encode(encoding)
-
-
-_ARRAYS = {
-    ('multiarray', '_reconstruct'): lambda *_: np.empty(0),
-    ('multiarray', 'scalar'): lambda of, content: np.frombuffer(content, of)[0],
-    ('numeric', '_frombuffer'): lambda content, of, shape, order: np.ndarray(shape, of, content, order=order),
-}
-
-
-# The one in Python: how an object gets its state can be looked at there.
-class _DataUnpickler(pickle._Unpickler):
-    """Makes what mmdet's files of boxes and annotations hold: arrays of numbers, never of objects out of bytes."""
-
-    _KNOWN = {
-        **{
-            (f'numpy.{core}.{module}', name): make
-            for core in ('core', '_core')
-            for (module, name), make in _ARRAYS.items()
-        },
-        # Only named, as the class of what _reconstruct makes.
-        ('numpy', 'ndarray'): None,
-        ('numpy', 'dtype'): _dtype,
-        ('builtins', 'set'): set,
-        ('__builtin__', 'set'): set,  # by protocol 2
-        ('collections', 'OrderedDict'): OrderedDict,
-        ('collections', 'defaultdict'): defaultdict,
-        ('_codecs', 'encode'): _bytes_of,
+    RECORDS: ClassVar = {('mmengine.structures.instance_data', 'InstanceData'): InstanceData}
+    REFUSAL: ClassVar = 'which could run code; save arrays, tensors and containers'
+    _TENSORS: ClassVar = {
         ('torch', 'Size'): torch.Size,
         # Reads what is in it by torch.load.
         ('torch.storage', '_load_from_bytes'): torch.storage._load_from_bytes,
         ('torch._utils', '_rebuild_tensor_v2'): torch._utils._rebuild_tensor_v2,
     }
 
-    def load_build(self) -> None:
-        """Give an object its state: the order of a dtype's bytes, an array's numbers, the fields of InstanceData."""
-        state, target = self.stack.pop(), self.stack[-1]
-        if isinstance(target, np.dtype):
-            self._replace(target, target.newbyteorder(state[1]))
-        elif isinstance(target, np.ndarray):
-            _, shape, of, in_columns, content = state
-            array = np.ndarray(shape, of, content, order='F' if in_columns else 'C')
-            self._replace(target, array.copy('K'))
-        elif type(target).__name__ == 'InstanceData' and isinstance(state, dict):
-            vars(target).update(state)
-        else:
-            raise UserError(f'a pickle of data sets a state of {type(target).__name__}; save arrays and containers')
-
-    def _replace(self, former: Any, value: Any) -> None:
-        """Put a value where another one stands, also where the pickle refers to it later."""
-        self.stack[-1] = value
-        self.memo.update({key: value for key, one in self.memo.items() if one is former})
-
-    dispatch = {**pickle._Unpickler.dispatch, pickle.BUILD[0]: load_build}
-
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ('mmengine.structures.instance_data', 'InstanceData'):
-            return super().find_class(module, name)
-        if (module, name) not in self._KNOWN:
-            raise UserError(
-                f'a pickle of data holds {module}.{name}, which could run code; save arrays, tensors and containers'
-            )
-        return self._KNOWN[module, name]
+        """What a pickle may name."""
+        return self._TENSORS.get((module, name)) or super().find_class(module, name)
 
 
 class DataPickleHandler(PickleHandler):
@@ -162,6 +103,8 @@ class DataPickleHandler(PickleHandler):
         """What is in an open file."""
         try:
             return _DataUnpickler(file, **kwargs).load()
+        except NotPlain as error:
+            raise UserError(f'a pickle of data {error}') from None
         except UserError:
             raise
         except Exception as error:  # of bytes that are no pickle, anything

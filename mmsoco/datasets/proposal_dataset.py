@@ -17,7 +17,8 @@ from mmsoco.datasets.randomness import apply
 from mmsoco.datasets.steps import Steps, in_order
 from mmsoco.errors import UserError
 from mmsoco.images.decoding import UnreadableImage
-from mmsoco.images.lists import read_list
+from mmsoco.images.lists import locate, read_list
+from mmsoco.images.names import Names
 from mmsoco.images.root import ImageRoot
 from mmsoco.proposals.checks import check_images
 from mmsoco.proposals.store import ProposalStore
@@ -44,8 +45,8 @@ def select_rows(store: ProposalStore, held_out: int | str | os.PathLike | None, 
             raise UserError(f'held_out={held_out} would leave nothing to train on; hold out every 20th, for instance')
         chosen = set(range(0, len(store), held_out))
     else:
-        names = set(read_list(held_out).names)
         images = ImageRoot.of(store.header, '')
+        names = set(locate(read_list(held_out), Names(images.images_of(store.names()))).names)
         # All tiles of an image are held out together: they overlap.
         found = {i: name for i, row in enumerate(store) if (name := images.image_of(row.file_name)) in names}
         chosen = set(found)

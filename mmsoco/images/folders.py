@@ -7,19 +7,6 @@ from collections.abc import Iterable
 from itertools import accumulate
 from typing import NamedTuple
 
-from mmsoco.images.endings import IMAGE_SUFFIXES
-from mmsoco.images.finding import list_images
-
-__all__ = [
-    'IMAGE_SUFFIXES',
-    'NO_PATH_BELOW',
-    'OutsideLink',
-    'is_path_below',
-    'list_images',
-    'outside_links',
-    'targets_of',
-]
-
 #: What no path below a folder has, for Python and for RE2: an empty part, as that before the first ``/`` of an
 #: absolute path, a part ``.`` or ``..``, or a NUL.
 NO_PATH_BELOW = r'(^|/)\.{0,2}(/|$)|\x00'

@@ -1,8 +1,10 @@
 """Lists of images: text files that say which images of a folder make a data set."""
 
+import codecs
 import hashlib
 import os
 import random
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -11,6 +13,8 @@ from mmsoco.errors import UserError
 from mmsoco.files import atomic_path, check_out
 from mmsoco.images.endings import IMAGE_SUFFIXES
 from mmsoco.images.finding import Found, find_images
+from mmsoco.images.folders import is_path_below
+from mmsoco.images.names import FolderNames, Names
 
 #: Training images of ImageNet-1k.
 IMAGENET = 1_281_167
@@ -40,38 +44,65 @@ class ImageList(NamedTuple):
 def read_list(path: str | os.PathLike) -> ImageList:
     """Read a list: one image a line; empty lines and those that begin with ``# `` are skipped.
 
-    The title is the first line when that is such a comment, else the file's name.
+    The title is the first line when that is such a comment, else the file's name. ``./`` and ``//`` in
+    names mean nothing; so a name that begins with ``# `` is written ``./# ...``.
 
     Raises:
         UserError: There is no such file, it is no text, holds no image, one
             twice, or a name that is not a path below a folder.
     """
     try:
-        # A mark that some editors put first is no part of the text.
-        lines = [line.rstrip('\r') for line in Path(path).read_text('utf-8-sig').split('\n')]
+        # By the mark that Windows' tools put first, which is no part of the text.
+        wide = Path(path).read_bytes()[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+        text = Path(path).read_text('utf-16' if wide else 'utf-8-sig')
+        lines = [line.rstrip('\r') for line in text.split('\n')]
     except FileNotFoundError:
         raise UserError(f'{path} does not exist; make a list with data_pipelines/, or write one image a line') from None
-    except (OSError, UnicodeDecodeError):
-        raise UserError(f'{path} is not a list of images: it is not a text file') from None
+    except (OSError, UnicodeError):
+        raise UserError(f'{path} is not a list of images: it is not a text file in UTF-8') from None
     names = [line for line in lines if line.strip() and not line.startswith('# ')]
     if not names:
         raise UserError(f'{path} lists no images; write one a line, relative to their folder')
+    names = [name if name.startswith('/') else PurePosixPath(name).as_posix() for name in names]
     _check_names(names, path)
     title = lines[0].removeprefix('# ') if lines[0].startswith('# ') else Path(path).name
     return ImageList(title, names)
 
 
 def _check_names(names: Sequence[str], path: str | os.PathLike) -> None:
+    """Refuse what no file of a folder can be called, and nothing else."""
     seen = set()
     for name in names:
-        parts = PurePosixPath(name).parts
-        if name.startswith(('/', '# ')) or '..' in parts or '/'.join(parts) != name:
+        if not is_path_below(name):
             raise UserError(f'{path} lists {name[:80]!r}; write paths relative to the folder, such as a/1.jpg')
-        if not name.isprintable() or max(len(os.fsencode(part)) for part in parts) > 255:
-            raise UserError(f'{path} lists {name[:80]!r}, which is no name of a file')
+        try:
+            length = max(len(part.encode()) for part in name.split('/'))
+        except UnicodeEncodeError:
+            raise UserError(f'{path} lists {name[:80]!r}, which is not UTF-8; rename that file') from None
+        if length > 255:
+            raise UserError(f'{path} lists {name[:80]!r}, which is no name of a file: parts have up to 255 bytes')
         if name in seen:
             raise UserError(f'{path} lists {name} twice; name each image once')
         seen.add(name)
+
+
+def locate(images: ImageList, names: Names | FolderNames) -> ImageList:
+    """The same list with the names that others use for the images, found by any of their usual spellings.
+
+    Args:
+        names: The images that there are. Names that are not among them stay as they are.
+
+    Raises:
+        UserError: A name may be that of two images, or two names are of one.
+    """
+    of: dict[str, str] = {}
+    for name in images.names:
+        found = names.find(name) or name
+        if of.setdefault(found, name) != name:
+            raise UserError(
+                f'the list {images.title!r} has {of[found]!r} and {name!r}, which are one image; leave one out'
+            )
+    return images._replace(names=list(of))
 
 
 def write_list(path: str | os.PathLike, images: ImageList) -> None:
@@ -83,12 +114,17 @@ def write_list(path: str | os.PathLike, images: ImageList) -> None:
     """
     if not images.names:
         raise UserError(f'{path} would list no images')
+    broken = next((name for name in images.names if re.search('[\n\r]', name)), None)
+    if broken is not None:
+        raise UserError(f'{path} cannot list {broken[:80]!r}, as there is a line break in the name; rename that file')
     _check_names(images.names, path)
     check_out(path)
     if Path(path).suffix.lower() in IMAGE_SUFFIXES:
         raise UserError(f'{path} is called like an image, and could be one; give the list the ending .txt')
+    # Not a comment, nor an empty line.
+    lines = [f'./{name}' if name.startswith('# ') or not name.strip() else name for name in images.names]
     with atomic_path(path) as temporary:
-        temporary.write_text('\n'.join([f'# {images.title}', *images.names, '']), 'utf-8')
+        temporary.write_text('\n'.join([f'# {images.title}', *lines, '']), 'utf-8')
 
 
 def sample_names(names: Sequence[str], count: int, seed: int) -> list[str]:

@@ -16,7 +16,8 @@ from mmsoco.datasets.transforms.views import Region, map_boxes, resample
 from mmsoco.errors import UserError
 from mmsoco.images.decoding import UnreadableImage, read_image
 from mmsoco.images.finding import list_images
-from mmsoco.images.folders import is_path_below
+from mmsoco.images.names import FolderNames
+from mmsoco.proposals.checks import check_sizes
 from mmsoco.proposals.formats.coco import read_labelled
 
 BATCH = 16
@@ -201,12 +202,18 @@ def labelled_boxes(
         if kind not in numbers:
             raise UserError(f'{labels} has a box of category {kind}, which its categories lack; add it there')
     rng = np.random.default_rng(seed)
+    folder = FolderNames(root)
     views, boxes, targets = [], [], []
     for name in rng.permutation(sorted(entries))[:images].tolist():
-        if not is_path_below(name):
-            raise UserError(f'{labels} names the image {name!r}; write paths relative to the folder, such as a/1.jpg')
-        image = _read(Path(root, name), labels)
+        found = folder.find(name, *entries[name].also)
+        if found is None:
+            raise UserError(
+                f'{labels} names the image {name!r}, which is not in {root}; give the folder that holds its images'
+            )
+        image = _read(Path(root, found), labels)
         height, width = image.shape[:2]
+        if entries[name].size is not None:
+            check_sizes({name: entries[name].size}, {name: (width, height)}, root, labels)
         objects, kinds = entries[name].boxes, entries[name].labels
         empty = background_boxes(objects, width, height, rng)
         whole = Region(0, 0, width, height)

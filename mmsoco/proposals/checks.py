@@ -2,7 +2,8 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from mmsoco.images.archives import exists, is_archive
 from mmsoco.images.decoding import UnreadableImage
 from mmsoco.images.folders import outside_links, targets_of
 from mmsoco.images.root import ImageRoot
-from mmsoco.proposals.store import ProposalRow, ProposalStore
+from mmsoco.proposals.store import ProposalStore
 
 #: Seconds to wait for images on a network disk; after as many, the loader's ``timeout`` of the configs gives up, too.
 PATIENCE = 600.0
@@ -83,7 +84,9 @@ def check_images(
             )
         for row in rows:
             now = images.place(row.file_name).path
-            check_sizes([row], images, store.path)
+            with suppress(UnreadableImage):
+                found = {row.file_name: images.size(row.file_name)}
+                check_sizes({row.file_name: (row.width, row.height)}, found, root, store.path)
 
     within(check, patience, lambda: f'{now} does not answer for {patience:g} s; is its disk there? Try to read it')
 
@@ -127,28 +130,65 @@ def within(function: Callable[[], None], seconds: float, words: Callable[[], str
         raise errors[0]
 
 
-def check_sizes(rows: Sequence[ProposalRow], images: ImageRoot, source: str | os.PathLike, sample: int = 16) -> None:
-    """Refuse images of another size than some rows say.
+def kind_of_change(given: tuple[int, int], found: tuple[int, int]) -> str:
+    """How an image of one (width, height) differs from one of another: turned, resized, both, or in another way."""
+
+    def factor(size: tuple[int, int]) -> float | None:
+        """By which both sides are multiplied, up to a pixel of rounding."""
+        sides = list(zip(size, found, strict=True))
+        low, high = max((b - 1) / a for a, b in sides), min((b + 1) / a for a, b in sides)
+        return found[0] / size[0] if low <= high and all(a != b for a, b in sides) else None
+
+    if given[::-1] == found:
+        return 'turned'
+    for words, size in (('resized', given), ('turned and resized', given[::-1])):
+        by = factor(size)
+        if by is not None:
+            return f'{words} by {by:.4g}'
+    return 'changed in another way'
+
+
+#: What to do about each kind of change.
+ADVICE = {
+    'turned': 'boxes must be of images as a viewer shows them, orientation from EXIF applied: make boxes of these, '
+    'or, where EXIF turns these images, take the orientation out of it',
+    'resized': 'make boxes for these images, or give the original ones',
+    'changed in another way': 'give the images the file was made for, or make it for these',
+}
+
+
+def check_sizes(
+    given: Mapping[str, tuple[int, int]],
+    found: Mapping[str, tuple[int, int]],
+    root: str | os.PathLike,
+    source: str | os.PathLike,
+) -> None:
+    """Refuse images of another size than boxes are for.
 
     Args:
-        rows: ``sample`` of them are looked at, evenly spaced. Images that
-            cannot be read are passed over.
-        images: Where they are.
-        source: What the rows are from, for the message.
+        given: Name -> (width, height) that the boxes are for.
+        found: Name -> (width, height) of the images; others are passed over.
+        root: Folder of the images.
+        source: What the boxes are from, for the message.
 
     Raises:
-        UserError: One has another size.
+        UserError: With each kind of change, how many images it is of, and the first of them.
     """
-    for row in (rows[i] for i in _evenly(len(rows), sample)):
-        try:
-            height, width = images.read(row.file_name).shape[:2]
-        except UnreadableImage:
-            continue
-        if (width, height) != (row.width, row.height):
-            raise UserError(
-                f'{source} has boxes for {row.file_name} of {row.width}x{row.height}, but in {images.folder} it is '
-                f'{width}x{height}; give the images the file was made for, or make it for these'
-            )
+    kinds: dict[str, list[tuple[str, str]]] = {}
+    for name, size in given.items():
+        if name in found and found[name] != size:
+            change = kind_of_change(size, found[name])
+            kinds.setdefault(change.partition(' by ')[0], []).append((name, change))
+    if not kinds:
+        return
+    parts = []
+    for kind, images in kinds.items():
+        name, change = images[0]
+        (w, h), (width, height) = given[name], found[name]
+        number = f' ({len(images)} of {len(given)} images are {kind})' if len(given) > 1 else ''
+        parts.append(f'boxes for {name} of {w}x{h}, but in {root} it is {width}x{height}: {change}{number}')
+    advice = [words for kind, words in ADVICE.items() if any(kind in known for known in kinds)]
+    raise UserError(f'{source} has {"; and ".join(parts)}; {"; ".join(advice)}')
 
 
 def _evenly(count: int, sample: int) -> list[int]:

@@ -1,11 +1,12 @@
 """Boxes from elsewhere into a proposal file, and out of one."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PureWindowsPath
 
-import joblib
 import numpy as np
 
 import mmsoco
@@ -13,18 +14,17 @@ from mmsoco.boxes import clip_boxes
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path, check_out
 from mmsoco.images.archives import is_archive
-from mmsoco.images.decoding import UnreadableImage, read_image
 from mmsoco.images.finding import Found, find_images
-from mmsoco.images.lists import ImageList
-from mmsoco.images.root import ImageRoot
+from mmsoco.images.lists import ImageList, locate
+from mmsoco.images.names import FolderNames, Names
+from mmsoco.images.sizes import measure_sizes
 from mmsoco.proposals.checks import check_sizes, links_entry
-from mmsoco.proposals.formats.base import Boxes, BoxFile, BoxFormat
+from mmsoco.proposals.formats.base import Boxes, BoxFile, BoxFormat, join
+from mmsoco.proposals.formats.foreign import what_it_is
+from mmsoco.proposals.frames import Framed, find_misfit, is_flat, leaves
 from mmsoco.proposals.registry import FORMATS
 from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
 from mmsoco.renamed import renamed_arguments
-
-#: How far outside of its image a box may lie: half a pixel on each side is rounding.
-TOLERANCE = 0.5
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,8 @@ class Imported:
         without: Images of the folder that the file does not name.
         failures: File name -> why the image could not be read.
         found: The images of the folder, and what was passed over in it; of a list, its images.
+        left_out: Why boxes of the file were not written, and how many: with ``boxes``, all that it has.
+        notes: How the file was read, and what else is worth knowing; a sentence each.
     """
 
     images: int
@@ -60,6 +62,8 @@ class Imported:
     without: int
     failures: dict[str, str]
     found: Found
+    left_out: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 def find_format(file: BoxFile, to_read: bool) -> str:
@@ -72,10 +76,17 @@ def find_format(file: BoxFile, to_read: bool) -> str:
     Raises:
         UserError: It cannot be told.
     """
-    found = {name: cls() for name, cls in FORMATS.items() if file.path.suffix.lower() in cls.endings}
-    if to_read and len(found) > 1:
+    if to_read and file.path.is_dir():
+        found = {name: cls() for name, cls in FORMATS.items() if cls.takes_folders}
+        found = {name: box_format for name, box_format in found.items() if box_format.recognises(file)}
+    else:
+        found = {name: cls() for name, cls in FORMATS.items() if file.path.suffix.lower() in cls.endings}
+    if to_read and len(found) != 1:
         answers = {name: box_format.recognises(file) for name, box_format in found.items()}
         sure = [name for name in found if answers[name]]
+        other = None if sure else what_it_is(file)
+        if other is not None:
+            raise UserError(f'{file.path} is {other}')
         found = sure or [name for name in found if answers[name] is None]
     if len(found) != 1:
         raise UserError(f'the format of {file.path} is not clear; name one by --format: {", ".join(FORMATS)}')
@@ -92,12 +103,13 @@ def import_boxes(
     image_list: ImageList | None = None,
     choice: Choice = Choice(),
     jobs: int = 1,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Imported:
     """Make a proposal file of boxes from elsewhere.
 
-    Boxes become whole pixels, duplicates go. Where the format has no sizes of
-    images, or no full names, the images are looked up (and decoded) in
-    ``root``.
+    Boxes become whole pixels, duplicates go. Images are found by any usual spelling of their names
+    (:mod:`mmsoco.images.names`), and the headers of all are read: their sizes are compared with those that the file
+    has, and stand in for those that it lacks.
 
     Args:
         source: The file of boxes.
@@ -107,12 +119,13 @@ def import_boxes(
         annotations: COCO JSON that COCO results refer to.
         image_list: Take only these images, and no other of the file.
         choice: Which boxes to keep.
-        jobs: Processes that decode.
+        jobs: Processes that read headers.
+        on_progress: Called with how many of how many headers are read.
 
     Raises:
         UserError: A file or the folder is missing or broken; an image is not
-            in the folder; a box is bad: the message names the first; or
-            ``out`` is a file that is read.
+            in the folder, or has another size; a box is bad: the message names
+            the first; or ``out`` is a file that is read.
     """
     source, root = Path(source), Path(root)
     if not root.is_dir() and not is_archive(root):
@@ -122,23 +135,34 @@ def import_boxes(
     kind = FORMATS.present(kind or find_format(file, to_read=True))
     box_format = FORMATS.find(kind)()
     given = list(box_format.read(file))
+    if image_list is not None:
+        image_list = locate(image_list, FolderNames(root))
     found = find_images(root, root=root) if image_list is None else Found(root, image_list.names)
     names = found.names
-    given = _named(given, names, box_format, root, source, only=image_list is not None)
-    for entry in given:
-        if entry.size is not None and not (1 <= min(entry.size) and max(entry.size) < 2**31):
-            raise UserError(f'{source}: {entry.name} cannot have a size of {entry.size[0]}x{entry.size[1]}')
-    if 0 < max((entry.boxes.max(initial=0) for entry in given), default=0) <= 1:
-        raise UserError(f'{source} has no coordinate above 1: they are parts of the images; write them in pixels')
-    sizes, failures = _sizes(root, [entry for entry in given if entry.size is None], jobs)
-    rows = []
+    given = _named(given, names, box_format, root, file, only=image_list is not None)
+    _check_given(given, source)
+    sizes, failures = measure_sizes(root, [entry.name for entry in given], jobs, on_progress)
+    check_sizes({entry.name: entry.size for entry in given if entry.size is not None}, sizes, root, source)
+    images = []
     for entry in sorted(given, key=lambda entry: entry.name):
-        size = entry.size or sizes.get(entry.name)
-        if size is not None:
-            rows.append(ProposalRow(entry.name, *size, _whole_boxes(entry, size, choice, source)))
-    if not any(len(row.boxes) for row in rows):
-        raise UserError(f'{source} has no box, or none that is chosen, of the images in {root} that can be read')
-    check_sizes(rows, ImageRoot(root), source)
+        if entry.name in failures:
+            file.left_out['of images that cannot be read'] += len(entry.boxes)
+            continue
+        size = sizes[entry.name]
+        if entry.parts:
+            entry.boxes = entry.boxes * [*size, *size]
+        images.append(Framed(entry, size))
+    _check_frames(images, choice, file)
+    rows = [
+        ProposalRow(entry.name, *size, _whole_boxes(entry, size, choice, source, file.left_out))
+        for entry, size in images
+    ]
+    counts = [len(row.boxes) for row in rows]
+    left_out = {reason: number for reason, number in file.left_out.items() if number}
+    if not any(counts):
+        why = ''.join(f'; {number} left out: {reason}' for reason, number in left_out.items())
+        why += ''.join(f', the first: {name}: {reason}' for name, reason in list(failures.items())[:1])
+        raise UserError(f'{source} has no box, or none that is chosen, of the images in {root} that can be read{why}')
     header = {
         'kind': 'given',
         'root': str(root.resolve()),
@@ -151,98 +175,120 @@ def import_boxes(
         },
         'list': None if image_list is None else image_list.describe(),
         'failures': list(failures.items()),
+        'left_out': left_out,
         'mmsoco': mmsoco.__version__,
         **links_entry(root, [row.file_name for row in rows]),
     }
     write_proposals(out, rows, header)
-    counts = [len(row.boxes) for row in rows]
-    return Imported(
-        len(rows), sum(counts), counts.count(0), len(set(names) - {entry.name for entry in given}), failures, found
-    )
+    notes = [*file.notes, *(f'{number} boxes taken {how}' for how, number in file.taken.items())]
+    without = len(set(names) - {entry.name for entry in given})
+    return Imported(len(rows), sum(counts), counts.count(0), without, failures, found, left_out, notes)
 
 
 def _named(
-    given: Sequence[Boxes], names: Sequence[str], box_format: BoxFormat, root: Path, source: Path, only: bool
+    given: Sequence[Boxes], names: Sequence[str], box_format: BoxFormat, root: Path, file: BoxFile, only: bool
 ) -> list[Boxes]:
-    """The entries by the names of their images in the folder.
+    """The entries by the names of their images in the folder, one an image.
 
     Args:
         only: Entries without an image are left out instead of refused.
     """
-    known: dict[str, str] = {}
-    for name in names:
-        other = known.setdefault(box_format.key(root.resolve(), name), name)
-        if other != name:
-            raise UserError(f'{root} has {other} and {name}, which this format cannot tell apart; choose by --list')
-    result, seen = [], set()
+    # By either, a file may call an image whose folder is a link.
+    roots = {root.absolute(), root.resolve()}
+    known = Names([(box_format.key(place, name), name) for place in roots for name in names], root)
+    chosen = set(names)
+    entries: dict[str, list[Boxes]] = {}
+    missing: list[str] = []
     for entry in given:
-        name = known.get(entry.name)
-        if name is None:
-            if only:
-                continue
+        name = known.find(entry.name, *entry.also)
+        if only and name not in chosen:
+            file.left_out['of images that the list does not have'] += len(entry.boxes)
+        elif name is None:
+            missing.append(entry.name)
+        else:
+            entries.setdefault(name, []).append(entry)
+    if missing:
+        others = f' (nor are {len(missing) - 1} others of {len(given)})' if len(missing) > 1 else ''
+        how = f' (the file is {file.notes[0]})' if file.notes else ''
+        what = 'give the folder that such names are relative to'
+        if re.match(r'/|[A-Za-z]:[\\/]', missing[0]):
+            what = f'write paths below that folder, or relative to it, such as {PureWindowsPath(missing[0]).name}'
+        raise UserError(
+            f'{file.path} has boxes of {missing[0]}, which is not in {root}{others}; {what}, or choose images by '
+            f'--list{how}'
+        )
+    twice = sum(len(same) > 1 for same in entries.values())
+    if twice:
+        file.notes.append(f'{twice} images are there more than once, and their boxes were put together')
+    return [replace(join(same, file.path), name=name) for name, same in entries.items()]
+
+
+def _check_given(given: Sequence[Boxes], source: Path) -> None:
+    """Refuse sizes that none has, numbers that are none, and parts of images where pixels are expected."""
+    for entry in given:
+        if entry.size is not None and not (1 <= min(entry.size) and max(entry.size) < 2**31):
+            raise UserError(f'{source}: {entry.name} cannot have a size of {entry.size[0]}x{entry.size[1]}')
+    for what, values in (('the box', lambda entry: entry.boxes), ('the score', lambda entry: entry.scores)):
+        numbers = [(entry, values(entry)) for entry in given if values(entry) is not None]
+        bad = [(entry, i) for entry, found in numbers for i in np.argwhere(~np.isfinite(found)).tolist()]
+        if bad:
+            entry, (i, *_) = bad[0]
+            boxes = {(id(entry), i) for entry, (i, *_) in bad}
+            more = f' ({len(boxes)} boxes are such)' if len(boxes) > 1 else ''
             raise UserError(
-                f'{source} has boxes of {entry.name}, which is not in {root}; '
-                'give the folder that such names are relative to, or choose images by --list'
+                f'{source}, {entry.row(i)}: {what} {values(entry)[i].tolist()} is not made of finite numbers{more}'
             )
-        if name in seen:
-            raise UserError(f'{source} names {entry.name} twice; name each image once')
-        seen.add(name)
-        entry.name = name
-        result.append(entry)
-    return result
+    pixels = [entry for entry in given if not entry.parts]
+    # Rounded, or guessed, such parts may be a little more than the whole.
+    if 0 < max((entry.boxes.max(initial=0) for entry in pixels), default=0) < 1.5:
+        raise UserError(f'{source} has no coordinate above 1: they are parts of the images; write them in pixels')
 
 
-def _size(path: Path) -> tuple[int, int] | str:
-    try:
-        height, width = read_image(path).shape[:2]
-        return width, height
-    except UnreadableImage as error:
-        return error.reason
+def _check_frames(images: Sequence[Framed], choice: Choice, file: BoxFile) -> None:
+    """Refuse boxes that leave their images, or note how many are cut."""
+    misfit = find_misfit(images)
+    if misfit is None:
+        return
+    if not (choice.clip and misfit.outside):
+        raise UserError(f'{file.path}, {misfit.where}: {misfit.words}; {misfit.advice}')
+    count = sum(int(leaves(entry.boxes, size).sum()) for entry, size in images)
+    but = f'; but {misfit.advice}' if misfit.explained else ''
+    file.notes.append(f'{count} boxes leave their images and were cut (--clip){but}')
 
 
-def _sizes(root: Path, entries: Sequence[Boxes], jobs: int) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
-    """Sizes of images as they are decoded, and the reasons of those that cannot be."""
-    found = joblib.Parallel(jobs, batch_size=64)(joblib.delayed(_size)(root / entry.name) for entry in entries)
-    result = dict(zip((entry.name for entry in entries), found, strict=True))
-    sizes = {name: size for name, size in result.items() if not isinstance(size, str)}
-    return sizes, {name: reason for name, reason in result.items() if isinstance(reason, str)}
-
-
-def _whole_boxes(entry: Boxes, size: tuple[int, int], choice: Choice, source: Path) -> np.ndarray:
+def _whole_boxes(
+    entry: Boxes, size: tuple[int, int], choice: Choice, source: Path, left_out: Counter[str]
+) -> np.ndarray:
     """(N, 4) int64: the chosen boxes of an image, in whole pixels, sorted, without duplicates.
 
-    Raises:
-        UserError: Naming the first bad one.
+    Args:
+        left_out: The others are counted here, by reason.
     """
     boxes = np.asarray(entry.boxes, np.float64)
-    limit = np.array([*size, *size], np.float64)
-    outside = ((boxes < -TOLERANCE) | (boxes > limit + TOLERANCE)).any(axis=1)
     cut = clip_boxes(boxes, *size)
-    empty = ~(cut[:, 2:] > cut[:, :2]).all(axis=1)
-    finite = np.isfinite(boxes).all(axis=1)
-    checks = [(~finite, 'is not made of finite numbers'), (~(boxes[:, 2:] > boxes[:, :2]).all(axis=1), 'has no area')]
-    if not choice.clip:
-        checks.append((outside, f'leaves its image of {size[0]}x{size[1]}; cut such boxes by --clip'))
-    bad = np.logical_or.reduce([flags for flags, _ in checks])
-    if bad.any():
-        i = int(bad.argmax())
-        reason = next(words for flags, words in checks if flags[i])
-        raise UserError(f'{source}, {entry.row(i)}: the box {boxes[i].tolist()} (x1, y1, x2, y2) {reason}')
-
-    keep = np.flatnonzero(~empty)
+    flat = is_flat(boxes)
+    outside = is_flat(cut) & ~flat
+    left_out['without area: no width or no height'] += int(flat.sum())
+    left_out['outside of their image'] += int(outside.sum())
+    keep = np.flatnonzero(~flat & ~outside)
     if entry.scores is not None:
         scores = np.asarray(entry.scores, np.float64)
         keep = keep[np.argsort(-scores[keep], kind='stable')]
         if choice.min_score is not None:
-            keep = keep[scores[keep] >= choice.min_score]
-    elif choice.min_score is not None:
+            low = scores[keep] < choice.min_score
+            left_out[f'with a score below {choice.min_score:g}'] += int(low.sum())
+            keep = keep[~low]
+    elif choice.min_score is not None and len(boxes):
         raise UserError(f'{source} has no scores for {entry.name}; leave --min-score out')
+    left_out[f'beyond the best {choice.top} of their image'] += len(keep[choice.top :]) if choice.top else 0
     cut = np.rint(cut[keep[: choice.top]]).astype(np.int64)
     # What rounds to nothing keeps a pixel.
     whole = np.array(size)
     cut[:, :2] = np.minimum(cut[:, :2], whole - 1)
     cut[:, 2:] = np.maximum(cut[:, 2:], cut[:, :2] + 1)
-    return np.unique(cut, axis=0).reshape(-1, 4)
+    different = np.unique(cut, axis=0).reshape(-1, 4)
+    left_out['the same, in whole pixels, as another of their image'] += len(cut) - len(different)
+    return different
 
 
 def export_boxes(

@@ -10,9 +10,10 @@ import numpy as np
 import mmsoco
 from mmsoco.errors import UserError
 from mmsoco.files import check_out
-from mmsoco.images.lists import ImageList
+from mmsoco.images.lists import ImageList, locate
+from mmsoco.images.names import Names
 from mmsoco.images.root import ImageRoot
-from mmsoco.proposals.source import files_of, read_raw
+from mmsoco.proposals.source import files_of, names_of, read_raw
 from mmsoco.proposals.store import ProposalRow, write_proposals
 from mmsoco.renamed import renamed_arguments
 
@@ -98,12 +99,12 @@ def filter_folder(
     check_out(out, *files_of(raw), what='the raw proposals')
     header, failures, raw_rows = read_raw(raw)
     header = {**header, 'kind': 'filtered', 'filter': asdict(rules), 'mmsoco': mmsoco.__version__}
-    wanted = None
+    wanted, images = None, ImageRoot.of(header, '')
     if image_list is not None:
+        image_list = locate(image_list, Names(images.images_of([*names_of(raw), *failures])))
         header['list'] = image_list.describe()
         wanted = set(image_list.names)
     served, found = Counter(dict.fromkeys(STAGES, 0)), set()
-    images = ImageRoot.of(header, '')
 
     def rows() -> Iterator[ProposalRow]:
         for row in raw_rows:

@@ -1,8 +1,9 @@
 """How well proposals cover labelled objects."""
 
 import os
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
@@ -10,9 +11,11 @@ import numpy as np
 
 from mmsoco.boxes import iou
 from mmsoco.errors import UserError
+from mmsoco.images.names import Names
 from mmsoco.images.root import ImageRoot
+from mmsoco.proposals.formats.base import Boxes
 from mmsoco.proposals.formats.coco import read_labelled
-from mmsoco.proposals.source import read_raw
+from mmsoco.proposals.source import names_of, read_raw
 from mmsoco.proposals.store import ProposalRow
 
 #: COCO's.
@@ -36,6 +39,7 @@ class Recall:
         images: Images that have objects, proposals or none, and were compared.
         missing: Images of the labels that have no row in the proposal file.
         proposals: Proposals of the compared images.
+        left_out: Why labelled boxes were left out, and how many.
     """
 
     overlaps: np.ndarray
@@ -43,6 +47,7 @@ class Recall:
     images: int
     missing: int
     proposals: int
+    left_out: dict[str, int] = field(default_factory=dict)
 
     def table(self) -> list[dict]:
         """A row for all objects and for each size: how many, recall at some IoU, average recall, average overlap.
@@ -70,6 +75,7 @@ class Recall:
         lines = [f'{self.proposals / max(self.images, 1):.1f} proposals an image, {self.images} images']
         if self.missing:
             lines.append(f'{self.missing} labelled images have no proposals in the file and are left out')
+        lines += [f'{number} labelled boxes left out: {reason}' for reason, number in self.left_out.items()]
         table = self.table()
         names = list(table[0])
         lines.append(''.join(name.rjust(8) for name in names))
@@ -100,15 +106,17 @@ def measure_recall(proposals: str | os.PathLike, labels: str | os.PathLike) -> R
     """
     header, _, rows = read_raw(proposals)
     tiled = ImageRoot.of(header, '')
-    labelled = {entry.name: entry for entry in read_labelled(Path(labels))[1] if len(entry.boxes)}
+    left_out: Counter[str] = Counter()
+    labelled = [entry for entry in read_labelled(Path(labels), left_out)[1] if len(entry.boxes)]
+    of_image = _by_image(labelled, Names(tiled.images_of(names_of(proposals))))
     overlaps, areas = [np.empty(0)], [np.empty(0)]
     images = count = 0
     for name, parts in groupby(rows, key=lambda row: tiled.image_of(row.file_name)):
-        entry = labelled.get(name)
+        entry = of_image.get(name)
         if entry is None:
             continue
         boxes, (width, height) = _of_image(parts, tiled)
-        if entry.size != (width, height):
+        if entry.size not in (None, (width, height)):
             raise UserError(
                 f'{name} has {width}x{height} pixels in {proposals}, but {entry.size[0]}x'
                 f'{entry.size[1]} in {labels}; compare proposals and labels of the same images'
@@ -119,4 +127,19 @@ def measure_recall(proposals: str | os.PathLike, labels: str | os.PathLike) -> R
         count += len(boxes)
     if not images:
         raise UserError(f'{proposals} has none of the labelled images of {labels}; file names are compared')
-    return Recall(np.concatenate(overlaps), np.concatenate(areas), images, len(labelled) - images, count)
+    missing = len(labelled) - images
+    return Recall(np.concatenate(overlaps), np.concatenate(areas), images, missing, count, dict(left_out))
+
+
+def _by_image(labelled: Sequence[Boxes], names: Names) -> dict[str, Boxes]:
+    """Entries by the names of their images in the proposals.
+
+    Raises:
+        UserError: A name may be that of two images, or two names are of one.
+    """
+    of_image: dict[str, Boxes] = {}
+    for entry in labelled:
+        name = names.find(entry.name, *entry.also)
+        if name is not None and of_image.setdefault(name, entry) is not entry:
+            raise UserError(f'{of_image[name].name!r} and {entry.name!r} of the labels are one image; give it one name')
+    return of_image

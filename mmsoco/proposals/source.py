@@ -15,6 +15,11 @@ def files_of(source: str | os.PathLike) -> list[Path]:
     return sorted(source.glob('shard-*.arrow')) if source.is_dir() else [source]
 
 
+def names_of(source: str | os.PathLike) -> Iterator[str]:
+    """The images of all rows that :func:`read_raw` reads."""
+    return (name for path in files_of(source) for name in ProposalStore(path).names())
+
+
 def read_raw(source: str | os.PathLike) -> tuple[dict, dict[str, str], Iterator[ProposalRow]]:
     """Header, failures (file name -> reason) and rows of raw proposals.
 

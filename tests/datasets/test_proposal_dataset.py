@@ -357,6 +357,8 @@ def test_the_images_of_a_list_are_held_out(parts, tmp_path, proposal_file):
     (tmp_path / 'list.txt').write_text(f'# some\n{names[4]}\n{names[1]}\n')
     training, held_out = parts(tmp_path / 'list.txt')
     assert held_out == [names[1], names[4]] and len(training) == len(names) - 2
+    (tmp_path / 'list.txt').write_text(f'./{names[4]}\n{names[1].upper()}\n')
+    assert parts(tmp_path / 'list.txt') == [training, held_out]
 
 
 def test_a_list_of_other_images(parts, tmp_path):

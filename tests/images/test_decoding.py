@@ -6,7 +6,8 @@ from image_files import psd
 from PIL import Image, ImageOps
 
 from mmsoco.images.decoding import UnreadableImage, read_image
-from mmsoco.images.folders import IMAGE_SUFFIXES, list_images
+from mmsoco.images.endings import IMAGE_SUFFIXES
+from mmsoco.images.finding import list_images
 
 pillow_heif.register_heif_opener()
 

@@ -1,7 +1,8 @@
 import pytest
 
 from mmsoco.errors import UserError
-from mmsoco.images.lists import ImageList, list_folders, read_list, sample_names, write_list
+from mmsoco.images.lists import ImageList, list_folders, locate, read_list, sample_names, write_list
+from mmsoco.images.names import Names
 
 
 def test_written_lists_are_read(tmp_path):
@@ -25,8 +26,9 @@ def test_a_list_by_hand(tmp_path):
         (b'\xff\xd8\xff\xe0', 'not a text file'),
         (b'/data/a.jpg\n', 'write paths relative to the folder'),
         (b'a/../b.jpg\n', 'write paths relative to the folder'),
-        (b'a//b.jpg\n', 'write paths relative to the folder'),
-        (b'a\0b.jpg\n', 'which is no name of a file'),
+        (b'/a.jpg\n', 'write paths relative to the folder'),
+        (b'a.jpg\n./a.jpg\n', 'lists a.jpg twice'),
+        (b'a\0b.jpg\n', 'write paths relative to the folder'),
         (b'[' + 300 * b'x' + b']\n', 'which is no name of a file'),
     ],
 )
@@ -39,18 +41,28 @@ def test_what_is_no_list(tmp_path, content, words):
 def test_marks_and_line_ends_of_other_systems(tmp_path):
     (tmp_path / 'list.txt').write_bytes(b'\xef\xbb\xbf# title\r\na.jpg\r\n#1/b.jpg\r\n')
     assert read_list(tmp_path / 'list.txt') == ImageList('title', ['a.jpg', '#1/b.jpg'])
+    (tmp_path / 'list.txt').write_bytes('# title\r\nä.jpg\r\n'.encode('utf-16'))
+    assert read_list(tmp_path / 'list.txt') == ImageList('title', ['ä.jpg'])
 
 
 def test_what_a_list_cannot_hold(tmp_path):
-    for names in ([], ['a\nb.jpg'], ['# a.jpg'], ['/a.jpg']):
-        with pytest.raises(UserError):
+    for names, words in (
+        ([], 'would list no images'),
+        (['a\nb.jpg'], r"cannot list 'a\\nb.jpg', as there is a line break in the name; rename that file"),
+        (['a.jpg\r'], 'there is a line break in the name'),
+        (['\udcff.jpg'], 'which is not UTF-8; rename that file'),
+        (['/a.jpg'], 'write paths relative to the folder'),
+    ):
+        with pytest.raises(UserError, match=words):
             write_list(tmp_path / 'list.txt', ImageList('t', names))
     with pytest.raises(UserError, match='is a folder'):
         write_list(tmp_path, ImageList('t', ['a.jpg']))
     with pytest.raises(UserError, match='not a text file'):
         read_list(tmp_path)
     assert not (tmp_path / 'list.txt').exists()
-    odd = ImageList('t', [' lead.png', '#x/1.png', 'ä b.jpg'])
+    odd = ImageList('t', [' lead.png', '#x/1.png', 'ä b.jpg', 'trail ', '# a.jpg', ' ', '\u3000', '\ufeffa.jpg'])
+    odd.names.extend(f'{chr(code)}.jpg' for code in (1, 7, 9, 11, 12, 27, 0x85, 0xA0, 0x200B, 0x202E, 0x202F, 0x2028))
+    odd.names.extend(['\ud7ff.jpg', '\U0010ffff.jpg', '\ue000.jpg', 'a\\b.jpg'])
     write_list(tmp_path / 'odd.txt', odd)
     assert read_list(tmp_path / 'odd.txt') == odd
 
@@ -84,3 +96,11 @@ def test_listing_folders(images):
     assert list_folders(images, 'mine', 9, ('first',)).title == 'mine: 5 images instead of 9'
     with pytest.raises(UserError, match='third is not a folder'):
         list_folders(images, 'mine', 8, ('third',))
+
+
+def test_a_list_finds_images_by_other_spellings():
+    names = Names(['a/1.jpg', 'b/2\u202f.jpg'])
+    images = ImageList('t', ['A\\1.jpg', 'b/2\u202f.jpg', 'gone.jpg'])
+    assert locate(images, names) == ImageList('t', ['a/1.jpg', 'b/2\u202f.jpg', 'gone.jpg'])
+    with pytest.raises(UserError, match=r"the list 't' has 'a/1\.jpg' and 'A/1\.jpg', which are one image"):
+        locate(ImageList('t', ['a/1.jpg', 'A/1.jpg']), names)

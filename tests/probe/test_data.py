@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from mmsoco.boxes import iou
 from mmsoco.errors import UserError
@@ -45,7 +46,10 @@ def test_no_image_held_out(proposal_file, images):
 def labels(images, tmp_path):
     """Two kinds of objects and a crowd, in all images but one."""
     names = sorted(path.relative_to(images).as_posix() for path in images.glob('*/*'))
-    images = [dict(id=i, file_name=name, width=60, height=60) for i, name in enumerate(names)]
+    sizes = [Image.open(images / name).size for name in names]
+    images = [
+        dict(id=i, file_name=n, width=w, height=h) for i, (n, (w, h)) in enumerate(zip(names, sizes, strict=True))
+    ]
     annotations = [
         dict(image_id=i, category_id=7 + 4 * (k % 2), bbox=[5 + 20 * k, 5, 10, 20], iscrowd=int(k == 2))
         for i in range(len(names) - 1)
@@ -79,6 +83,31 @@ def test_background_has_the_sides_of_objects_and_stays_in_the_image():
 def test_labels_without_their_images(labels, tmp_path):
     with pytest.raises(UserError, match='give the folder that holds its images'):
         labelled_boxes(labels, tmp_path / 'elsewhere')
+
+
+def test_labels_of_images_of_another_size(labels, images):
+    content = json.loads(labels.read_text())
+    for image in content['images']:
+        image['width'], image['height'] = image['height'], image['width']
+    labels.write_text(json.dumps(content))
+    with pytest.raises(UserError, match='turned; boxes must be of images as a viewer shows them'):
+        labelled_boxes(labels, images)
+
+
+def test_labels_find_images_by_other_spellings(labels, images):
+    expected = labelled_boxes(labels, images, size=32)
+    content = json.loads(labels.read_text())
+    for image in content['images']:
+        image['coco_url'] = f'http://images.cocodataset.org/{image.pop("file_name")}'
+    labels.write_text(json.dumps(content))
+    found = labelled_boxes(labels, images, size=32)
+    assert (found.views == expected.views).all()
+    for image in content['images']:
+        image['file_name'] = '.\\' + image.pop('coco_url').rpartition('.org/')[2].upper().replace('/', '\\')
+    labels.write_text(json.dumps(content))
+    assert sorted(len(boxes) for boxes in labelled_boxes(labels, images, size=32).boxes) == sorted(
+        len(boxes) for boxes in expected.boxes
+    )
 
 
 def test_a_folder_a_class(images):

@@ -12,7 +12,8 @@ import fuzz_readers
 import pytest
 
 READERS = (
-    *('proposals', 'list', 'csv', 'coco', 'results', 'official', 'mmdet', 'mmdet_2', 'annotations'),
+    *('proposals', 'list', 'csv', 'coco', 'results', 'official', 'sam', 'outlines', 'csv_16', 'csv_bare'),
+    *('mmdet_0', 'mmdet_2', 'mmdet_4', 'mmdet_5', 'annotations'),
     *(f'image_{kind}' for kind in fuzz_readers.image_files()),
     'signed',
 )

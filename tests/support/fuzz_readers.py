@@ -25,6 +25,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from image_files import png
 from PIL import Image
+from pycocotools import mask as coco_mask
 
 from mmsoco.errors import UserError
 from mmsoco.images.decoding import VARIABLE, UnreadableImage, image_size, read_image
@@ -151,6 +152,18 @@ def readers(folder: Path) -> dict[str, Reader]:
         name: dict(bboxes=np.array([box], np.float32), scores=np.ones(1))
         for name, box in zip(NAMES, BOXES, strict=True)
     }
+    sam = {
+        'image': {'file_name': NAMES[0], 'width': 40, 'height': 30},
+        'annotations': [{'bbox': box, 'predicted_iou': 0.5} for box in BOXES],
+    }
+    mask = np.zeros((30, 40), np.uint8, order='F')
+    mask[5:20, 6:9] = 1
+    shapes = [
+        {'counts': coco_mask.encode(mask)['counts'].decode(), 'size': [30, 40]},
+        {'counts': [33, 2, 28, 2, 1135], 'size': [30, 40]},
+        [[1, 2, 9, 2, 9, 9]],
+    ]
+    outlines = [{'image_id': i, 'segmentation': shape} for i, shape in enumerate(shapes)]
     lines = ['file_name,x1,y1,x2,y2,score,width,height']
     lines += [f'{name},0,0,5,{i + 1},0.5,40,30' for i, name in enumerate(NAMES)]
     rows = [ProposalRow(name, 40, 30, np.array([box])) for name, box in zip(NAMES, BOXES, strict=True)]
@@ -162,8 +175,11 @@ def readers(folder: Path) -> dict[str, Reader]:
         'coco': Reader(boxes_of(Coco), json.dumps(annotations).encode()),
         'results': Reader(boxes_of(Coco, annotations=images), json.dumps(results).encode()),
         'official': Reader(boxes_of(Official), json.dumps({name: [BOXES[0]] for name in NAMES}).encode()),
-        'mmdet': Reader(boxes_of(MMDet), pickle.dumps(arrays, protocol=4)),
-        'mmdet_2': Reader(boxes_of(MMDet), pickle.dumps(arrays, protocol=2)),
+        'sam': Reader(boxes_of(Coco), json.dumps(sam).encode()),
+        'outlines': Reader(boxes_of(Coco), json.dumps({**annotations, 'annotations': outlines}).encode()),
+        'csv_16': Reader(boxes_of(Csv), ('\n'.join(lines).replace(',', ';') + '\n').encode('utf-16')),
+        'csv_bare': Reader(boxes_of(Csv), ''.join(f'{name},0,0,5,9,cat\n' for name in NAMES).encode()),
+        **{f'mmdet_{p}': Reader(boxes_of(MMDet), pickle.dumps(arrays, protocol=p)) for p in (0, 2, 4, 5)},
         'annotations': Reader(read_annotations, json.dumps(annotations).encode()),
         **{f'image_{kind}': Reader(read_in_all_ways, file, UnreadableImage) for kind, file in image_files().items()},
     }

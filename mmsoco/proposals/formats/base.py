@@ -15,8 +15,9 @@ A new one is a file beside this one, with a class::
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO
@@ -38,6 +39,9 @@ class Boxes:
         scores: (N,), where the file has them.
         size: (width, height), where the file has it.
         labels: N numbers of categories, where the file has them; anything may be in it.
+        also: Other names that the image may have, where the file does not tell which.
+        sides: Whether the file gives width and height, not the far corner: for messages, the boxes are xyxy.
+        parts: Whether the boxes are in parts of the image's sides, not in pixels, as the format says.
     """
 
     name: str
@@ -46,6 +50,37 @@ class Boxes:
     scores: np.ndarray | None = None
     size: tuple[int, int] | None = None
     labels: list | None = None
+    also: tuple[str, ...] = ()
+    sides: bool = False
+    parts: bool = False
+
+
+def join(entries: Sequence[Boxes], source: Path) -> Boxes:
+    """What a file says of an image at several places.
+
+    Raises:
+        UserError: It says different things.
+    """
+    first = entries[0]
+    if len(entries) == 1:
+        return first
+    sizes = {entry.size: entry for entry in entries if entry.size is not None}
+    if len(sizes) > 1:
+        one, other, *_ = (f'{w}x{h} (as {entry.name!r})' for (w, h), entry in sizes.items())
+        raise UserError(f'{source} has an image twice, of {one} and of {other}; name each image once')
+    entries = [entry for entry in entries if len(entry.boxes)] or [first]
+    for what in ('scores', 'labels'):
+        if len({getattr(entry, what) is None for entry in entries}) > 1:
+            raise UserError(f'{source} has {first.name} twice, with and without {what}; name each image once')
+    rows = [(entry.row, i) for entry in entries for i in range(len(entry.boxes))]
+    return replace(
+        first,
+        boxes=np.concatenate([entry.boxes for entry in entries]),
+        row=lambda i: rows[i][0](rows[i][1]),
+        scores=None if entries[0].scores is None else np.concatenate([entry.scores for entry in entries]),
+        size=next(iter(sizes), None),
+        labels=None if entries[0].labels is None else [label for entry in entries for label in entry.labels],
+    )
 
 
 @dataclass
@@ -55,10 +90,18 @@ class BoxFile:
     Args:
         path: The file.
         annotations: COCO file with the images that COCO results refer to.
+
+    Attributes:
+        notes: How a reader took what could be taken in several ways; sentences for the user.
+        left_out: Why a reader left boxes out, and how many.
+        taken: How a reader took boxes that are not there as such, and how many.
     """
 
     path: Path
     annotations: Path | None = None
+    notes: list[str] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+    taken: Counter[str] = field(default_factory=Counter)
 
     @property
     def inputs(self) -> list[Path]:
@@ -87,9 +130,11 @@ class BoxFormat(ABC):
 
     Attributes:
         endings: Of names of such files, in lower case.
+        takes_folders: Whether a folder of such files is read, too.
     """
 
     endings: tuple[str, ...]
+    takes_folders = False
 
     def recognises(self, file: BoxFile) -> bool | None:
         """Whether a file is of this format, by its content; None, the default, where that does not tell.
@@ -132,11 +177,20 @@ def read_json(path: Path) -> Any:
         UserError: There is no such file, or it is no JSON.
     """
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(path.read_bytes(), object_pairs_hook=_object)
     except FileNotFoundError:
         raise UserError(f'{path} does not exist') from None
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f'{path} is not a JSON file ({error})') from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict:
+    """What a dict would keep the last of in silence is no dict."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        twice = next(key for key, number in Counter(key for key, _ in pairs).items() if number > 1)
+        raise ValueError(f'an object in it has the key {twice[:80]!r} twice')
+    return content
 
 
 def _floats(values: Any, words: str) -> np.ndarray:

@@ -22,6 +22,10 @@ class Official(BoxFormat):
 
     endings = ('.json',)
 
+    def recognises(self, file: BoxFile) -> bool | None:
+        """Not a list; else that does not tell."""
+        return False if isinstance(file.json, list) else None
+
     def read(self, file: BoxFile) -> Iterator[Boxes]:
         """Boxes; a fifth number, of detectors, is a score."""
         if not isinstance(file.json, dict):
@@ -29,7 +33,9 @@ class Official(BoxFormat):
         for name, boxes in file.json.items():
             table = to_table(boxes, (4, 5), f'{file.path}, {name}')
             scores = table[:, 4] if table.shape[1] == 5 else None
-            yield Boxes(name, xywh_to_xyxy(table[:, :4]), lambda i, name=name: f'{name}, box {i + 1}', scores)
+            yield Boxes(
+                name, xywh_to_xyxy(table[:, :4]), lambda i, name=name: f'{name}, box {i + 1}', scores, sides=True
+            )
 
     def key(self, root: Path, file_name: str) -> str:
         """Up to the first dot, without folders."""

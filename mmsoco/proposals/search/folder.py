@@ -14,7 +14,8 @@ from mmsoco.errors import UserError
 from mmsoco.files import atomic_path, remove_leftovers
 from mmsoco.images.decoding import UnreadableImage, image_size
 from mmsoco.images.finding import Found, common_root, find_images
-from mmsoco.images.lists import ImageList
+from mmsoco.images.lists import ImageList, locate
+from mmsoco.images.names import FolderNames
 from mmsoco.images.reading import Reading
 from mmsoco.images.root import ImageRoot
 from mmsoco.images.tiles import Tiling, split_name
@@ -144,7 +145,9 @@ def search_folder(
         on_found(found)
         root, names = found.root, found.names
     else:
-        root, names = common_root(paths), image_list.names
+        root = common_root(paths)
+        image_list = locate(image_list, FolderNames(root))
+        names = image_list.names
         require_images(root, names)
     everything = _plan(root, names, out, generator, shard_size, image_list, reading, tiling)
     images = ImageRoot(root.resolve(), reading, tiling)

@@ -1,7 +1,9 @@
 import pickle
 
+import mmengine
 import numpy as np
 import pytest
+import torch
 from box_files import BOXES, EVERYTHING, contents
 from mmengine.structures import InstanceData
 
@@ -39,6 +41,59 @@ def test_what_mmdet_writes(root, tmp_path):
     assert contents(tmp_path / 'a.arrow') == EVERYTHING
     import_boxes(tmp_path / 'p.pkl', tmp_path / 'a.arrow', root, choice=Choice(min_score=0.5))
     assert contents(tmp_path / 'a.arrow')['n01/n01_1.png'][2] == [[0, 0, 30, 20]]
+
+
+@pytest.mark.parametrize('protocol', range(pickle.HIGHEST_PROTOCOL + 1))
+def test_each_protocol_of_mmengines_dump(root, tmp_path, protocol):
+    proposals = {}
+    for name, boxes in BOXES.items():
+        entry = InstanceData()
+        entry.bboxes = np.array(boxes, np.float32).reshape(-1, 4)
+        entry.scores = np.ones(len(boxes), np.float32)
+        proposals[name] = entry
+    mmengine.dump(proposals, tmp_path / 'p.pkl', protocol=protocol)
+    import_boxes(tmp_path / 'p.pkl', tmp_path / 'a.arrow', root)
+    assert contents(tmp_path / 'a.arrow') == EVERYTHING
+
+
+@pytest.mark.slow
+def test_what_mmdets_metric_writes(root, tmp_path):
+    from mmdet.evaluation.metrics import DumpProposals
+
+    metric = DumpProposals(output_dir=str(tmp_path), proposals_file='p.pkl', num_max_proposals=2)
+    samples = [
+        dict(
+            img_path=str(root / name),
+            pred_instances=dict(bboxes=torch.tensor(boxes).float().reshape(-1, 4), scores=torch.rand(len(boxes))),
+        )
+        for name, boxes in BOXES.items()
+    ]
+    metric.process({}, samples)
+    metric.evaluate(len(samples))
+    import_boxes(tmp_path / 'p.pkl', tmp_path / 'a.arrow', root)
+    assert contents(tmp_path / 'a.arrow') == EVERYTHING
+    # The folder may be seen through a link, whose name mmdet takes.
+    (tmp_path / 'link').symlink_to(root / 'n01')
+    metric = DumpProposals(output_dir=str(tmp_path), proposals_file='q.pkl')
+    sample = dict(samples[1], img_path=str(tmp_path / 'link/n01_2.png'))
+    metric.process({}, [sample])
+    metric.evaluate(1)
+    import_boxes(tmp_path / 'q.pkl', tmp_path / 'a.arrow', tmp_path / 'link')
+    assert contents(tmp_path / 'a.arrow') == {'n01_2.png': (40, 30, [[1, 2, 3, 4]])}
+
+
+def test_tensors_are_named(root, tmp_path):
+    mmengine.dump({'n01/n01_1.png': dict(bboxes=torch.ones(1, 4))}, tmp_path / 'p.pkl')
+    with pytest.raises(UserError, match=r'holds torch\._utils\._rebuild_tensor_v2, .*; save numpy arrays'):
+        import_boxes(tmp_path / 'p.pkl', tmp_path / 'a.arrow', root)
+
+
+def test_one_array_for_all_images(root, tmp_path):
+    """A small file for much memory."""
+    array = np.ones((1000, 4))
+    (tmp_path / 'p.pkl').write_bytes(pickle.dumps({f'{i}.jpg': dict(bboxes=array) for i in range(1000)}))
+    with pytest.raises(UserError, match='names more boxes than it has bytes'):
+        import_boxes(tmp_path / 'p.pkl', tmp_path / 'a.arrow', root)
 
 
 class Malicious:
