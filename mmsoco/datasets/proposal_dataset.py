@@ -20,7 +20,7 @@ from mmsoco.images.decoding import UnreadableImage
 from mmsoco.images.lists import read_list
 from mmsoco.images.reading import Reading
 from mmsoco.images.root import ImageRoot
-from mmsoco.proposals.checks import check_images
+from mmsoco.proposals.checks import check_images, root_of
 from mmsoco.proposals.store import ProposalStore
 from mmsoco.registry import DATASETS, TRANSFORMS
 
@@ -65,18 +65,6 @@ def select_rows(store: ProposalStore, held_out: int | str | os.PathLike | None, 
         part = 'hold out' if wanted else 'train on'
         raise UserError(f'held_out={held_out} leaves none of the {len(store)} images of {store.path} to {part}')
     return rows
-
-
-def root_of(store: ProposalStore, data_root: str | os.PathLike | None) -> str | os.PathLike:
-    """The folder of a file's images: the one given, or the one that it names.
-
-    Raises:
-        UserError: There is neither.
-    """
-    root = data_root or store.header.get('root')
-    if not isinstance(root, str | os.PathLike):
-        raise UserError(f'{store.path} does not say where its images are; set data_root of the data set')
-    return root
 
 
 def require_channels(store: ProposalStore, channels: int) -> None:

@@ -19,9 +19,9 @@ def proposals_of(root, scenes, reading, **header):
     return path
 
 
-@pytest.mark.parametrize('count', [1, 4, 13])
-def test_all_channels_of_the_images_are_given(count, tmp_path):
-    scenes = write_images(tmp_path / 'images', count, number=2)
+@pytest.mark.parametrize(('count', 'ending'), [(1, '.png'), (4, '.tif'), (13, '.tif'), (13, '.npy')])
+def test_all_channels_of_the_images_are_given(count, ending, tmp_path):
+    scenes = write_images(tmp_path / 'images', count, number=2, ending=ending)
     file = proposals_of(tmp_path / 'images', scenes, Reading(count), met={'uint16': {}} if count == 4 else {})
     dataset = ProposalDataset(file, LOAD, channels=count)
     for i, (pixels, _) in enumerate(scenes.values()):

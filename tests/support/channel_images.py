@@ -8,7 +8,7 @@ import tifffile
 from PIL import Image
 
 #: Number of channels -> ending, type and largest value of the files that :func:`write_images` makes.
-KINDS = {1: ('.png', np.uint8, 255), 4: ('.tif', np.uint16, 4095), 13: ('.npy', np.float32, 1.0)}
+KINDS = {1: ('.png', np.uint8, 255), 4: ('.tif', np.uint16, 4095), 13: ('.tif', np.float32, 1.0)}
 
 
 def scene(count, number, height=96, width=120):
@@ -38,10 +38,10 @@ def write_image(path, pixels):
         np.save(path, values)
 
 
-def write_images(root, count, number=8):
+def write_images(root, count, number=8, ending=None):
     """A folder of images of so many channels; returns name -> (pixels, boxes)."""
     Path(root).mkdir(parents=True)
-    scenes = {f'{i}{KINDS[count][0]}': scene(count, i) for i in range(number)}
+    scenes = {f'{i}{ending or KINDS[count][0]}': scene(count, i) for i in range(number)}
     for name, (pixels, _) in scenes.items():
         write_image(Path(root, name), pixels)
     return scenes

@@ -79,10 +79,11 @@ def check_loading(cfg: Config, origin: Origin) -> None:
                 kind = registry.get(step['type']) if isinstance(step['type'], str) else step['type']
                 own = Reading(step.get('channels', 3), step.get('value_range', 'file'))
                 if kind is not LoadImageFromFile or (own.channels, own.value_range) != (channels, value_range):
+                    rule = value_range if isinstance(value_range, str) else list(value_range)
                     raise UserError(
                         f"{name} reads images otherwise than the pretraining's were read; set in its pipeline, instead "
                         f"of {step['type']}, dict(type='mmsoco.LoadImageFromFile', channels={channels}, "
-                        f'value_range={value_range!r}), or say that it should: TransferHook(same_images=False)'
+                        f'value_range={rule!r}), or say that it should: TransferHook(same_images=False)'
                     )
 
 
