@@ -52,8 +52,11 @@ class Origin:
         if not isinstance(words, dict) or not words.keys() >= {'parts', 'mean', 'std', 'channels', 'method'}:
             return cls()
         parts, mean, std = (tuple(words[key]) for key in ('parts', 'mean', 'std'))
-        reading, deep = Reading.of(words), bool(words.get('deep'))
-        return cls(parts, mean, std, words['channels'], words['method'], reading, deep, said=True)
+        try:
+            reading = Reading.of(words)
+        except (UserError, TypeError):  # of a later version, or damaged
+            return cls()
+        return cls(parts, mean, std, words['channels'], words['method'], reading, bool(words.get('deep')), said=True)
 
     def describe(self) -> dict:
         """The same in plain values, for another file."""

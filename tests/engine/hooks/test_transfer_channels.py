@@ -32,6 +32,8 @@ def test_a_checkpoint_says_how_images_were_read():
     for key in ('reading', 'deep'):
         del old['meta']['pretraining'][key]
     assert Origin.of(old).reading == Reading() and not Origin.of(old).reads_unlike_others
+    for reading in ({'channels': 'many'}, {'bands': 13}, {'channels': 0}, [13]):
+        assert Origin.of(checkpoint(reading=reading)) == Origin()
     assert Origin(deep=True).reads_unlike_others and Origin(reading=Reading(3, 'type')).reads_unlike_others
 
 
