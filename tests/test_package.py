@@ -100,7 +100,7 @@ ROOMS = {
     'images': GROUND,
     'proposals': OFFLINE,
     'datasets': OFFLINE | {'registry'},
-    'models': {'registry'},
+    'models': {'registry', 'errors'},
     'visualization': OFFLINE,
     'checkpoints': GROUND | {'images'},
     'evaluation': GROUND | {'registry'},

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mmsoco.checkpoints.naming import place_of
 from mmsoco.errors import UserError
+from mmsoco.images.reading import Reading
 
 #: Where a checkpoint's ``meta`` says what :meth:`~mmsoco.models.MomentumPretraining.describe` gave.
 KEY = 'pretraining'
@@ -22,17 +23,26 @@ class Origin:
     Attributes:
         parts: Of the model, those that a detector takes.
         mean, std: Of the channels, on the scale 0 to 255.
-        channels: Their order.
+        channels: ``'rgb'`` or ``'bgr'``, their order, or the number of other ones.
         method: Name of the model's class.
+        reading: How the images were read.
+        deep: Whether some had samples of more than 8 bits, which other ways to read scale otherwise.
         said: Whether the checkpoint says it.
     """
 
     parts: tuple[str, ...] = ('backbone', 'neck', 'roi_head')
     mean: tuple[float, ...] = (123.675, 116.28, 103.53)
     std: tuple[float, ...] = (58.395, 57.12, 57.375)
-    channels: str = 'rgb'
+    channels: str | int = 'rgb'
     method: str = 'SoCoAlgorithm'
+    reading: Reading = field(default_factory=Reading)
+    deep: bool = False
     said: bool = field(default=False, compare=False)
+
+    @property
+    def reads_unlike_others(self) -> bool:
+        """Whether a tool that reads 8 bits of RGB would see other images."""
+        return self.deep or (self.reading.channels, self.reading.value_range) != (3, 'file')
 
     @classmethod
     def of(cls, checkpoint: Mapping[str, Any]) -> 'Origin':
@@ -42,7 +52,11 @@ class Origin:
         if not isinstance(words, dict) or not words.keys() >= {'parts', 'mean', 'std', 'channels', 'method'}:
             return cls()
         parts, mean, std = (tuple(words[key]) for key in ('parts', 'mean', 'std'))
-        return cls(parts, mean, std, words['channels'], words['method'], said=True)
+        try:
+            reading = Reading.of(words)
+        except (UserError, TypeError):  # of a later version, or damaged
+            return cls()
+        return cls(parts, mean, std, words['channels'], words['method'], reading, bool(words.get('deep')), said=True)
 
     def describe(self) -> dict:
         """The same in plain values, for another file."""
@@ -52,6 +66,8 @@ class Origin:
             'mean': list(self.mean),
             'std': list(self.std),
             'channels': self.channels,
+            'deep': self.deep,
+            **self.reading.describe(),
         }
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mmsoco.checkpoints.naming import Layout, Place, place_of, prefix_of
 from mmsoco.checkpoints.report import format_table, summarise
+from mmsoco.checkpoints.widening import channels_differ, first_convolution, widened
 from mmsoco.errors import UserError
 
 #: What no pretraining has: kind of place in a model, and why it stays new.
@@ -95,6 +96,7 @@ def plan_transfer(
     new: Sequence[str] = (),
     leave: Sequence[str] = (),
     behind: Mapping[str, Tensor] | None = None,
+    widen: bool = False,
 ) -> Transfer:
     """Match a pretraining's weights with a model's parameters and buffers.
 
@@ -106,9 +108,14 @@ def plan_transfer(
             that always do.
         leave: Beginnings of the pretraining's names that may be left behind.
         behind: What the pretraining has besides, for itself alone.
+        widen: Whether to fit the first convolution to a model whose images have other
+            channels, see :func:`~mmsoco.checkpoints.widening.widened`.
     """
     transfer = Transfer()
     homes = Homes(pretrained, model)
+    if widen and (channels := channels_differ(pretrained, model)):
+        first = first_convolution(pretrained)
+        pretrained = {**pretrained, first: widened(pretrained[first], channels[1])}
     for name, tensor in pretrained.items():
         places = 'left: as the config says' if name.startswith(tuple(leave)) else homes.of(name)
         if isinstance(places, str):
@@ -178,6 +185,11 @@ def advice(pretrained: Mapping[str, Tensor], model: Mapping[str, Tensor]) -> lis
         )
     if len({_depth(state) for state in (pretrained, model)}) > 1:
         lines.append('the backbones differ in depth')
+    if channels := channels_differ(pretrained, model):
+        lines.append(
+            f"the pretraining's images have {channels[0]} channels, the model's {channels[1]}; give its backbone "
+            f'in_channels={channels[0]}, or fit the weights to {channels[1]}: TransferHook(widen=True)'
+        )
     return lines
 
 

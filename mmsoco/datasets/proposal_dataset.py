@@ -19,11 +19,14 @@ from mmsoco.errors import UserError
 from mmsoco.images.decoding import UnreadableImage
 from mmsoco.images.lists import locate, read_list
 from mmsoco.images.names import Names
+from mmsoco.images.reading import Reading
 from mmsoco.images.root import ImageRoot
-from mmsoco.proposals.checks import check_images
+from mmsoco.proposals.checks import check_images, root_of
 from mmsoco.proposals.store import ProposalStore
 from mmsoco.registry import DATASETS, TRANSFORMS
 
+#: CV_CN_MAX: with more, some functions return something else without a word.
+CV_CHANNELS = 512
 #: Workers of a loader whose image is known when they hang; of more, it is not.
 WORKERS = 1024
 
@@ -65,16 +68,21 @@ def select_rows(store: ProposalStore, held_out: int | str | os.PathLike | None, 
     return rows
 
 
-def root_of(store: ProposalStore, data_root: str | os.PathLike | None) -> str | os.PathLike:
-    """The folder of a file's images: the one given, or the one that it names.
+def require_channels(store: ProposalStore, channels: int) -> None:
+    """Refuse a proposal file whose images are read as other channels than a config says.
 
     Raises:
-        UserError: There is neither.
+        UserError: With both numbers.
     """
-    root = data_root or store.header.get('root')
-    if not isinstance(root, str | os.PathLike):
-        raise UserError(f'{store.path} does not say where its images are; set data_root of the data set')
-    return root
+    there = Reading.of(store.header).channels
+    if there != channels:
+        raise UserError(
+            f'{store.path} is of images of {there} channels, the config of {channels}; set '
+            f'train_dataloader.dataset.channels={there} and as many of the backbone '
+            f'(model.backbone.in_channels={there}), or search again with --channels {channels}'
+        )
+    if channels > CV_CHANNELS:
+        raise UserError(f'{channels} channels are more than OpenCV takes; choose up to {CV_CHANNELS} of them')
 
 
 @DATASETS.register_module()
@@ -108,10 +116,11 @@ class ProposalDataset(Dataset):
         part: ``'training'``, or ``'held_out'`` for those images alone.
         follow_links: Follow links that lead out of the folder also where the proposals
             were not made over them.
+        channels: Those that the images are read as; the proposal file has to say the same.
 
     Raises:
         UserError: The proposal file is missing, not one, altered, or of other
-            images; or ``held_out`` leaves no image in the part.
+            images or channels; or ``held_out`` leaves no image in the part.
     """
 
     PARTS = ('training', 'held_out')
@@ -130,8 +139,10 @@ class ProposalDataset(Dataset):
         held_out: int | str | os.PathLike | None = None,
         part: str = 'training',
         follow_links: bool = False,
+        channels: int = 3,
     ):
         self.store = ProposalStore.open(proposal_file).verify()
+        require_channels(self.store, channels)
         self.data_root = Path(root_of(self.store, data_root))
         self.images = ImageRoot.of(self.store.header, self.data_root)
         check_images(self.store, self.data_root, checked, follow_links)
@@ -157,6 +168,7 @@ class ProposalDataset(Dataset):
             UserError: As the constructor would, at little cost.
         """
         store = ProposalStore.open(options['proposal_file'])
+        require_channels(store, options.get('channels', 3))
         root = root_of(store, options.get('data_root'))
         check_images(store, root, follow_links=options.get('follow_links', False))
         select_rows(store, options.get('held_out'), wanted=False)
@@ -169,9 +181,13 @@ class ProposalDataset(Dataset):
         return {key: self.store.header.get(key) for key in keys}
 
     def describe(self) -> dict:
-        """What is shown of the images, as the pipeline's steps say it; goes into checkpoints, too."""
+        """How the images are read, and what is shown of them, as the pipeline's steps say it; goes into checkpoints.
+
+        ``deep`` says whether some have samples of more than 8 bits, which other ways to read scale otherwise.
+        """
         described = [step.describe() for step in self.pipeline if hasattr(step, 'describe')]
-        return {key: value for words in described for key, value in words.items()}
+        shown = {key: value for words in described for key, value in words.items()}
+        return {**self.images.reading.describe(), 'deep': bool(self.store.header.get('met')), **shown}
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -2,6 +2,9 @@
 
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice
 from typing import Any
 
@@ -179,16 +182,22 @@ def try_out(model: nn.Module, batch: dict, waits: bool = False) -> None:
     """
     training = model.training
     model.eval()
+    last = None
     try:
-        losses = model(**model.data_preprocessor(first_samples(batch, 2), training=True), mode='loss')
+        inputs = model.data_preprocessor(first_samples(batch, 2), training=True)
+        with last_convolution(model) as last:
+            losses = model(**inputs, mode='loss')
     except torch.cuda.OutOfMemoryError:
         raise
     except (RuntimeError, ValueError, TypeError, LookupError, AssertionError, AttributeError, StopIteration) as error:
         reason = f'{type(error).__name__}: {str(error).splitlines()[0]}' if str(error) else type(error).__name__
-        raise UserError(
-            f'the parts of the model do not fit together, or not the data: {reason}; compare the channels and maps '
-            'that a part gives with those that the next one takes'
-        ) from error
+        advice = 'compare the channels and maps that a part gives with those that the next one takes'
+        if last and last.is_first and last.takes != last.given:
+            advice = (
+                f'{last.name} takes images of {last.takes} channels, and these have {last.given}; set '
+                f'model.backbone.in_channels={last.given}'
+            )
+        raise UserError(f'the parts of the model do not fit together, or not the data: {reason}; {advice}') from error
     finally:
         model.train(training)
     loss, _ = model.parse_losses(losses)
@@ -200,6 +209,40 @@ def try_out(model: nn.Module, batch: dict, waits: bool = False) -> None:
         if waits:
             raise UserError(f'{words}: processes would wait for each other; leave the layer out, or freeze it')
         print_log(f'{words}; they stay as they are', 'current', logging.WARNING)
+
+
+@dataclass
+class _Called:
+    """The convolution that was called last: its name, the channels that it takes, and those it was given."""
+
+    name: str = ''
+    takes: int = 0
+    given: int = 0
+    calls: int = 0
+
+    @property
+    def is_first(self) -> bool:
+        return self.calls == 1
+
+
+@contextmanager
+def last_convolution(model: nn.Module) -> Iterator[_Called]:
+    """Watch the convolutions of a model: where it fails, the last one may say why."""
+    last = _Called()
+
+    def note(name: str, module: nn.Conv2d, args: tuple) -> None:
+        last.name, last.takes, last.given, last.calls = name, module.in_channels, args[0].shape[1], last.calls + 1
+
+    hooks = [
+        module.register_forward_pre_hook(partial(note, name))
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Conv2d)
+    ]
+    try:
+        yield last
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def first_samples(batch: Any, count: int) -> Any:

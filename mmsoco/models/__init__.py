@@ -1,6 +1,7 @@
 from mmsoco.models.base import MomentumPretraining
 from mmsoco.models.contrastive_head import InfoNCEHead
 from mmsoco.models.data_preprocessor import SoCoDataPreprocessor
+from mmsoco.models.detector_preprocessor import ChannelDetDataPreprocessor
 from mmsoco.models.heads import BYOLHead
 from mmsoco.models.joint import JointSoCo
 from mmsoco.models.necks import BYOLNeck
@@ -13,6 +14,7 @@ __all__ = [
     'AllLevelsRoIExtractor',
     'BYOLHead',
     'BYOLNeck',
+    'ChannelDetDataPreprocessor',
     'Identity',
     'InfoNCEHead',
     'JointSoCo',

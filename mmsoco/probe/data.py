@@ -17,8 +17,10 @@ from mmsoco.errors import UserError
 from mmsoco.images.decoding import UnreadableImage, read_image
 from mmsoco.images.finding import list_images
 from mmsoco.images.names import FolderNames
+from mmsoco.images.reading import Reading
 from mmsoco.proposals.checks import check_sizes
 from mmsoco.proposals.formats.coco import read_labelled
+from mmsoco.proposals.store import ProposalStore
 
 BATCH = 16
 
@@ -28,7 +30,7 @@ class MatchedViews:
     """Two views of images, and the boxes that match across them.
 
     Attributes:
-        views: The two, each (P, size, size, 3) uint8.
+        views: The two, each (P, size, size, C) uint8.
         boxes: Of the two, each (P, K, 4) xyxy in view pixels.
         distinct: (P, K) bool, False for the copies of a box.
         asks: (P,) bool, True for held-out images: of the others, boxes are only there
@@ -51,13 +53,24 @@ def first_view_size(dataset: dict) -> int:
     return in_order(views)[0]['size']
 
 
-def probe_pipeline(size: int, num_proposals: int) -> list[dict]:
+def reading_of(proposal_file: str | os.PathLike) -> Reading:
+    """How the images of a proposal file are read.
+
+    Raises:
+        UserError: There is no such file.
+    """
+    return Reading.of(ProposalStore(proposal_file).header)
+
+
+def probe_pipeline(size: int, num_proposals: int, channels: int = 3) -> list[dict]:
     """The steps from an image to two views: the paper's V1 and V2 (section 3.2), at one size.
 
-    Always these, also where a recipe trains with others, so that figures compare.
-    Boxes are thinned first: the box to find is then one that no other lies on.
+    Always these, also where a recipe trains with others, so that figures compare; of other
+    channels than RGB with the colour's counterpart. Boxes are thinned first: the box to find is
+    then one that no other lies on.
     """
-    flip, colour = dict(type='HorizontalFlip'), [dict(type='ColorJitter'), dict(type='Grayscale')]
+    flip = dict(type='HorizontalFlip')
+    colour = [dict(type='ColorJitter'), dict(type='Grayscale')] if channels == 3 else [dict(type='ChannelJitter')]
     views = [
         dict(name='v1', size=size, augment=[flip, *colour, dict(type='GaussianBlur', prob=1.0)]),
         dict(
@@ -110,8 +123,15 @@ def matched_views(
         UserError: The file holds no image that is held out.
     """
     part = 'training' if held_out is None else 'held_out'
-    pipeline = probe_pipeline(size, num_proposals)
-    options = dict(data_root=data_root, pipeline=pipeline, seed=seed, held_out=held_out, follow_links=follow_links)
+    channels = reading_of(proposal_file).channels
+    options = dict(
+        data_root=data_root,
+        pipeline=probe_pipeline(size, num_proposals, channels),
+        seed=seed,
+        held_out=held_out,
+        follow_links=follow_links,
+        channels=channels,
+    )
     asking = ProposalDataset(proposal_file, part=part, **options)
     others = ProposalDataset(proposal_file, part='training', **options) if held_out is not None else ()
     generator = np.random.default_rng(seed)
@@ -149,7 +169,7 @@ class LabelledBoxes:
     """Whole images with labelled boxes.
 
     Attributes:
-        views: (P, size, size, 3) uint8.
+        views: (P, size, size, C) uint8.
         boxes: For each image (N, 4) xyxy in view pixels.
         labels: For each image (N,) int64, 0 for background.
         teaches: (P,) bool; the boxes of the other images are asked for.
@@ -166,7 +186,7 @@ class LabelledImages:
     """Whole images of known classes.
 
     Attributes:
-        views: (P, size, size, 3) uint8.
+        views: (P, size, size, C) uint8.
         labels: (P,) int64.
         teaches: (P,) bool; the others are asked for.
     """
@@ -177,7 +197,12 @@ class LabelledImages:
 
 
 def labelled_boxes(
-    labels: str | os.PathLike, root: str | os.PathLike, size: int = 224, images: int = 200, seed: int = 0
+    labels: str | os.PathLike,
+    root: str | os.PathLike,
+    size: int = 224,
+    images: int = 200,
+    seed: int = 0,
+    reading: Reading = Reading(),
 ) -> LabelledBoxes:
     """Labelled objects of COCO annotations, and as many boxes of background.
 
@@ -188,6 +213,7 @@ def labelled_boxes(
         labels: COCO JSON.
         root: Folder of its images.
         images: At most so many are taken.
+        reading: How they are read.
 
     Raises:
         UserError: The file is no such JSON, has not two images with boxes, or its
@@ -210,7 +236,7 @@ def labelled_boxes(
             raise UserError(
                 f'{labels} names the image {name!r}, which is not in {root}; give the folder that holds its images'
             )
-        image = _read(Path(root, found), labels)
+        image = _read(Path(root, found), reading, labels)
         height, width = image.shape[:2]
         if entries[name].size is not None:
             check_sizes({name: entries[name].size}, {name: (width, height)}, root, labels)
@@ -237,11 +263,14 @@ def background_boxes(objects: np.ndarray, width: int, height: int, rng: np.rando
     return np.concatenate(found)
 
 
-def labelled_images(root: str | os.PathLike, size: int = 224, each: int = 20, seed: int = 0) -> LabelledImages:
+def labelled_images(
+    root: str | os.PathLike, size: int = 224, each: int = 20, seed: int = 0, reading: Reading = Reading()
+) -> LabelledImages:
     """Images of a folder that has a subfolder for each class.
 
     Args:
         each: At most so many of a class are taken, half of them to teach.
+        reading: How they are read.
 
     Raises:
         UserError: There are not two classes of two images.
@@ -257,15 +286,15 @@ def labelled_images(root: str | os.PathLike, size: int = 224, each: int = 20, se
     views, labels, teaches = [], [], []
     for label, names in enumerate(by_class.values()):
         for i, name in enumerate(rng.permutation(names)[:each].tolist()):
-            image = _read(Path(root, name), root)
+            image = _read(Path(root, name), reading, root)
             views.append(resample(image, Region(0, 0, image.shape[1], image.shape[0]), size))
             labels.append(label)
             teaches.append(i % 2 == 0)
     return LabelledImages(torch.from_numpy(np.stack(views)), torch.tensor(labels), torch.tensor(teaches))
 
 
-def _read(path: Path, source: str | os.PathLike) -> np.ndarray:
+def _read(path: Path, reading: Reading, source: str | os.PathLike) -> np.ndarray:
     try:
-        return read_image(path)
+        return read_image(path, reading)
     except UnreadableImage as error:
         raise UserError(f'{source}: {error}; give the folder that holds its images, all readable') from None

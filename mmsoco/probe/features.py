@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmsoco.errors import UserError
 from mmsoco.models.roi_extractors import RoIExtractor, ScaleAwareRoIExtractor
 
 #: From the first to the last; a detector has no embedding, a bare backbone only itself.
@@ -63,7 +64,7 @@ class BoxFeatures:
         """Features of the K boxes of each image.
 
         Args:
-            view: (B, size, size, 3) uint8 RGB.
+            view: (B, size, size, C) uint8, of three channels RGB.
             boxes: (B, K, 4) xyxy in view pixels.
             predict: Whether the embedding is what is predicted.
 
@@ -87,7 +88,7 @@ class BoxFeatures:
 
     @torch.no_grad()
     def of_images(self, view: Tensor) -> Tensor:
-        """(B, size, size, 3) uint8 to (B, D): the backbone's last map, averaged."""
+        """(B, size, size, C) uint8 to (B, D): the backbone's last map, averaged."""
         return self._maps(view)[0][-1].mean(dim=(2, 3)).float().cpu()
 
     @torch.no_grad()
@@ -109,8 +110,14 @@ class BoxFeatures:
         """The backbone's maps and the neck's."""
         preprocessor = self.model.data_preprocessor
         pixels = view.to(self.device).permute(0, 3, 1, 2).float()
+        channels = pixels.shape[1]
+        if preprocessor.mean.numel() != channels:
+            raise UserError(
+                f'the images have {channels} channels, the model is for {preprocessor.mean.numel()}; give a proposal '
+                'file of images as it was trained on'
+            )
         # RGB is what the views are; a model that is shown BGR has its statistics in that order.
-        if not self._sees_rgb(preprocessor):
+        if channels == 3 and not self._sees_rgb(preprocessor):
             pixels = pixels.flip(1)
         pixels = (pixels - preprocessor.mean.view(-1, 1, 1)) / preprocessor.std.view(-1, 1, 1)
         feats = self.model.backbone(pixels)

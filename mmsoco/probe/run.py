@@ -11,7 +11,7 @@ from mmsoco.checkpoints.guard import guard_loading
 from mmsoco.config import hold_out, is_pretraining, read_config, require
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path, check_out
-from mmsoco.probe.data import first_view_size, labelled_boxes, labelled_images, matched_views
+from mmsoco.probe.data import first_view_size, labelled_boxes, labelled_images, matched_views, reading_of
 from mmsoco.probe.features import BoxFeatures
 from mmsoco.probe.measure import ProbeData, format_figures, measure, random_features
 from mmsoco.probe.weights import find_config, load_network
@@ -107,6 +107,7 @@ def _data(
             )
         proposals, images = dataset.proposal_file, images or dataset.get('data_root')
     size = size or (first_view_size(dataset) if dataset else 224)
+    reading = reading_of(proposals)
     return ProbeData(
         matched_views(
             proposals,
@@ -116,6 +117,6 @@ def _data(
             boxes=boxes,
             follow_links=dataset.get('follow_links', False),
         ),
-        None if labelled is None else labelled_boxes(*labelled, size),
-        None if classes is None else labelled_images(classes, size),
+        None if labelled is None else labelled_boxes(*labelled, size, reading=reading),
+        None if classes is None else labelled_images(classes, size, reading=reading),
     )

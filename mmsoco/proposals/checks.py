@@ -19,6 +19,18 @@ from mmsoco.proposals.store import ProposalStore
 PATIENCE = 600.0
 
 
+def root_of(store: ProposalStore, data_root: str | os.PathLike | None) -> str | os.PathLike:
+    """The folder of a file's images: the one given, or the one that it names.
+
+    Raises:
+        UserError: There is neither.
+    """
+    root = data_root or store.header.get('root')
+    if not isinstance(root, str | os.PathLike):
+        raise UserError(f'{store.path} does not say where its images are; set data_root of the data set')
+    return root
+
+
 def require_images(root: Path, names: Sequence[str]) -> None:
     """Raise unless a folder has all images of a list.
 

@@ -22,6 +22,7 @@ PRETRAININGS = [
     *sorted(CONFIGS.glob('soco/*.py')),
     *ABLATIONS,
     *OWN,
+    *sorted(CONFIGS.glob('channels/soco_*.py')),
     *sorted(CONFIGS.glob('quickstart/soco_*.py')),
     *sorted(CONFIGS.glob('transfer/examples/soco_*.py')),
 ]
@@ -278,7 +279,7 @@ def test_coco_for_530_epochs_takes_as_many_steps_as_imagenet_for_100():
     assert subset.data_root == 'data/imagenet/train' and 'subset' in subset.proposal_file
 
 
-@pytest.mark.parametrize('folder', ['soco', 'ablation', 'own'])
+@pytest.mark.parametrize('folder', ['soco', 'ablation', 'own', 'channels'])
 def test_metafile_names_every_config(folder):
     models = yaml.safe_load((CONFIGS / folder / 'metafile.yml').read_text())['Models']
     assert {model['Config'] for model in models} == {

@@ -11,7 +11,13 @@ BY_POSITION = re.compile(r'(?:hooks|pipeline|param_scheduler)\s*\[')
 
 @pytest.mark.parametrize(
     'path',
-    sorted([*CONFIGS.glob('transfer/**/*.py'), *CONFIGS.glob('quickstart/faster-rcnn*.py')]),
+    sorted(
+        [
+            *CONFIGS.glob('transfer/**/*.py'),
+            *CONFIGS.glob('channels/**/*.py'),
+            *CONFIGS.glob('quickstart/faster-rcnn*.py'),
+        ]
+    ),
     ids=lambda path: path.relative_to(CONFIGS).as_posix(),
 )
 def test_nothing_by_position(path):

@@ -242,3 +242,21 @@ def test_slips_of_a_method_are_told(idle_model, batch):
 def test_lengths_that_are_none(length):
     with pytest.raises(UserError, match=r'train_cfg.max_\w+ .* is not a number of 1 or more'):
         PretrainLoop(None, None, **length)
+
+
+def test_a_backbone_for_other_channels_is_named(tiny_model_cfg, batch):
+    tiny_model_cfg['data_preprocessor'] = dict(type='mmsoco.SoCoDataPreprocessor', mean=[9.0] * 4, std=[5.0] * 4)
+    batch['inputs'] = {name: torch.cat([view, view[..., :1]], dim=-1) for name, view in batch['inputs'].items()}
+    model = MODELS.build(tiny_model_cfg)
+    words = 'backbone.conv1 takes images of 3 channels, and these have 4; set model.backbone.in_channels=4'
+    with pytest.raises(UserError, match=words):
+        try_out(model, batch)
+    assert not any(module._forward_pre_hooks for module in model.modules())
+    tiny_model_cfg['backbone']['in_channels'] = 4
+    try_out(MODELS.build(tiny_model_cfg), batch)
+
+
+def test_a_misfit_behind_the_first_convolution_is_none_of_the_images(tiny_model_cfg, batch):
+    tiny_model_cfg['neck']['in_channels'] = [8, 16, 32, 65]
+    with pytest.raises(UserError, match=r'expected input.* to have 65 channels, .*; compare the channels and maps'):
+        try_out(MODELS.build(tiny_model_cfg), batch)

@@ -52,3 +52,14 @@ def test_views_are_not_drawn_on():
     view = grey(48)
     draw_matched_views(dict(v1=view), dict(v1=dict(a=BOXES)))
     assert (view == 128).all()
+
+
+def test_of_other_channels_the_searched_triple_is_shown():
+    view = np.zeros((48, 48, 5), np.uint8)
+    view[...] = (10, 20, 30, 40, 50)
+    none = dict(v=dict(a=np.empty((0, 4), np.float32)))
+    sheet = draw_matched_views(dict(v=view), none, triple=(5, 1, 3))
+    assert sheet[GAP, GAP].tolist() == [50, 10, 30] and sheet.shape == (48 + 2 * GAP, 48 + 2 * GAP, 3)
+    grey = draw_matched_views(dict(v=view[..., :1]), none)
+    assert grey[GAP, GAP].tolist() == [10, 10, 10]
+    assert draw_matched_views(dict(v=view), none).shape == sheet.shape

@@ -1,9 +1,12 @@
 """Transforms that change boxes."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmsoco.boxes import clip_boxes, iou
+from mmsoco.errors import UserError
 from mmsoco.registry import TRANSFORMS
 
 
@@ -62,7 +65,7 @@ class HorizontalFlip(BaseTransform):
     Args:
         prob: Probability (paper, after BYOL: 0.5).
 
-    Keys: ``img`` (H, W, 3); ``boxes``, a dict of (N, 4) xyxy; ``rng``.
+    Keys: ``img`` (H, W, C); ``boxes``, a dict of (N, 4) xyxy; ``rng``.
     """
 
     def __init__(self, prob: float = 0.5):
@@ -90,17 +93,20 @@ class BoxCutout(BaseTransform):
         prob: Probability for each box (official code: 0.5).
         area: Range of the square's area, as a fraction of the box's (official
             code: 0.1 to 0.3).
-        fill: RGB of the square. The default is the mean colour, which
-            normalisation turns into 0, the official code's value.
+        fill: Value of each channel in the square. The default is ImageNet's mean colour,
+            which normalisation turns into 0, the official code's value.
 
-    Keys: ``img`` (H, W, 3) uint8; ``boxes``, a dict of (N, 4) xyxy; ``rng``.
+    Raises:
+        UserError: ``fill`` is of other channels than the images.
+
+    Keys: ``img`` (H, W, C) uint8; ``boxes``, a dict of (N, 4) xyxy; ``rng``.
     """
 
     def __init__(
         self,
         prob: float = 0.5,
         area: tuple[float, float] = (0.1, 0.3),
-        fill: tuple[int, int, int] = (124, 116, 104),
+        fill: Sequence[int] = (124, 116, 104),
     ):
         self.prob = prob
         self.area = area
@@ -109,6 +115,12 @@ class BoxCutout(BaseTransform):
     def transform(self, results: dict) -> dict:
         rng = results['rng']
         results['img'] = results['img'].copy()
+        channels = results['img'].shape[2]
+        if len(self.fill) != channels:
+            raise UserError(
+                f'BoxCutout fills with {len(self.fill)} values, and the images have {channels} channels; give their '
+                'means as fill (data_pipelines/channel_statistics.py measures them)'
+            )
         height, width = results['img'].shape[:2]
         for box in np.concatenate([np.empty((0, 4)), *results['boxes'].values()]):
             if rng.random() < self.prob:

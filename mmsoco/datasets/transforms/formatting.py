@@ -36,7 +36,7 @@ class PackViews(BaseTransform):
     Returns:
         A dict of
 
-        - ``inputs``: view name -> (size, size, 3) uint8;
+        - ``inputs``: view name -> (size, size, C) uint8;
         - ``boxes``: view name -> box set -> (K, 4) float32 xyxy in view pixels;
         - ``matches``: box set -> (view name, view name) -> how many of the K are different
           proposals;

@@ -1,6 +1,6 @@
-"""BYOL's colour augmentations on uint8 RGB arrays, with OpenCV.
+"""BYOL's colour augmentations on uint8 arrays, with OpenCV, and their counterparts for other channels than RGB.
 
-The results are those of torchvision's PIL transforms, up to rounding; the draws
+Of RGB, the results are those of torchvision's PIL transforms, up to rounding; the draws
 come from ``results['rng']`` instead of global generators.
 """
 
@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from mmsoco.errors import UserError
 from mmsoco.registry import TRANSFORMS
 
 #: Weights of ITU-R 601 luma, as Pillow and OpenCV use.
@@ -16,7 +17,10 @@ _LEVELS = np.arange(256, dtype=np.float32)
 
 
 def _lookup(img: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    return cv2.LUT(img, np.clip(np.rint(levels), 0, 255).astype(np.uint8))
+    """New values of an (H, W, C) image: ``levels``, (256,) for all channels or (256, C), are those of 0 to 255."""
+    table = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+    # Of one channel, OpenCV drops the axis.
+    return cv2.LUT(img, table if table.ndim == 1 else table[None]).reshape(img.shape)
 
 
 def adjust_brightness(img: np.ndarray, factor: float) -> np.ndarray:
@@ -44,15 +48,33 @@ def adjust_hue(img: np.ndarray, shift: float) -> np.ndarray:
     return cv2.cvtColor(cv2.LUT(hsv, table[None]), cv2.COLOR_HSV2RGB_FULL)
 
 
+def _bounds(strength: float) -> tuple[float, float]:
+    """What the factor of a change is drawn from, as torchvision has it."""
+    return max(0.0, 1 - strength), 1 + strength
+
+
+def _require_rgb(img: np.ndarray, step: BaseTransform, instead: str) -> None:
+    if img.shape[2] != 3:
+        raise UserError(
+            f'{type(step).__name__} is for RGB, and the images have {img.shape[2]} channels; {instead} '
+            '(configs/channels has such pipelines)'
+        )
+
+
 @TRANSFORMS.register_module()
 class ColorJitter(BaseTransform):
-    """Change brightness, contrast, saturation and hue, in random order.
+    """Change brightness, contrast, saturation and hue of RGB, in random order.
+
+    For other channels there is :class:`ChannelJitter`.
 
     Args:
         prob: Probability of any change (BYOL: 0.8).
         brightness, contrast, saturation: The factors are drawn from
             U(max(0, 1 - value), 1 + value) (BYOL: 0.4, 0.4, 0.2).
         hue: The turn is drawn from U(-hue, hue) (BYOL: 0.1).
+
+    Raises:
+        UserError: An image has other than three channels.
     """
 
     def __init__(
@@ -64,7 +86,7 @@ class ColorJitter(BaseTransform):
         hue: float = 0.1,
     ):
         self.prob = prob
-        factor = [(max(0.0, 1 - value), 1 + value) for value in (brightness, contrast, saturation)]
+        factor = [_bounds(value) for value in (brightness, contrast, saturation)]
         self.steps = list(
             zip(
                 (adjust_brightness, adjust_contrast, adjust_saturation, adjust_hue),
@@ -75,6 +97,7 @@ class ColorJitter(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         rng = results['rng']
+        _require_rgb(results['img'], self, "take its counterpart, dict(type='ChannelJitter')")
         if rng.random() < self.prob:
             for i in rng.permutation(len(self.steps)):
                 adjust, bounds = self.steps[i]
@@ -83,17 +106,62 @@ class ColorJitter(BaseTransform):
 
 
 @TRANSFORMS.register_module()
+class ChannelJitter(BaseTransform):
+    """Change brightness and contrast of each channel on its own, in random order: for other channels than RGB.
+
+    Bands of a satellite, a thermal or a medical image have no hue, no saturation and no grey: these are
+    properties of the eye's three colours. What changes between two recordings of one thing is the
+    illumination, the gain and the offset of each band; so each has factors of its own.
+
+    Args:
+        prob: Probability of any change (BYOL: 0.8).
+        brightness: Each channel is multiplied by a factor drawn from U(max(0, 1 - value), 1 + value) (BYOL: 0.4).
+        contrast: Each channel's distance from its mean over the view is multiplied by another such
+            factor (BYOL: 0.4).
+
+    Keys: ``img`` (H, W, C) uint8; ``rng``.
+    """
+
+    def __init__(self, prob: float = 0.8, brightness: float = 0.4, contrast: float = 0.4):
+        self.prob = prob
+        self.steps = [(self._brighten, _bounds(brightness)), (self._contrast, _bounds(contrast))]
+
+    def transform(self, results: dict) -> dict:
+        rng = results['rng']
+        if rng.random() < self.prob:
+            for i in rng.permutation(len(self.steps)):
+                adjust, bounds = self.steps[i]
+                results['img'] = adjust(results['img'], rng.uniform(*bounds, results['img'].shape[2]))
+        return results
+
+    @staticmethod
+    def _brighten(img: np.ndarray, factors: np.ndarray) -> np.ndarray:
+        return _lookup(img, _LEVELS[:, None] * factors)
+
+    @staticmethod
+    def _contrast(img: np.ndarray, factors: np.ndarray) -> np.ndarray:
+        means = np.rint(img.mean(axis=(0, 1)))
+        return _lookup(img, means + (_LEVELS[:, None] - means) * factors)
+
+
+@TRANSFORMS.register_module()
 class Grayscale(BaseTransform):
-    """Drop the colour, keeping three channels.
+    """Drop the colour of RGB, keeping three channels.
+
+    Other channels have no counterpart of it: a mean of bands is no band.
 
     Args:
         prob: Probability (BYOL: 0.2).
+
+    Raises:
+        UserError: An image has other than three channels.
     """
 
     def __init__(self, prob: float = 0.2):
         self.prob = prob
 
     def transform(self, results: dict) -> dict:
+        _require_rgb(results['img'], self, 'leave it out')
         if results['rng'].random() < self.prob:
             results['img'] = cv2.cvtColor(cv2.cvtColor(results['img'], cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
         return results
@@ -101,7 +169,7 @@ class Grayscale(BaseTransform):
 
 @TRANSFORMS.register_module()
 class GaussianBlur(BaseTransform):
-    """Blur with a Gaussian of random width.
+    """Blur all channels with a Gaussian of random width.
 
     Args:
         prob: Probability (BYOL: 1.0 on the first view, 0.1 on the others).
@@ -115,13 +183,18 @@ class GaussianBlur(BaseTransform):
     def transform(self, results: dict) -> dict:
         rng = results['rng']
         if rng.random() < self.prob:
-            results['img'] = cv2.GaussianBlur(results['img'], (0, 0), rng.uniform(*self.sigma))
+            img = results['img']
+            # Of one channel, OpenCV drops the axis.
+            results['img'] = cv2.GaussianBlur(img, (0, 0), rng.uniform(*self.sigma)).reshape(img.shape)
         return results
 
 
 @TRANSFORMS.register_module()
 class Solarize(BaseTransform):
-    """Invert all values from ``threshold`` on.
+    """Invert all values from ``threshold`` on, of whatever channels.
+
+    It mixes none of them, so that it is no matter of colour: a view that keeps the shapes and not the order of
+    values. Where that order is what tells things apart, as in thermal images, leave it out.
 
     Args:
         prob: Probability (BYOL: 0.2 on all views but the first).

@@ -57,7 +57,7 @@ class BoxSet:
 
 
 def resample(image: np.ndarray, region: Region, size: int) -> np.ndarray:
-    """Cut a region out of an image and resize it to (size, size, 3), aspect not kept.
+    """Cut a region out of an image, (H, W, C) uint8, and resize it to (size, size, C), aspect not kept.
 
     Bilinear with antialiasing: the result is Pillow's, at a fraction of the time
     (torchvision resizes tensors with the same kernel).
@@ -141,7 +141,7 @@ class MultiViewProposalPipeline(BaseTransform):
             - ``size``: side of the square view, in pixels;
             - ``jitter``: None, or the config of :class:`BoxJitter`, applied first;
             - ``augment``: configs of transforms of the view and its boxes, in a
-              list or a dict. They get ``img`` (size, size, 3) uint8 RGB, ``boxes``
+              list or a dict. They get ``img`` (size, size, C) uint8, ``boxes``
               (a dict of (N, 4) float32) and ``rng``.
         pairs: Pairs of view names that the loss compares; the model is told by
             the batch.
@@ -152,7 +152,7 @@ class MultiViewProposalPipeline(BaseTransform):
 
     Adds the keys
 
-    - ``views``: name -> (size, size, 3) uint8;
+    - ``views``: name -> (size, size, C) uint8;
     - ``boxes``: view name -> box set -> (K, 4) float32 xyxy in view pixels;
     - ``matches``: box set -> (view name, view name) -> how many of the K boxes differ.
 

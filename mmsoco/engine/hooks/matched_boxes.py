@@ -13,6 +13,8 @@ from mmsoco.visualization.views import draw_matched_views
 class MatchedBoxesHook(Hook):
     """Send views with their matched boxes to the visualizer, for TensorBoard and the like.
 
+    Of other than three channels, the triple that was searched is shown, or three principal components.
+
     Args:
         interval: Optimizer steps between two images; the first step is shown, too.
         num_images: Images shown at a time.
@@ -27,6 +29,8 @@ class MatchedBoxesHook(Hook):
     def before_train_iter(self, runner, batch_idx: int, data_batch: dict | None = None) -> None:
         if runner.iter % self.interval or not any(data_batch.get('boxes', {}).values()):
             return
+        images = getattr(runner.train_dataloader.dataset, 'images', None)
+        triple = None if images is None else images.reading.triple
         count = min(self.num_images, len(next(iter(data_batch['inputs'].values()))))
         rows = [
             draw_matched_views(
@@ -35,6 +39,7 @@ class MatchedBoxesHook(Hook):
                     name: {box_set: rows[i].numpy() for box_set, rows in sets.items()}
                     for name, sets in data_batch['boxes'].items()
                 },
+                triple=triple,
             )
             for i in range(count)
         ]

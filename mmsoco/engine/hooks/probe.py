@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmsoco.engine.model import bare_model
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
-from mmsoco.probe.data import first_view_size, labelled_boxes, labelled_images, matched_views
+from mmsoco.probe.data import first_view_size, labelled_boxes, labelled_images, matched_views, reading_of
 from mmsoco.probe.features import BoxFeatures
 from mmsoco.probe.measure import ProbeData, main_stage, measure, random_features
 from mmsoco.registry import HOOKS
@@ -76,6 +76,7 @@ class ProbeHook(Hook):
     def _prepare(self, runner) -> None:
         dataset = runner.cfg.train_dataloader.dataset
         size = first_view_size(dataset)
+        reading = reading_of(dataset.proposal_file)
         self.data = ProbeData(
             matched_views(
                 dataset.proposal_file,
@@ -85,8 +86,8 @@ class ProbeHook(Hook):
                 boxes=self.boxes,
                 follow_links=dataset.get('follow_links', False),
             ),
-            None if self.labels is None else labelled_boxes(self.labels, self.labelled_images, size),
-            None if self.classes is None else labelled_images(self.classes, size),
+            None if self.labels is None else labelled_boxes(self.labels, self.labelled_images, size, reading=reading),
+            None if self.classes is None else labelled_images(self.classes, size, reading=reading),
         )
         device = next(runner.model.parameters()).device
         self.random = measure(random_features(runner.cfg.model, self.data, device), self.data)

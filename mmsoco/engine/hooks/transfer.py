@@ -1,25 +1,30 @@
 """Loading a pretraining into a detector or a classifier, with nothing lost on the way."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook
 
 from mmsoco.checkpoints.guard import guard_loading
 from mmsoco.checkpoints.pretraining import Origin, transferable_weights
 from mmsoco.checkpoints.transfer import plan_transfer, require_complete
+from mmsoco.checkpoints.widening import channels_differ
+from mmsoco.datasets.transforms.loading import LoadImageFromFile
 from mmsoco.engine.model import bare_model
 from mmsoco.errors import UserError
-from mmsoco.registry import HOOKS
+from mmsoco.images.reading import Reading
+from mmsoco.registry import HOOKS, TRANSFORMS
 from mmsoco.renamed import renamed_arguments
 
 
-def check_images(model: torch.nn.Module, origin: Origin = Origin()) -> None:
+def check_images(model: torch.nn.Module, origin: Origin = Origin(), other_channels: bool = False) -> None:
     """Raise unless a model shows its backbone what the pretraining did, and strides as it did.
 
     Args:
         model: A detector of mmdet or a classifier of mmpretrain.
         origin: What the pretraining's checkpoint says of it.
+        other_channels: Whether its images are meant to have others, and so are not compared.
 
     Raises:
         UserError: With what to set.
@@ -28,19 +33,71 @@ def check_images(model: torch.nn.Module, origin: Origin = Origin()) -> None:
         blocks = [] if part is None else [m for m in part.modules() if getattr(m, 'style', 'pytorch') != 'pytorch']
         if blocks:
             raise UserError("the model's ResNet is caffe-style, its features would be wrong; set style='pytorch'")
+    if other_channels:
+        return
     preprocessor = model.data_preprocessor
     rgb = getattr(preprocessor, '_channel_conversion', False) or getattr(preprocessor, 'to_rgb', False)
-    same = all(
-        getattr(preprocessor, name, None) is not None
-        and torch.allclose(getattr(preprocessor, name).flatten().cpu(), torch.tensor(values))
-        for name, values in (('mean', origin.mean), ('std', origin.std))
-    )
+    given = {'mean': origin.mean, 'std': origin.std}
+    same = all(_is_like(getattr(preprocessor, name, None), values) for name, values in given.items())
     if rgb != (origin.channels == 'rgb') or not same:
         raise UserError(
             'the model sees other images than the pretraining did; set in its data_preprocessor '
-            f'mean={list(origin.mean)}, std={list(origin.std)} and '
-            f'bgr_to_rgb={origin.channels == "rgb"}, or say that it should: TransferHook(same_images=False)'
+            f'mean={list(origin.mean)}, std={list(origin.std)} and {_order(origin)}, or say that it should: '
+            'TransferHook(same_images=False)'
         )
+
+
+def _is_like(buffer: torch.Tensor | None, values: Sequence[float]) -> bool:
+    return (
+        buffer is not None
+        and buffer.numel() == len(values)
+        and torch.allclose(buffer.flatten().cpu(), torch.tensor(values))
+    )
+
+
+def _order(origin: Origin) -> str:
+    """What a data preprocessor is told beside mean and standard deviation."""
+    if origin.channels in ('rgb', 'bgr'):
+        return f'bgr_to_rgb={origin.channels == "rgb"}'
+    return f"type='mmsoco.ChannelDetDataPreprocessor', which takes {origin.channels} channels, without bgr_to_rgb"
+
+
+def check_loading(cfg: Config, origin: Origin) -> None:
+    """Raise unless a detector's loaders read images as those of its pretraining were read.
+
+    Args:
+        cfg: The run's.
+        origin: What the pretraining's checkpoint says of it.
+
+    Raises:
+        UserError: With the loader, and the step to set in its pipeline.
+    """
+    channels, value_range = origin.reading.channels, origin.reading.value_range
+    with TRANSFORMS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
+        for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+            for step in _loading_steps(cfg.get(name)):
+                kind = registry.get(step['type']) if isinstance(step['type'], str) else step['type']
+                own = Reading(step.get('channels', 3), step.get('value_range', 'file'))
+                if kind is not LoadImageFromFile or (own.channels, own.value_range) != (channels, value_range):
+                    rule = value_range if isinstance(value_range, str) else list(value_range)
+                    raise UserError(
+                        f"{name} reads images otherwise than the pretraining's were read; set in its pipeline, instead "
+                        f"of {step['type']}, dict(type='mmsoco.LoadImageFromFile', channels={channels}, "
+                        f'value_range={rule!r}), or say that it should: TransferHook(same_images=False)'
+                    )
+
+
+def _loading_steps(node: object) -> Iterator[Mapping]:
+    """The steps of a loader's config that read images, in whatever data sets and wrappers."""
+    if isinstance(node, Mapping):
+        kind = node.get('type', '')
+        name = kind.rpartition('.')[2] if isinstance(kind, str) else kind.__name__
+        if name.startswith(('LoadImageFrom', 'LoadMultiChannelImage')):
+            yield node
+        node = list(node.values())
+    if isinstance(node, list | tuple):
+        for part in node:
+            yield from _loading_steps(part)
 
 
 @HOOKS.register_module()
@@ -67,9 +124,13 @@ class TransferHook(Hook):
             behind, for instance ``['roi_head.bbox_head.']`` for a detector with
             another box head.
         same_images: Refuse a model that shows its backbone other images than
-            the pretraining did (channel order, mean, standard deviation), or has
+            the pretraining did (channels and their order, mean, standard deviation, and,
+            where there are other than 8 bits of RGB, how files are read), or has
             the stride in another convolution: weights of the same shapes, of
             which features would be wrong.
+        widen: Fit the first convolution to images of another number of channels, see
+            :func:`~mmsoco.checkpoints.widening.widened`; these are then not the
+            pretraining's, and not compared.
 
     Raises:
         UserError: The checkpoint is neither, or does not fit; there is none; or
@@ -80,10 +141,17 @@ class TransferHook(Hook):
     priority = 'VERY_HIGH'
 
     @renamed_arguments(same_pictures='same_images')
-    def __init__(self, new: Sequence[str] = (), leave: Sequence[str] = (), same_images: bool = True):
+    def __init__(
+        self,
+        new: Sequence[str] = (),
+        leave: Sequence[str] = (),
+        same_images: bool = True,
+        widen: bool = False,
+    ):
         if isinstance(new, str) or isinstance(leave, str):
             raise UserError("TransferHook's new and leave are lists of names' beginnings, such as ['neck.']")
         self.same_images = same_images
+        self.widen = widen
         self.new = new
         self.leave = leave
         self._loaded = self._from_pretraining = False
@@ -106,11 +174,15 @@ class TransferHook(Hook):
             return
         if runner._resume:
             raise UserError('a pretraining cannot be resumed as a detector; give it as --cfg-options load_from=...')
-        if self.same_images:
-            check_images(model, origin)
         weights = transferable_weights(state_dict, source, origin)
+        if self.same_images:
+            # Widened as the user says, or else about to be refused.
+            other_channels = channels_differ(weights, own) is not None
+            check_images(model, origin, other_channels)
+            if origin.reads_unlike_others and not other_channels:
+                check_loading(runner.cfg, origin)
         behind = {name: tensor for name, tensor in state_dict.items() if name not in weights}
-        transfer = plan_transfer(weights, own, new=self.new, leave=self.leave, behind=behind)
+        transfer = plan_transfer(weights, own, new=self.new, leave=self.leave, behind=behind, widen=self.widen)
         require_complete(transfer, source)
         runner.logger.info(f'Weights from the pretraining:\n{transfer.table()}')
         checkpoint['state_dict'] = transfer.loaded

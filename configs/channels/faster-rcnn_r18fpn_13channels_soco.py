@@ -1,0 +1,8 @@
+# Faster R-CNN on images of 13 channels, from soco_r18fpn_13channels.py.
+_base_ = './_base_/detector.py'
+
+model = dict(backbone=dict(in_channels=13))
+load = dict(type='mmsoco.LoadImageFromFile', channels=13)
+train_dataloader = dict(dataset=dict(pipeline=[load, *_base_.train_steps]))
+val_dataloader = dict(dataset=dict(pipeline=[load, *_base_.test_steps]))
+test_dataloader = val_dataloader
