@@ -14,6 +14,7 @@ from tqdm import tqdm
 from mmsoco.arguments import positive
 from mmsoco.errors import UserError, command
 from mmsoco.files import check_out
+from mmsoco.images.arguments import add_reading_arguments, reading_of
 from mmsoco.images.lists import read_list
 from mmsoco.proposals.convert import Choice, export_boxes, import_boxes
 from mmsoco.proposals.registry import FORMATS
@@ -40,6 +41,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--min-score', type=float, metavar='S', help='take only boxes with at least this score')
     parser.add_argument('--top', type=positive, metavar='N', help='take only the best N boxes of an image')
     parser.add_argument('--clip', action='store_true', help='cut boxes that leave their image instead of refusing')
+    add_reading_arguments(parser.add_argument_group('how images are read in training'))
     parser.add_argument('--jobs', type=positive, default=joblib.cpu_count(), help='processes (default: one a core)')
     return parser.parse_args()
 
@@ -75,6 +77,7 @@ def main() -> None:
             image_list=None if args.list is None else read_list(args.list),
             choice=Choice(args.min_score, args.top, args.clip),
             jobs=args.jobs,
+            reading=reading_of(args),
             on_progress=on_progress,
         )
     print(f'{args.out}: {done.boxes} boxes of {done.images} images')

@@ -10,9 +10,9 @@ from mmsoco.arguments import part, positive
 from mmsoco.errors import UserError
 from mmsoco.files import check_out
 from mmsoco.images import values
+from mmsoco.images.arguments import add_reading_arguments, reading_of
 from mmsoco.images.finding import report
 from mmsoco.images.lists import read_list
-from mmsoco.images.reading import Reading
 from mmsoco.images.tiles import Tiling
 from mmsoco.proposals.generators.base import add_options, build_generator
 from mmsoco.proposals.registry import GENERATORS
@@ -38,28 +38,7 @@ def parser(description: str, default: str) -> argparse.ArgumentParser:
     add_options(parser, GENERATORS)
 
     images = parser.add_argument_group('how images are read, in training, too')
-    images.add_argument(
-        '--channels',
-        type=positive,
-        default=3,
-        metavar='N',
-        help='1: grey, 3: RGB (default), else those of the files',
-    )
-    images.add_argument(
-        '--value-range',
-        default='file',
-        metavar='RULE',
-        help='which values become 0 and 255 where there are more than 8 bits: file (what it declares, default), type, '
-        'percentiles (2 and 98), or LOW..HIGH, for all images alike',
-    )
-    images.add_argument(
-        '--triple',
-        type=positive,
-        nargs=3,
-        metavar='CHANNEL',
-        help='the channels to search, as red, green and blue, counted from 1 (default: of other than three the '
-        'principal components)',
-    )
+    add_reading_arguments(images)
     images.add_argument('--tile', type=positive, metavar='SIDE', help='search in windows of so many pixels')
     images.add_argument('--overlap', type=float, metavar='PART', help='of a tile with its neighbour (default 0.1)')
 
@@ -84,21 +63,6 @@ def parser(description: str, default: str) -> argparse.ArgumentParser:
         help='more of them make exit status 1 (default: 0.1 %% of the images, at least 10, as in training)',
     )
     return parser
-
-
-def reading_of(args: argparse.Namespace) -> Reading:
-    """What ``--channels``, ``--value-range`` and ``--triple`` say.
-
-    Raises:
-        UserError: They make no sense.
-    """
-    value_range = args.value_range
-    if '..' in value_range:
-        try:
-            value_range = tuple(map(float, value_range.split('..')))
-        except ValueError:
-            raise UserError(f'--value-range {value_range} is not LOW..HIGH, two numbers, such as 0..4095') from None
-    return Reading(args.channels, value_range, args.triple)
 
 
 def tiling_of(args: argparse.Namespace) -> Tiling | None:

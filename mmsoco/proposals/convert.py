@@ -17,6 +17,7 @@ from mmsoco.images.archives import is_archive
 from mmsoco.images.finding import Found, find_images
 from mmsoco.images.lists import ImageList, locate
 from mmsoco.images.names import FolderNames, Names
+from mmsoco.images.reading import Reading
 from mmsoco.images.sizes import measure_sizes
 from mmsoco.proposals.checks import check_sizes, links_entry
 from mmsoco.proposals.formats.base import Boxes, BoxFile, BoxFormat, join
@@ -104,6 +105,7 @@ def import_boxes(
     choice: Choice = Choice(),
     jobs: int = 1,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
+    reading: Reading = Reading(),
 ) -> Imported:
     """Make a proposal file of boxes from elsewhere.
 
@@ -121,6 +123,7 @@ def import_boxes(
         choice: Which boxes to keep.
         jobs: Processes that read headers.
         on_progress: Called with how many of how many headers are read.
+        reading: How training reads the images.
 
     Raises:
         UserError: A file or the folder is missing or broken; an image is not
@@ -178,6 +181,7 @@ def import_boxes(
         'left_out': left_out,
         'mmsoco': mmsoco.__version__,
         **links_entry(root, [row.file_name for row in rows]),
+        **reading.describe(),
     }
     write_proposals(out, rows, header)
     notes = [*file.notes, *(f'{number} boxes taken {how}' for how, number in file.taken.items())]

@@ -10,6 +10,7 @@ from PIL import ExifTags, Image
 
 from mmsoco.errors import UserError
 from mmsoco.images.lists import ImageList
+from mmsoco.images.reading import Reading
 from mmsoco.proposals.checks import kind_of_change
 from mmsoco.proposals.convert import Choice, export_boxes, import_boxes
 from mmsoco.proposals.filters import ProposalFilter, filter_folder
@@ -369,3 +370,13 @@ def test_given_boxes_can_be_filtered(root, tmp_path):
     assert contents(tmp_path / 'b.arrow')['n02/n02_3.png'] == (*SIZE, [[0, 0, 40, 30]])
     header = ProposalStore.open(tmp_path / 'b.arrow').header
     assert header['kind'] == 'filtered' and header['generator']['name'] == 'official'
+
+
+def test_how_training_reads_the_images_is_in_the_file(store, root, tmp_path):
+    export_boxes(store, tmp_path / 'b.csv')
+    import_boxes(tmp_path / 'b.csv', tmp_path / 'a.arrow', root, reading=Reading(13, (0, 4095), (4, 3, 2)))
+    assert Reading.of(ProposalStore.open(tmp_path / 'a.arrow').header) == Reading(13, (0, 4095), (4, 3, 2))
+    filter_folder(tmp_path / 'a.arrow', tmp_path / 'f.arrow', ProposalFilter())
+    assert Reading.of(ProposalStore.open(tmp_path / 'f.arrow').header).channels == 13
+    import_boxes(tmp_path / 'b.csv', tmp_path / 'plain.arrow', root)
+    assert 'reading' not in ProposalStore.open(tmp_path / 'plain.arrow').header
