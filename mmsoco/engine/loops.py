@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from mmsoco.engine.loader import fit_to_workers, next_batch
 from mmsoco.engine.model import bare_model
 from mmsoco.engine.together import Together
-from mmsoco.errors import UserError
+from mmsoco.errors import UserError, reason
 from mmsoco.registry import LOOPS
 
 
@@ -184,10 +184,9 @@ def try_out(model: nn.Module, batch: dict, waits: bool = False) -> None:
     except torch.cuda.OutOfMemoryError:
         raise
     except (RuntimeError, ValueError, TypeError, LookupError, AssertionError, AttributeError, StopIteration) as error:
-        reason = f'{type(error).__name__}: {str(error).splitlines()[0]}' if str(error) else type(error).__name__
         raise UserError(
-            f'the parts of the model do not fit together, or not the data: {reason}; compare the channels and maps '
-            'that a part gives with those that the next one takes'
+            f'the parts of the model do not fit together, or not the data: {reason(error)}; compare the channels and '
+            'maps that a part gives with those that the next one takes'
         ) from error
     finally:
         model.train(training)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from mmsoco.errors import UserError
-from mmsoco.files import atomic_path, check_out
+from mmsoco.errors import UserError, reason
+from mmsoco.files import atomic_path, check_out, read_regular
 from mmsoco.images.folders import IMAGE_SUFFIXES, list_images
 
 #: Training images of ImageNet-1k.
@@ -47,11 +47,13 @@ def read_list(path: str | os.PathLike) -> ImageList:
     """
     try:
         # A mark that some editors put first is no part of the text.
-        lines = [line.rstrip('\r') for line in Path(path).read_text('utf-8-sig').split('\n')]
+        lines = [line.rstrip('\r') for line in read_regular(path).decode('utf-8-sig').split('\n')]
     except FileNotFoundError:
         raise UserError(f'{path} does not exist; make a list with data_pipelines/, or write one image a line') from None
-    except (OSError, UnicodeDecodeError):
+    except UnicodeDecodeError:
         raise UserError(f'{path} is not a list of images: it is not a text file') from None
+    except OSError as error:
+        raise UserError(f'{path} is not a list of images: it is not a text file ({reason(error)})') from None
     names = [line for line in lines if line.strip() and not line.startswith('# ')]
     if not names:
         raise UserError(f'{path} lists no images; write one a line, relative to their folder')

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmsoco.errors import UserError
+from mmsoco.errors import UserError, reason
 from mmsoco.files import atomic_path, remove_leftovers
 from mmsoco.images.folders import list_images
 from mmsoco.images.lists import ImageList
@@ -144,10 +144,10 @@ def search_folder(
         on_progress(result)
         _write_failures(out / FAILURES, everything, shards, result.failures)
     except OSError as error:
-        raise UserError(f'{error}; mend that and start again: finished shards are kept') from None
+        raise UserError(f'{reason(error)}; mend that and start again: finished shards are kept') from None
     if shards and not result.searched:
-        name, reason = next(iter(result.failures.items()))
-        raise UserError(f'none of the {result.total} images in {root} could be read; the first: {name}: {reason}')
+        name, why = next(iter(result.failures.items()))
+        raise UserError(f'none of the {result.total} images in {root} could be read; the first: {name}: {why}')
     return result
 
 

@@ -9,7 +9,7 @@ import cv2
 
 import mmsoco
 from mmsoco.boxes import inside
-from mmsoco.errors import UserError
+from mmsoco.errors import UserError, reason
 from mmsoco.images.decoding import UnreadableImage, read_image
 from mmsoco.proposals.generators.base import Generator
 from mmsoco.proposals.search.isolation import Isolated, Lost
@@ -74,7 +74,7 @@ def search_image(root: Path, generator: Generator, name: str) -> ProposalRow | s
         return 'needs more memory than there is'
     except Exception as error:
         # Whatever it is, the other images are not to suffer from it.
-        return f'{type(error).__name__}: {error}'
+        return reason(error)
 
 
 def search_shard(shard: Shard, root: Path, generator: Generator, timeout: float | None) -> dict[str, str]:
