@@ -187,8 +187,8 @@ def _check(file: IO[bytes], name: str, allow: Sequence[type], trust: bool) -> Ou
             raise Implausible(f'it makes tensors of {outline.tensor_bytes:,} bytes out of {size:,}')
     except Foreign as error:
         raise UserError(
-            f'{name} is no checkpoint of tensors and plain values: it holds {reason(error, bare=True)}, which could run '
-            'code; if you trust who wrote it: --trust-checkpoint'
+            f'{name} is no checkpoint of tensors and plain values: it holds {reason(error, bare=True)}, which could '
+            'run code; if you trust who wrote it: --trust-checkpoint'
         ) from None
     except Implausible as error:
         raise UserError(
