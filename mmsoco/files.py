@@ -60,13 +60,16 @@ def check_out(out: str | os.PathLike, *inputs: str | os.PathLike, what: str = 't
         what: What they are, as the message says it.
 
     Raises:
-        UserError: ``out`` is one of these.
+        UserError: ``out`` is one of these, or cannot be looked at.
     """
     out = Path(out)
-    if out.is_dir():
-        raise UserError(f'{out} is a folder; name a file in it')
-    if out.exists() and any(Path(path).exists() and out.samefile(path) for path in inputs):
-        raise UserError(f'{out} is {what}; name another one to write')
+    try:
+        if out.is_dir():
+            raise UserError(f'{out} is a folder; name a file in it')
+        if out.exists() and any(Path(path).exists() and out.samefile(path) for path in inputs):
+            raise UserError(f'{out} is {what}; name another one to write')
+    except (OSError, ValueError) as error:  # a folder that may not be entered, no name of a file
+        raise UserError(f'{out} cannot be written ({reason(error, bare=True)}); name another place') from None
 
 
 def check_folder(folder: str | os.PathLike) -> None:
