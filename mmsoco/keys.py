@@ -34,6 +34,9 @@ ELSEWHERE = {'tta_model', 'tta_pipeline'}
 BUILDERS = {'type', '_scope_', '_delete_', 'priority', 'convert_to_iter_based', 'constructor', 'paramwise_cfg'}
 #: mmengine's registries, of which those of other packages are children.
 REGISTRIES = [registry for registry in vars(mmengine.registry).values() if isinstance(registry, Registry)]
+# To look into one imports what it has of a package, which takes a second and may talk: first what every run needs.
+REGISTRIES.sort(key=lambda registry: registry.name not in ('model', 'hook', 'optim_wrapper', 'optimizer'))
+REGISTRIES.sort(key=lambda registry: registry.name == 'metric')
 #: How like a key must be to another one to be taken for a slip, where others may be meant; 1 is equal.
 ALIKE = 0.85
 
@@ -201,10 +204,9 @@ _WORDS = {'int': int, 'float': float, 'bool': bool, 'list': list, 'tuple': tuple
 def kinds_of(kind: str | type, name: str, scope: str | None) -> set:
     """What an argument of what a config calls ``kind`` takes: types, annotations such as ``Sequence[int]``, NoneType.
 
-    By its annotation, its default and the docstring, which often says more. Empty where
-    nothing is said.
+    By its annotation, its default and the docstring, which often says more; of the first
+    class of that name that has such an argument. Empty where nothing is said.
     """
-    kinds: set = set()
     for found in _find(kind, scope):
         argument = former_arguments(found).get(name, name)
         for cls in found.__mro__ if inspect.isclass(found) else [found]:
@@ -213,13 +215,11 @@ def kinds_of(kind: str | type, name: str, scope: str | None) -> set:
                 parameter = inspect.signature(constructor).parameters[argument]
             except (KeyError, TypeError, ValueError):  # another class', or of compiled code
                 continue
-            kinds |= alternatives(_annotation(constructor, parameter))
+            kinds = alternatives(_annotation(constructor, parameter))
             said = ' '.join(re.findall(rf'^\s*{argument} \(([^)]*)\)', f'{cls.__doc__}\n{constructor.__doc__}', re.M))
             kinds |= {_WORDS[word] for word in re.findall(r'\w+', said) if word in _WORDS}
-            if kinds and parameter.default is None:
-                kinds.add(NoneType)
-            break
-    return kinds
+            return kinds | {NoneType} if kinds and parameter.default is None else kinds
+    return set()
 
 
 def _annotation(constructor: Any, parameter: inspect.Parameter) -> Any:
@@ -241,11 +241,14 @@ def alternatives(*annotations: Any) -> set:
     return found - {Any, object, inspect.Parameter.empty}
 
 
-def _find(kind: str | type, scope: str | None) -> list:
+def _find(kind: str | type, scope: str | None) -> Iterator[Any]:
     """What is registered under a name, in all of mmengine's registries."""
     if not isinstance(kind, str):
-        return [kind]
-    return [found for registry in REGISTRIES if (found := _get(registry, kind, scope)) is not None]
+        yield kind
+        return
+    for registry in REGISTRIES:
+        if (found := _get(registry, kind, scope)) is not None:
+            yield found
 
 
 def _get(registry: Registry, kind: str, scope: str | None) -> Any:

@@ -60,5 +60,5 @@ def _tensors(path: str | os.PathLike, trust: bool) -> Mapping[str, Tensor]:
     safe = Path(path).suffix == '.safetensors'
     unwrapped = unwrap(read_safetensors(path) if safe else read_checkpoint(path, trust=trust), str(path))
     for note in unwrapped.notes:
-        print_log(f'{path}: {note}', 'current')
+        print_log(f'{path}: {note}')
     return unwrapped.tensors
