@@ -63,7 +63,8 @@ def _read_file(path: Path) -> Config:
     if path.is_dir():
         raise UserError(f'{path} is a folder; name a config in it')
     if not path.is_file():
-        raise UserError(f'{path} does not exist; configs are in configs/')
+        what = 'is no regular file' if path.exists() else 'does not exist'
+        raise UserError(f'{path} {what}; configs are in configs/')
     if path.suffix not in ('.py', '.json', '.yaml', '.yml'):
         raise UserError(f'{path} is no config; they end in .py, .json or .yaml')
     try:

@@ -91,7 +91,9 @@ def read_meta(path: str | os.PathLike, trust: bool = False) -> dict:
 @functools.lru_cache(maxsize=64)
 def _read_meta(path: str | os.PathLike, trust: bool, version: tuple[int, int] | None) -> dict:
     # A version that was found whole need not be read again.
-    checkpoint = load(path, 'cpu', trust=trust, mmap=zipfile.is_zipfile(path))
+    with _open(path) as file:
+        by_map = zipfile.is_zipfile(file)
+    checkpoint = load(path, 'cpu', trust=trust, mmap=by_map)
     meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
     if not isinstance(meta, dict):
         raise UserError(f'{path} is not of a run: it has no meta')
