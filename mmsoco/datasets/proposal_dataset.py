@@ -18,6 +18,7 @@ from mmsoco.datasets.steps import Steps, in_order
 from mmsoco.errors import UserError
 from mmsoco.images.decoding import UnreadableImage
 from mmsoco.images.lists import read_list
+from mmsoco.images.root import ImageRoot
 from mmsoco.proposals.checks import check_images
 from mmsoco.proposals.store import ProposalStore
 from mmsoco.registry import DATASETS, TRANSFORMS
@@ -44,9 +45,12 @@ def select_rows(store: ProposalStore, held_out: int | str | os.PathLike | None, 
         chosen = set(range(0, len(store), held_out))
     else:
         names = set(read_list(held_out).names)
-        chosen = {i for i, row in enumerate(store) if row.file_name in names}
-        if len(chosen) < len(names):
-            lacking = names - {store[i].file_name for i in chosen}
+        images = ImageRoot.of(store.header, '')
+        # All tiles of an image are held out together: they overlap.
+        found = {i: name for i, row in enumerate(store) if (name := images.image_of(row.file_name)) in names}
+        chosen = set(found)
+        lacking = names - set(found.values())
+        if lacking:
             raise UserError(
                 f'{store.path} lacks {len(lacking)} of the {len(names)} images that {held_out} holds out, first '
                 f'{min(lacking)}; take it off the list, or filter proposals that have it'
@@ -88,7 +92,8 @@ class ProposalDataset(Dataset):
         data_root: Folder of the images; by default the one that the proposal
             file names.
         pipeline: Configs of transforms, in a list or a dict of named ones. The first one
-            gets ``img_path``, ``index`` (the row in the file), ``width``, ``height`` as
+            gets ``img_path``, ``window`` (x, y, width and height of a tile, else None),
+            ``reading``, ``index`` (the row in the file), ``width``, ``height`` as
             recorded, ``proposals`` (N, 4) float32 xyxy in pixels, and ``rng``. All
             chance comes from ``rng``.
         seed: Seed of the samples.
@@ -127,6 +132,7 @@ class ProposalDataset(Dataset):
     ):
         self.store = ProposalStore.open(proposal_file).verify()
         self.data_root = Path(root_of(self.store, data_root))
+        self.images = ImageRoot.of(self.store.header, self.data_root)
         check_images(self.store, self.data_root, checked, follow_links)
         if part not in self.PARTS:
             raise UserError(f"part '{part}' of the data set is unknown; choose one of {', '.join(self.PARTS)}")
@@ -158,7 +164,7 @@ class ProposalDataset(Dataset):
     @property
     def metainfo(self) -> dict:
         """Where the proposals came from; goes into checkpoints."""
-        keys = ('root', 'list', 'generator', 'filter', 'checksum', 'count')
+        keys = ('root', 'list', 'reading', 'tiles', 'generator', 'filter', 'checksum', 'count')
         return {key: self.store.header.get(key) for key in keys}
 
     def describe(self) -> dict:
@@ -184,8 +190,11 @@ class ProposalDataset(Dataset):
             number = int(self.rows[index])
             self._reading[slot] = number + 1
             row = self.store[number]
+            path, window = self.images.place(row.file_name)
             results = {
-                'img_path': str(self.data_root / row.file_name),
+                'img_path': path,
+                'window': window,
+                'reading': self.images.reading,
                 'index': number,
                 'width': row.width,
                 'height': row.height,
@@ -203,7 +212,7 @@ class ProposalDataset(Dataset):
 
     def being_read(self) -> list[str]:
         """Paths of the images that workers are at: after a while, of those that they do not come back from."""
-        return [str(self.data_root / self.store[number - 1].file_name) for number in self._reading if number]
+        return [self.images.place(self.store[number - 1].file_name).path for number in self._reading if number]
 
     def _run_pipeline(self, results: dict) -> dict:
         # Handed on to the transforms of views.

@@ -1,31 +1,34 @@
-"""Decoding images.
+"""Reading images: the one way in, for the search, training, converters, probes and drawings.
 
-The search and the training loader decode with the same function, so that boxes
-and pixels share one frame (orientation from EXIF included).
+All see the same pixels in the same frame, so that boxes fit.
 """
 
 import os
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
+from typing import BinaryIO, NamedTuple
 
-import cv2
 import numpy as np
-from PIL import Image, TiffImagePlugin
 
 from mmsoco.errors import UserError
 from mmsoco.files import open_regular
+from mmsoco.images import arrays, decoders, tiff
+from mmsoco.images.channels import OtherChannels, as_channels
+from mmsoco.images.decoders import Samples, Undecodable
+from mmsoco.images.reading import Reading
+from mmsoco.images.tiles import Window
+from mmsoco.images.values import Met, to_8_bits
 
-# Registers all formats; what is refused is refused by their headers.
-Image.init()
-
-#: Kinds of files that OpenCV decodes and whose headers Pillow reads.
-FORMATS = ('JPEG', 'PNG', 'BMP', 'DIB', 'GIF', 'PPM', 'WEBP', 'JPEG2000', 'AVIF', 'SUN')
-_TIFF = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 #: OpenCV's own variable, by which a user moves our bound, too.
 VARIABLE = 'OPENCV_IO_MAX_IMAGE_PIXELS'
+#: Bytes of an image that is kept for the next window of it.
+_KEPT = 2**28
 
 
 class UnreadableImage(Exception):
-    """An image that is missing or that OpenCV cannot decode.
+    """An image that is missing or that cannot be decoded.
 
     Args:
         path: Where it should be.
@@ -38,6 +41,20 @@ class UnreadableImage(Exception):
 
     def __str__(self) -> str:
         return f'{self.path}: {self.reason}'
+
+
+class Image(NamedTuple):
+    """An image and what its reader should know.
+
+    Attributes:
+        pixels: (H, W, channels) uint8, upright.
+        met: The values of samples of more than 8 bits.
+        frames: How many images the file has; this is the first.
+    """
+
+    pixels: np.ndarray
+    met: Met | None
+    frames: int
 
 
 def max_pixels() -> int:
@@ -54,76 +71,143 @@ def max_pixels() -> int:
     return int(value)
 
 
-def read_image(path: str | os.PathLike) -> np.ndarray:
-    """Decode an image to (H, W, 3) uint8 RGB.
+def read_image(path: str | os.PathLike, reading: Reading = Reading(), window: Window | None = None) -> np.ndarray:
+    """Decode an image to (H, W, ``reading.channels``) uint8; by default RGB.
 
-    Grey, CMYK, 16-bit and transparent images become 8-bit RGB; the EXIF
-    orientation is applied; of an animation the first frame is taken.
+    Orientation, of EXIF or XMP, is applied; samples of more than 8 bits are scaled; of several frames or pages the
+    first is taken.
+
+    Args:
+        path: The file.
+        reading: What of its samples becomes the image.
+        window: x, y, width and height of the part that is wanted. Of a TIFF or a NumPy array the others are
+            not read, where that can be; of other kinds the decoded image is kept for the next window of it.
 
     Raises:
-        UnreadableImage: The file cannot be read or decoded, is no regular
-            file, or has more pixels than :func:`max_pixels`, which its header
-            tells before memory is taken; the message holds the path and the reason.
+        UnreadableImage: The file cannot be read or decoded, has other channels, is no regular file, or has more
+            pixels than :func:`max_pixels`, which its header tells before memory is taken; the message holds the
+            path and the reason.
     """
-    most = max_pixels()
-    data = _read(path, most)
-    unknown = f'not an image that OpenCV can decode ({len(data)} bytes)'
-    size = _size(data)
-    if size is None:
-        raise UnreadableImage(path, unknown)
-    width, height = size
-    if width * height > most:
-        raise UnreadableImage(
-            path, f'{width}x{height} are more than the {most} pixels allowed; the variable {VARIABLE} says how many are'
-        )
+    return load_image(path, reading, window).pixels
+
+
+def load_image(path: str | os.PathLike, reading: Reading = Reading(), window: Window | None = None) -> Image:
+    """As :func:`read_image`, with what a search tells of the image."""
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-    except cv2.error as error:
-        raise UnreadableImage(path, error.err) from None
-    if image is None:
-        raise UnreadableImage(path, unknown)
-    return image
+        samples = _whole(path, reading.channels) if window is None else _part(path, reading.channels, window)
+        pixels, met = to_8_bits(samples.array, reading.value_range, samples.declared)
+        pixels = as_channels(pixels, reading.channels)
+    except (Undecodable, OtherChannels) as error:
+        raise UnreadableImage(path, str(error)) from None
+    return Image(np.ascontiguousarray(pixels), met, samples.frames)
 
 
-def _read(path: str | os.PathLike, most: int) -> bytes:
-    """The whole file, which is not larger than ``most`` pixels can be."""
+def image_size(path: str | os.PathLike) -> tuple[int, int]:
+    """(width, height) of the image that :func:`read_image` makes of a file, by its header alone.
+
+    Raises:
+        UnreadableImage: The file cannot be read, or is no image; broken pixels are not noticed.
+    """
+    with _opened(path) as file:
+        prefix = file.read(16)
+        try:
+            if tiff.is_tiff(prefix):
+                return tiff.Tags(file).size
+            if arrays.is_array(prefix):
+                return arrays.size_of(file)
+            return decoders.size_of(file)
+        except Undecodable as error:
+            raise UnreadableImage(path, str(error)) from None
+
+
+def _whole(path: str | os.PathLike, channels: int) -> Samples:
+    """All samples of a file."""
+    most = max_pixels()
+    with _opened(path) as file:
+        data = _read_all(file, most)
+    file = BytesIO(data)
+    if tiff.is_tiff(data):
+        tags = tiff.Tags(file)
+        _check_size(*tags.decoded, tags.nbytes, most)
+        return tiff.decode(data, channels)
+    if arrays.is_array(data):
+        _check_size(*arrays.size_of(file), arrays.nbytes_of(file), most)
+        return arrays.decode(data)
+    image = decoders.identify(file)
+    _check_size(*image.size, 0, most)
+    return decoders.decode(data, image, channels)
+
+
+def _part(path: str | os.PathLike, channels: int, window: Window) -> Samples:
+    """The samples of a window."""
+    x, y, width, height = window
+    _check_size(width, height, 0, max_pixels())
+    with _opened(path) as file:
+        prefix = file.read(16)
+        stat = os.fstat(file.fileno())
+        reader = tiff if tiff.is_tiff(prefix) else arrays if arrays.is_array(prefix) else None
+        samples = None if reader is None else reader.read_window(file, window)
+    if samples is None:
+        key = os.fspath(path), stat.st_size, stat.st_mtime_ns, channels
+        samples = _kept.get(key) or _kept.put(key, _whole(path, channels))
+        samples = samples._replace(array=samples.array[y : y + height, x : x + width])
+    if samples.array.shape[:2] != (height, width):
+        raise Undecodable(decoders.outside(window))
+    return samples
+
+
+class _Kept:
+    """The images of which windows were taken last, up to some bytes, but one at least; a process has its own."""
+
+    def __init__(self, most: int):
+        self._most = most
+        self._samples: OrderedDict[tuple, Samples] = OrderedDict()
+
+    def get(self, key: tuple) -> Samples | None:
+        if key in self._samples:
+            self._samples.move_to_end(key)
+        return self._samples.get(key)
+
+    def put(self, key: tuple, samples: Samples) -> Samples:
+        self._samples[key] = samples
+        while len(self._samples) > 1 and sum(kept.array.nbytes for kept in self._samples.values()) > self._most:
+            self._samples.popitem(last=False)
+        return samples
+
+
+_kept = _Kept(_KEPT)
+
+
+@contextmanager
+def _opened(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    """A file to read; what the system says of it is an :class:`UnreadableImage`."""
     try:
         with open_regular(path) as file:
-            size = os.fstat(file.fileno()).st_size
-            # Four channels of 16 bits each, and a header.
-            if size > 8 * most + 2**20:
-                raise UnreadableImage(path, f'{size} bytes are more than an image of {most} pixels has')
-            data = file.read()
+            yield file
     except (OSError, ValueError) as error:
-        raise UnreadableImage(path, getattr(error, 'strerror', None) or str(error) or type(error).__name__) from None
+        # Without the path, which the message has already.
+        raise UnreadableImage(path, str(getattr(error, 'strerror', None) or error) or type(error).__name__) from None
+
+
+def _read_all(file: BinaryIO, most: int) -> bytes:
+    """The whole file, which is not larger than an image of ``most`` pixels can be."""
+    size = os.fstat(file.fileno()).st_size
+    # Four channels of 16 bits each, and a header.
+    if size > 8 * most + 2**20:
+        raise Undecodable(f'{size} bytes are more than an image of {most} pixels has')
+    data = file.read()
     if len(data) < size:
-        raise UnreadableImage(path, f'could be read only up to byte {len(data)} of {size}')
+        raise Undecodable(f'could be read only up to byte {len(data)} of {size}')
     return data
 
 
-def _size(data: bytes) -> tuple[int, int] | None:
-    """(width, height) of the pixels that are stored, by the header; None where there is none that is known."""
-    prefix, file = data[:16], BytesIO(data)
-    try:
-        if prefix.startswith(_TIFF):
-            return _tiff_size(data)
-        # Not Image.open: its own bound is lower than what telephones make, and does not tell the size.
-        for name in FORMATS:
-            factory, accepts = Image.OPEN.get(name, (None, None))
-            if factory is not None and accepts(prefix) is True:
-                return factory(file, '').size
-    # Of a broken header, Pillow may say anything.
-    except Exception:
-        pass
-    return None
-
-
-def _tiff_size(data: bytes) -> tuple[int, int]:
-    """Of a TIFF or its tiles, as Pillow opens only some of the kinds of pixels that OpenCV decodes."""
-    header = data[: 16 if 43 in data[2:4] else 8]
-    tags = TiffImagePlugin.ImageFileDirectory_v2(header)
-    file = BytesIO(data)
-    file.seek(tags.next)
-    tags.load(file)
-    width, height, tile_width, tile_height = (int(tags.get(tag, 0)) for tag in (256, 257, 322, 323))
-    return max(width, tile_width), max(height, tile_height)
+def _check_size(width: int, height: int, nbytes: int, most: int) -> None:
+    if width * height > most:
+        raise Undecodable(
+            f'{width}x{height} are more than the {most} pixels allowed; the variable {VARIABLE} says how many are'
+        )
+    if nbytes > 8 * most:
+        raise Undecodable(
+            f'{nbytes} bytes of samples are more than {most} pixels of 8 bytes; the variable {VARIABLE} says how many '
+            'pixels are allowed'
+        )

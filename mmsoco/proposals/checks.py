@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from mmsoco.errors import UserError
-from mmsoco.images.decoding import UnreadableImage, read_image
+from mmsoco.images.decoding import UnreadableImage
 from mmsoco.images.folders import outside_links, targets_of
+from mmsoco.images.root import ImageRoot
 from mmsoco.proposals.store import ProposalRow, ProposalStore
 
 #: Seconds to wait for images on a network disk; after as many, the loader's ``timeout`` of the configs gives up, too.
@@ -60,7 +61,7 @@ def check_images(
     Raises:
         UserError: With both folders, or both sizes, or the link, or the image that hangs, named.
     """
-    now = str(root)
+    now, images = str(root), ImageRoot.of(store.header, root)
 
     def check() -> None:
         nonlocal now
@@ -71,7 +72,7 @@ def check_images(
         rows = [store[i] for i in _evenly(len(store), sample)]
         missing = []
         for row in rows:
-            now = str(Path(root, row.file_name))
+            now = images.place(row.file_name).path
             if not os.path.isfile(now):  # noqa: PTH113, takes names of any length
                 missing.append(row.file_name)
         if 2 * len(missing) > len(rows):
@@ -80,15 +81,15 @@ def check_images(
                 f'({missing[0]} is missing); give the folder it was made for'
             )
         for row in rows:
-            now = str(Path(root, row.file_name))
-            check_sizes([row], root, store.path)
+            now = images.place(row.file_name).path
+            check_sizes([row], images, store.path)
 
     within(check, patience, lambda: f'{now} does not answer for {patience:g} s; is its disk there? Try to read it')
 
 
 def _check_links(store: ProposalStore, root: str | os.PathLike) -> None:
     known = store.header.get('links')
-    for place, target, image in outside_links(root, store.names()):
+    for place, target, image in outside_links(root, ImageRoot.of(store.header, root).images_of(store.names())):
         if not isinstance(known, dict) or target not in (known.get(place) or ()):
             raise UserError(
                 f'{store.path} names {image}, which links in {root}, at {place or "."}, lead to {target}, and the '
@@ -125,15 +126,13 @@ def within(function: Callable[[], None], seconds: float, words: Callable[[], str
         raise errors[0]
 
 
-def check_sizes(
-    rows: Sequence[ProposalRow], root: str | os.PathLike, source: str | os.PathLike, sample: int = 16
-) -> None:
+def check_sizes(rows: Sequence[ProposalRow], images: ImageRoot, source: str | os.PathLike, sample: int = 16) -> None:
     """Refuse images of another size than some rows say.
 
     Args:
         rows: ``sample`` of them are looked at, evenly spaced. Images that
             cannot be read are passed over.
-        root: Folder of the images.
+        images: Where they are.
         source: What the rows are from, for the message.
 
     Raises:
@@ -141,12 +140,12 @@ def check_sizes(
     """
     for row in (rows[i] for i in _evenly(len(rows), sample)):
         try:
-            height, width = read_image(Path(root, row.file_name)).shape[:2]
+            height, width = images.read(row.file_name).shape[:2]
         except UnreadableImage:
             continue
         if (width, height) != (row.width, row.height):
             raise UserError(
-                f'{source} has boxes for {row.file_name} of {row.width}x{row.height}, but in {root} it is '
+                f'{source} has boxes for {row.file_name} of {row.width}x{row.height}, but in {images.folder} it is '
                 f'{width}x{height}; give the images the file was made for, or make it for these'
             )
 

@@ -7,8 +7,12 @@ import joblib
 from tqdm import tqdm
 
 from mmsoco.arguments import part, positive
+from mmsoco.errors import UserError
 from mmsoco.files import check_out
+from mmsoco.images import values
 from mmsoco.images.lists import read_list
+from mmsoco.images.reading import Reading
+from mmsoco.images.tiles import Tiling
 from mmsoco.proposals.generators.base import add_options, build_generator
 from mmsoco.proposals.registry import GENERATORS
 from mmsoco.proposals.search.folder import FAILURES, Execution, Result, search_folder
@@ -29,6 +33,33 @@ def parser(description: str, default: str) -> argparse.ArgumentParser:
         help=f'how boxes are proposed (default: {default})',
     )
     add_options(parser, GENERATORS)
+
+    images = parser.add_argument_group('how images are read, in training, too')
+    images.add_argument(
+        '--channels',
+        type=positive,
+        default=3,
+        metavar='N',
+        help='1: grey, 3: RGB (default), else those of the files',
+    )
+    images.add_argument(
+        '--value-range',
+        nargs='+',
+        default=['file'],
+        metavar='RULE',
+        help='which values become 0 and 255 where there are more than 8 bits: file (what it declares, default), type, '
+        'percentiles (2 and 98), or two numbers, for all images alike',
+    )
+    images.add_argument(
+        '--triple',
+        type=positive,
+        nargs=3,
+        metavar='CHANNEL',
+        help='the channels to search, as red, green and blue, counted from 1 (default: of other than three the '
+        'principal components)',
+    )
+    images.add_argument('--tile', type=positive, metavar='SIDE', help='search in windows of so many pixels')
+    images.add_argument('--overlap', type=float, metavar='PART', help='of a tile with its neighbour (default 0.1)')
 
     run = parser.add_argument_group('how it runs; nothing here changes what is found')
     run.add_argument(
@@ -51,6 +82,36 @@ def parser(description: str, default: str) -> argparse.ArgumentParser:
         help='more of them make exit status 1 (default: 0.1 %% of the images, at least 10, as in training)',
     )
     return parser
+
+
+def reading_of(args: argparse.Namespace) -> Reading:
+    """What ``--channels``, ``--value-range`` and ``--triple`` say.
+
+    Raises:
+        UserError: They make no sense.
+    """
+    rule = args.value_range
+    if len(rule) == 1:
+        value_range = rule[0]
+    else:
+        try:
+            value_range = tuple(map(float, rule))
+        except ValueError:
+            raise UserError(f'--value-range {" ".join(rule)}: give a rule, or two numbers') from None
+    return Reading(args.channels, value_range, None if args.triple is None else tuple(args.triple))
+
+
+def tiling_of(args: argparse.Namespace) -> Tiling | None:
+    """What ``--tile`` and ``--overlap`` say.
+
+    Raises:
+        UserError: They make no sense.
+    """
+    if args.tile is None:
+        if args.overlap is not None:
+            raise UserError('--overlap is of tiles; give their side by --tile')
+        return None
+    return Tiling(args.tile, 0.1 if args.overlap is None else args.overlap)
 
 
 def propose(args: argparse.Namespace) -> int:
@@ -86,10 +147,16 @@ def propose(args: argparse.Namespace) -> int:
             shard_size=args.shard_size,
             image_list=image_list,
             on_progress=on_progress,
+            reading=reading_of(args),
+            tiling=tiling_of(args),
         )
     finally:
         if bar is not None:
             bar.close()
+    for line in values.words(result.met):
+        print(line)
+    if result.several_frames:
+        print(f'{result.several_frames} images are in files of several frames or pages, of which the first is taken')
     failed = len(result.failures)
     limit = max(10, result.total // 1000) if args.max_failures is None else args.max_failures
     print(f'{args.out}: proposals of {result.searched} images; {failed} failed')

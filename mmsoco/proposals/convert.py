@@ -15,6 +15,7 @@ from mmsoco.files import atomic_path, check_out
 from mmsoco.images.decoding import UnreadableImage, read_image
 from mmsoco.images.folders import list_images
 from mmsoco.images.lists import ImageList
+from mmsoco.images.root import ImageRoot
 from mmsoco.proposals.checks import check_sizes, links_entry
 from mmsoco.proposals.formats.base import Boxes, BoxFile, BoxFormat
 from mmsoco.proposals.registry import FORMATS
@@ -133,7 +134,7 @@ def import_boxes(
             rows.append(ProposalRow(entry.name, *size, _whole_boxes(entry, size, choice, source)))
     if not any(len(row.boxes) for row in rows):
         raise UserError(f'{source} has no box, or none that is chosen, of the images in {root} that can be read')
-    check_sizes(rows, root, source)
+    check_sizes(rows, ImageRoot(root), source)
     header = {
         'kind': 'given',
         'root': str(root.resolve()),

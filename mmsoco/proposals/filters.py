@@ -11,6 +11,7 @@ import mmsoco
 from mmsoco.errors import UserError
 from mmsoco.files import check_out
 from mmsoco.images.lists import ImageList
+from mmsoco.images.root import ImageRoot
 from mmsoco.proposals.source import files_of, read_raw
 from mmsoco.proposals.store import ProposalRow, write_proposals
 from mmsoco.renamed import renamed_arguments
@@ -101,19 +102,21 @@ def filter_folder(
     if image_list is not None:
         header['list'] = image_list.describe()
         wanted = set(image_list.names)
-    served = Counter(dict.fromkeys(STAGES, 0))
+    served, found = Counter(dict.fromkeys(STAGES, 0)), set()
+    images = ImageRoot.of(header, '')
 
     def rows() -> Iterator[ProposalRow]:
         for row in raw_rows:
             if wanted is not None:
-                if row.file_name not in wanted:
+                image = images.image_of(row.file_name)
+                if image not in wanted:
                     continue
-                wanted.remove(row.file_name)
+                found.add(image)
             boxes, stage = filter_boxes(row.boxes, row.width, row.height, rules)
             served[stage] += 1
             yield row._replace(boxes=boxes)
         # What could not be read has no row, and is no surprise.
-        missing = sorted((wanted or set()) - failures.keys())
+        missing = sorted((wanted or set()) - found - failures.keys())
         if missing:
             raise UserError(
                 f'{raw} lacks {len(missing)} of the {len(image_list.names)} images of the list, '

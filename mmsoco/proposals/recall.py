@@ -1,15 +1,19 @@
 """How well proposals cover labelled objects."""
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
 
 from mmsoco.boxes import iou
 from mmsoco.errors import UserError
+from mmsoco.images.root import ImageRoot
 from mmsoco.proposals.formats.coco import read_labelled
 from mmsoco.proposals.source import read_raw
+from mmsoco.proposals.store import ProposalRow
 
 #: COCO's.
 THRESHOLDS = np.arange(50, 100, 5) / 100
@@ -75,30 +79,44 @@ class Recall:
         return '\n'.join(lines)
 
 
+def _of_image(rows: Iterable[ProposalRow], tiled: ImageRoot) -> tuple[np.ndarray, tuple[int, int]]:
+    """The boxes of an image, of all of its tiles, and (width, height) of what they cover."""
+    boxes, width, height = [], 0, 0
+    for row in rows:
+        x, y = (tiled.place(row.file_name).window or (0, 0))[:2]
+        boxes.append(row.boxes.astype(np.int64) + np.array([x, y, x, y]))
+        width, height = max(width, x + row.width), max(height, y + row.height)
+    return np.concatenate(boxes), (width, height)
+
+
 def measure_recall(proposals: str | os.PathLike, labels: str | os.PathLike) -> Recall:
     """Compare proposals, filtered or raw, with the boxes of a COCO annotation file, crowds left out.
+
+    Those of tiles are compared all together, where they lie in their image.
 
     Raises:
         UserError: A file is missing or broken, none of the labelled images is
             in the proposal file, or one has another size there.
     """
-    _, _, rows = read_raw(proposals)
+    header, _, rows = read_raw(proposals)
+    tiled = ImageRoot.of(header, '')
     labelled = {entry.name: entry for entry in read_labelled(Path(labels))[1] if len(entry.boxes)}
     overlaps, areas = [np.empty(0)], [np.empty(0)]
     images = count = 0
-    for row in rows:
-        entry = labelled.get(row.file_name)
+    for name, parts in groupby(rows, key=lambda row: tiled.image_of(row.file_name)):
+        entry = labelled.get(name)
         if entry is None:
             continue
-        if entry.size != (row.width, row.height):
+        boxes, (width, height) = _of_image(parts, tiled)
+        if entry.size != (width, height):
             raise UserError(
-                f'{row.file_name} has {row.width}x{row.height} pixels in {proposals}, but {entry.size[0]}x'
+                f'{name} has {width}x{height} pixels in {proposals}, but {entry.size[0]}x'
                 f'{entry.size[1]} in {labels}; compare proposals and labels of the same images'
             )
-        overlaps.append(best_overlaps(entry.boxes, row.boxes))
+        overlaps.append(best_overlaps(entry.boxes, boxes))
         areas.append((entry.boxes[:, 2:] - entry.boxes[:, :2]).prod(axis=1))
         images += 1
-        count += len(row.boxes)
+        count += len(boxes)
     if not images:
         raise UserError(f'{proposals} has none of the labelled images of {labels}; file names are compared')
     return Recall(np.concatenate(overlaps), np.concatenate(areas), images, len(labelled) - images, count)

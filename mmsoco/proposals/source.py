@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mmsoco.errors import UserError
+from mmsoco.images.values import join
 from mmsoco.proposals.store import ProposalRow, ProposalStore
 
 
@@ -42,14 +43,20 @@ def read_raw(source: str | os.PathLike) -> tuple[dict, dict[str, str], Iterator[
         raise UserError(f'{source} holds {len(paths)} of {total} shards; run the search to its end')
     # One open file at a time: a large search has thousands.
     headers = [ProposalStore.open(path).header for path in paths]
-    common = ('root', 'generator', 'list')
+    common = ('root', 'generator', 'list', 'reading', 'tiles')
     for path, header in zip(paths, headers, strict=True):
         if any(header.get(key) != headers[0].get(key) for key in common):
             raise UserError(f'{path} is of another search than {paths[0].name}; name a folder that holds one search')
     links = next((header['links'] for header in headers if 'links' in header), None)
     failures = {name: reason for header in headers for name, reason in header['failures']}
-    header = {key: headers[0].get(key) for key in common}
+    header = {key: headers[0].get(key) for key in ('root', 'generator', 'list')}
+    header |= {key: headers[0][key] for key in ('reading', 'tiles') if key in headers[0]}
     header['failures'] = len(failures)
+    # Only what there was, so that files of plain images stay as they were.
+    if met := join(*(header.get('met', {}) for header in headers)):
+        header['met'] = met
+    if frames := sum(header.get('several_frames', 0) for header in headers):
+        header['several_frames'] = frames
     if links is not None:
         header['links'] = links
     return header, failures, (row for path in paths for row in ProposalStore.open(path).verify())

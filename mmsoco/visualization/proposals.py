@@ -4,7 +4,6 @@ import os
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import matplotlib
@@ -12,7 +11,9 @@ import numpy as np
 
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
-from mmsoco.images.decoding import UnreadableImage, read_image
+from mmsoco.images.channels import to_triple
+from mmsoco.images.decoding import UnreadableImage
+from mmsoco.images.root import ImageRoot
 from mmsoco.proposals.source import read_raw
 from mmsoco.proposals.store import ProposalRow
 from mmsoco.visualization.drawing import PALETTE, contact_sheet, draw_boxes
@@ -118,7 +119,7 @@ def choose_rows(source: str | os.PathLike, total: int, count: int, seed: int) ->
 
 def draw_proposals(
     rows: Sequence[ProposalRow],
-    root: str | os.PathLike,
+    images: ImageRoot,
     boxes: int = 12,
     columns: int = 4,
     side: int = 320,
@@ -128,7 +129,7 @@ def draw_proposals(
 
     Args:
         rows: The images; those that cannot be read are passed over.
-        root: Their folder.
+        images: Where they are; those of other than three channels are drawn as the search saw them.
         boxes: Most boxes to draw on an image, chosen at random.
         columns: Images in a row.
         side: Longest side of an image on the sheet, in pixels.
@@ -142,7 +143,7 @@ def draw_proposals(
     cells = []
     for row in rows:
         try:
-            image = read_image(Path(root) / row.file_name)
+            image = to_triple(images.read(row.file_name), images.reading.triple)
         except UnreadableImage as error:
             reason = error
             continue

@@ -11,10 +11,9 @@ import sys
 import fuzz_readers
 import pytest
 
-KINDS = ('jpeg', 'png', 'gif', 'bmp', 'ppm', 'tiff', 'webp')
 READERS = (
     *('proposals', 'list', 'csv', 'coco', 'results', 'official', 'mmdet', 'mmdet_2', 'annotations'),
-    *(f'image_{kind}' for kind in KINDS),
+    *(f'image_{kind}' for kind in fuzz_readers.image_files()),
     'signed',
 )
 

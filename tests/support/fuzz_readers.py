@@ -19,14 +19,18 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
+import pillow_heif
+import tifffile
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from image_files import png
 from PIL import Image
 
 from mmsoco.errors import UserError
-from mmsoco.images.decoding import VARIABLE, UnreadableImage, read_image
+from mmsoco.images.decoding import VARIABLE, UnreadableImage, image_size, read_image
 from mmsoco.images.lists import read_list
 from mmsoco.images.mini_coco import read_annotations
+from mmsoco.images.reading import Reading
 from mmsoco.proposals.formats.base import BoxFile
 from mmsoco.proposals.formats.coco import Coco
 from mmsoco.proposals.formats.csv import Csv
@@ -104,11 +108,34 @@ def boxes_of(box_format: type, **others: Path) -> Callable[[Path], list]:
     return lambda path: list(box_format().read(BoxFile(path, **others)))
 
 
-def image(kind: str) -> bytes:
-    rng = np.random.default_rng(0)
-    file = BytesIO()
-    Image.fromarray(rng.integers(0, 256, (20, 30, 3), np.uint8)).save(file, kind)
-    return file.getvalue()
+def image_files() -> dict[str, bytes]:
+    """Kind -> a small image of it."""
+    rng, files = np.random.default_rng(0), {}
+    pixels = rng.integers(0, 256, (20, 30, 3), np.uint8)
+    pillow_heif.register_heif_opener()
+
+    def keep(name: str, write: Callable, *args, **options) -> None:
+        file = BytesIO()
+        write(file, *args, **options)
+        files[name] = file.getvalue()
+
+    kinds = ('JPEG', 'PNG', 'GIF', 'BMP', 'PPM', 'TIFF', 'WEBP', 'JPEG2000', 'AVIF', 'HEIF', 'TGA', 'SGI', 'ICO', 'QOI')
+    for kind in kinds:
+        keep(kind.lower(), Image.fromarray(pixels).save, kind)
+    keep('npy', np.save, pixels.astype(np.uint16))
+    for compression in (None, 'zlib', 'lzw'):
+        name = f'tiff_16_bits_{compression}'
+        keep(name, tifffile.imwrite, pixels.astype(np.uint16), tile=(16, 16), compression=compression)
+    files['png_16_bits'] = png(pixels.astype('>u2'), 16, 2)
+    others = [Image.fromarray(255 - pixels), Image.fromarray(pixels[::-1])]
+    keep('animation', Image.fromarray(pixels).save, 'PNG', save_all=True, append_images=others)
+    return files
+
+
+def read_in_all_ways(path: Path) -> None:
+    image_size(path)
+    read_image(path)
+    read_image(path, Reading(1, 'percentiles'), (1, 2, 5, 5))
 
 
 def readers(folder: Path) -> dict[str, Reader]:
@@ -128,7 +155,6 @@ def readers(folder: Path) -> dict[str, Reader]:
     lines += [f'{name},0,0,5,{i + 1},0.5,40,30' for i, name in enumerate(NAMES)]
     rows = [ProposalRow(name, 40, 30, np.array([box])) for name, box in zip(NAMES, BOXES, strict=True)]
     write_proposals(folder / 'good.arrow', rows, dict(root='/images'))
-    kinds = ('JPEG', 'PNG', 'GIF', 'BMP', 'PPM', 'TIFF', 'WEBP')
     return {
         'proposals': Reader(rows_of, (folder / 'good.arrow').read_bytes(), same=True),
         'list': Reader(read_list, ('# three\n' + '\n'.join(NAMES) + '\n').encode()),
@@ -139,7 +165,7 @@ def readers(folder: Path) -> dict[str, Reader]:
         'mmdet': Reader(boxes_of(MMDet), pickle.dumps(arrays, protocol=4)),
         'mmdet_2': Reader(boxes_of(MMDet), pickle.dumps(arrays, protocol=2)),
         'annotations': Reader(read_annotations, json.dumps(annotations).encode()),
-        **{f'image_{kind.lower()}': Reader(read_image, image(kind), UnreadableImage) for kind in kinds},
+        **{f'image_{kind}': Reader(read_in_all_ways, file, UnreadableImage) for kind, file in image_files().items()},
     }
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from mmsoco.errors import UserError
+from mmsoco.images.root import ImageRoot
 from mmsoco.proposals.store import ProposalRow, write_proposals
 from mmsoco.visualization.drawing import PALETTE
 from mmsoco.visualization.proposals import choose_rows, draw_proposals, measure, plot_statistics
@@ -48,7 +49,7 @@ def test_the_plot_has_both_sources(source, tmp_path):
 def test_boxes_are_drawn_where_they_are(source, tmp_path):
     rows = choose_rows(source, 3, 3, seed=0)
     assert [row.file_name for row in rows] == ['a.png', 'b.png', 'c.png']
-    sheet = draw_proposals(rows, tmp_path, columns=3, side=200)
+    sheet = draw_proposals(rows, ImageRoot(tmp_path), columns=3, side=200)
     assert sheet.shape == (6 + 200 + 6, 3 * 206 + 6, 3)
     drawn = (sheet[:, :, None] == np.array(PALETTE)).all(axis=3).any(axis=2)
     # The second image is enlarged to 200x50 px, its box to 50x50, at the top left of its cell.
@@ -56,7 +57,7 @@ def test_boxes_are_drawn_where_they_are(source, tmp_path):
     assert ys.max() <= 6 + 51 and ys.max() >= 6 + 48
     assert 206 + xs.max() <= 212 + 51 and 206 + xs.max() >= 212 + 48
     assert not drawn[:, 412:].any()
-    few = draw_proposals(rows[:1], tmp_path, boxes=1, columns=1)
+    few = draw_proposals(rows[:1], ImageRoot(tmp_path), boxes=1, columns=1)
     assert len({tuple(color) for color in few[(few[:, :, None] == np.array(PALETTE)).all(axis=3).any(axis=2)]}) == 1
 
 
@@ -65,6 +66,6 @@ def test_seeds_choose_and_unreadable_images_are_passed_over(source, tmp_path):
     assert len(chosen) == 3
     (tmp_path / 'a.png').write_text('broken')
     rows = choose_rows(source, 3, 3, 0)
-    assert draw_proposals(rows, tmp_path, columns=3, side=100).shape[1] == 3 * 106 + 6
+    assert draw_proposals(rows, ImageRoot(tmp_path), columns=3, side=100).shape[1] == 3 * 106 + 6
     with pytest.raises(UserError, match=r'no image can be drawn: .*a\.png'):
-        draw_proposals(rows[:1], tmp_path)
+        draw_proposals(rows[:1], ImageRoot(tmp_path))

@@ -11,6 +11,7 @@ from pathlib import Path
 from mmsoco.arguments import positive
 from mmsoco.errors import UserError, command
 from mmsoco.files import atomic_path, check_out
+from mmsoco.images.root import ImageRoot
 from mmsoco.proposals.source import files_of, read_raw
 from mmsoco.visualization.drawing import write_image
 from mmsoco.visualization.proposals import choose_rows, draw_proposals, measure, plot_statistics
@@ -49,10 +50,13 @@ def main() -> None:
     statistics = {}
     for name, source in zip(names, args.sources, strict=True):
         statistics[name] = measure(source)
-        root = args.images or read_raw(source)[0]['root']
+        header = read_raw(source)[0]
+        images = ImageRoot.of(header, args.images or header['root'])
         rows = choose_rows(source, len(statistics[name].counts), args.count, args.seed)
-        check_out(out / f'{name}.png', *(Path(root, row.file_name) for row in rows), what='an image that is drawn')
-        write_image(out / f'{name}.png', draw_proposals(rows, root, args.boxes, seed=args.seed))
+        check_out(
+            out / f'{name}.png', *(images.place(row.file_name).path for row in rows), what='an image that is drawn'
+        )
+        write_image(out / f'{name}.png', draw_proposals(rows, images, args.boxes, seed=args.seed))
         print(f'{out / name}.png: {statistics[name]}')
     plot_statistics(statistics, out / 'distributions.png')
     with atomic_path(out / 'distributions.json') as temporary:

@@ -21,6 +21,7 @@ from mmsoco.datasets import ProposalDataset
 from mmsoco.errors import command
 from mmsoco.files import atomic_path
 from mmsoco.images.decoding import read_image
+from mmsoco.images.root import ImageRoot
 from mmsoco.proposals.store import ProposalStore
 from mmsoco.visualization.drawing import contact_sheet, draw_boxes, write_image
 from mmsoco.visualization.proposals import choose_rows
@@ -61,8 +62,9 @@ def draw_figures(folder: str | os.PathLike, detectors: Mapping[str, str]) -> dic
 def draw_proposals(folder: Path, out: Path) -> None:
     """Six sheets with twelve of their proposals each, drawn at random."""
     source = folder / 'proposals.arrow'
-    rows = choose_rows(source, len(ProposalStore.open(source)), 6, seed=0)
-    write_image(out, boxes_on_images(rows, folder / 'data/train', columns=3))
+    store = ProposalStore.open(source)
+    rows = choose_rows(source, len(store), 6, seed=0)
+    write_image(out, boxes_on_images(rows, ImageRoot.of(store.header, folder / 'data/train'), columns=3))
 
 
 def draw_views(folder: Path, out: Path) -> None:

@@ -4,12 +4,15 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from mmsoco.images.decoding import UnreadableImage, read_image
+from mmsoco.images.reading import Reading
 from mmsoco.registry import TRANSFORMS
 
 
 @TRANSFORMS.register_module(name=['LoadImage', 'LoadPicture'])  # the latter in earlier versions
 class LoadImage(BaseTransform):
-    """Decode ``img_path`` to ``img``, (H, W, 3) uint8 RGB, as the proposal search did.
+    """Decode ``img_path`` to ``img``, (H, W, C) uint8, RGB by default, as the proposal search did.
+
+    ``window``, of a tile, and ``reading`` say which pixels and samples are meant.
 
     Raises:
         UnreadableImage: The file is missing, no image, or not of the size
@@ -17,7 +20,7 @@ class LoadImage(BaseTransform):
     """
 
     def transform(self, results: dict) -> dict:
-        image = read_image(results['img_path'])
+        image = read_image(results['img_path'], results.get('reading', Reading()), results.get('window'))
         height, width = image.shape[:2]
         if (width, height) != (results['width'], results['height']):
             reason = f'is {width}x{height}, but its proposals are for {results["width"]}x{results["height"]}'

@@ -5,14 +5,20 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmsoco.errors import UserError, reason
 from mmsoco.files import atomic_path, remove_leftovers
+from mmsoco.images.decoding import UnreadableImage, image_size
 from mmsoco.images.folders import list_images
 from mmsoco.images.lists import ImageList
+from mmsoco.images.reading import Reading
+from mmsoco.images.root import ImageRoot
+from mmsoco.images.tiles import Tiling, split_name
+from mmsoco.images.values import join
 from mmsoco.proposals.checks import links_entry, require_images
 from mmsoco.proposals.generators.base import Generator
 from mmsoco.proposals.generators.selective_search import SearchParameters
@@ -60,11 +66,15 @@ class Result:
         total: Images.
         done: Those whose shard is finished.
         failures: File name -> reason, of those that have no proposals.
+        met: The values of samples of more than 8 bits, as :func:`~mmsoco.images.values.join` has them.
+        several_frames: Files of several frames or pages, of which the first is taken.
     """
 
     total: int
     done: int = 0
     failures: dict[str, str] = field(default_factory=dict)
+    met: dict[str, dict] = field(default_factory=dict)
+    several_frames: int = 0
 
     @property
     def searched(self) -> int:
@@ -94,6 +104,8 @@ def search_folder(
     shard_size: int | None = None,
     image_list: ImageList | None = None,
     on_progress: Callable[[Result], None] = lambda result: None,
+    reading: Reading = Reading(),
+    tiling: Tiling | None = None,
 ) -> Result:
     """Propose boxes for the images below ``root`` and write them to the folder ``out``.
 
@@ -111,6 +123,8 @@ def search_folder(
         image_list: The images to take; all by default.
         on_progress: Called with what is done of the execution's part: at the start
             with what was there before, then as shards are finished.
+        reading: How images are read, in training, too.
+        tiling: Search in windows of the images, which then are the images of the proposal file.
 
     Returns:
         What is done of the execution's part. Images that fail are left out; the run goes on.
@@ -121,8 +135,8 @@ def search_folder(
             or see :func:`~mmsoco.proposals.search.parallel.run_tasks`.
     """
     root, out = Path(root), Path(out).resolve()
-    everything = _plan(root, out, generator, shard_size, image_list)
-    root = root.resolve()
+    everything = _plan(root, out, generator, shard_size, image_list, reading, tiling)
+    images = ImageRoot(root.resolve(), reading, tiling)
     index, count = execution.part
     shards = everything[index::count]
     result = Result(sum(len(shard.names) for shard in shards))
@@ -137,22 +151,31 @@ def search_folder(
         out.mkdir(parents=True, exist_ok=True)
         remove_leftovers(out, 'shard-', age=3600)
         with _watching(waiting, result, on_progress):
-            tasks = [(shard, root, generator, execution.timeout) for shard in waiting]
+            tasks = [(shard, images, generator, execution.timeout) for shard in waiting]
             found = run_tasks(search_shard, tasks, execution.jobs, backend=execution.backend, address=execution.address)
         for shard, failures in zip(waiting, found, strict=True):
             result.add(len(shard.names), failures)
         on_progress(result)
+        headers = [ProposalStore(shard.path).header for shard in shards]
+        result.met = join(*(header.get('met', {}) for header in headers))
+        result.several_frames = sum(header.get('several_frames', 0) for header in headers)
         _write_failures(out / FAILURES, everything, shards, result.failures)
     except OSError as error:
         raise UserError(f'{reason(error)}; mend that and start again: finished shards are kept') from None
     if shards and not result.searched:
         name, why = next(iter(result.failures.items()))
-        raise UserError(f'none of the {result.total} images in {root} could be read; the first: {name}: {why}')
+        raise UserError(f'none of the {result.total} images in {images.folder} could be read; the first: {name}: {why}')
     return result
 
 
 def _plan(
-    root: Path, out: Path, generator: Generator, shard_size: int | None, image_list: ImageList | None
+    root: Path,
+    out: Path,
+    generator: Generator,
+    shard_size: int | None,
+    image_list: ImageList | None,
+    reading: Reading,
+    tiling: Tiling | None,
 ) -> list[Shard]:
     """All shards of a search; refuses a folder that has shards of another."""
     if image_list is None:
@@ -166,7 +189,11 @@ def _plan(
         'generator': generator.describe(),
         'list': None if image_list is None else image_list.describe(),
         **links_entry(root, names),
+        **reading.describe(),
     }
+    if tiling is not None:
+        header['tiles'] = tiling.describe()
+        names = _tiles(root, names, tiling)
     size = shard_size or default_shard_size(len(names))
     chunks = [tuple(names[i : i + size]) for i in range(0, len(names), size)]
     shards = []
@@ -185,6 +212,22 @@ def _plan(
             'name another folder, or delete this one'
         )
     return shards
+
+
+def _tiles(root: Path, names: Sequence[str], tiling: Tiling) -> list[str]:
+    """The tiles of all images; one that cannot be read keeps its name, under which it will fail."""
+
+    def tiles(name: str) -> list[str]:
+        if split_name(name)[1] is not None:
+            raise UserError(f'{root} has an image called {name}, as a tile would be; rename it')
+        try:
+            return tiling.names(name, *image_size(root / name))
+        except UnreadableImage:
+            return [name]
+
+    # Headers are waited for, not computed.
+    with ThreadPoolExecutor(8) as pool:
+        return [tile for found in pool.map(tiles, names) for tile in found]
 
 
 @contextmanager

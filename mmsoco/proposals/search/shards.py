@@ -4,13 +4,17 @@ import threading
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 
 import mmsoco
 from mmsoco.boxes import inside
 from mmsoco.errors import UserError, reason
-from mmsoco.images.decoding import UnreadableImage, read_image
+from mmsoco.images.channels import to_triple
+from mmsoco.images.decoding import UnreadableImage
+from mmsoco.images.root import ImageRoot
+from mmsoco.images.values import Met, join, summarise
 from mmsoco.proposals.generators.base import Generator
 from mmsoco.proposals.search.isolation import Isolated, Lost
 from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
@@ -42,8 +46,9 @@ class Shard:
             store = ProposalStore.open(self.path)
         except UserError as error:
             raise UserError(f'{error}; delete this shard and start again') from None
-        for key, value in self.header.items():
-            there = store.header.get(key)
+        # How images are read is not said where it is as usual.
+        for key in (*self.header, 'reading', 'tiles'):
+            value, there = self.header.get(key), store.header.get(key)
             # Shards of earlier versions do not name links.
             if there == value or (key == 'links' and there is None):
                 continue
@@ -56,28 +61,41 @@ class Shard:
         return store
 
 
-def search_image(root: Path, generator: Generator, name: str) -> ProposalRow | str:
-    """An image's row, or the reason why it has none."""
+class Found(NamedTuple):
+    """What a search made of an image.
+
+    Attributes:
+        row: Its row, or the reason why it has none.
+        met, frames: See :class:`~mmsoco.images.decoding.Image`.
+    """
+
+    row: ProposalRow | str
+    met: Met | None = None
+    frames: int = 1
+
+
+def search_image(images: ImageRoot, generator: Generator, name: str) -> Found:
+    """Propose boxes for an image or a tile."""
     try:
-        image = read_image(root / name)
-        height, width = image.shape[:2]
-        boxes = generator.propose(image, name)
-        good = inside(boxes, width, height)
-        if not good.all():
-            return f'its generator proposes {boxes[good.argmin()].tolist()}, no box of the image'
-        return ProposalRow(name, width, height, boxes)
+        image = images.load(name)
+        boxes = generator.propose(to_triple(image.pixels, images.reading.triple), name)
     except UnreadableImage as error:
-        return error.reason
+        return Found(error.reason)
     except cv2.error as error:
-        return f'OpenCV: {error.err}'
+        return Found(f'OpenCV: {error.err}')
     except MemoryError:
-        return 'needs more memory than there is'
+        return Found('needs more memory than there is')
     except Exception as error:
         # Whatever it is, the other images are not to suffer from it.
-        return reason(error)
+        return Found(reason(error))
+    height, width = image.pixels.shape[:2]
+    good = inside(boxes, width, height)
+    if not good.all():
+        return Found(f'its generator proposes {boxes[good.argmin()].tolist()}, no box of the image')
+    return Found(ProposalRow(name, width, height, boxes), image.met, image.frames)
 
 
-def search_shard(shard: Shard, root: Path, generator: Generator, timeout: float | None) -> dict[str, str]:
+def search_shard(shard: Shard, images: ImageRoot, generator: Generator, timeout: float | None) -> dict[str, str]:
     """Propose boxes for a shard's images and write its file.
 
     Images that the file has already are not searched again. One that hangs, or
@@ -89,20 +107,30 @@ def search_shard(shard: Shard, root: Path, generator: Generator, timeout: float 
     Raises:
         UserError: The file is of another search, or altered.
     """
-    search = _isolated(root, generator)
+    search = _isolated(images, generator)
     store = shard.read()
     known = {} if store is None else {row.file_name: row for row in store.verify()}
-    rows, failures = [], {}
+    before = {} if store is None else store.header
+    rows, failures, found = [], {}, []
     for name in shard.names:
+        if name in known:
+            rows.append(known[name])
+            continue
         try:
-            result = known.get(name) or search(name, timeout=timeout)
+            result = search(name, timeout=timeout)
         except Lost as error:
-            result = str(error)
-        if isinstance(result, str):
-            failures[name] = result
+            result = Found(str(error))
+        if isinstance(result.row, str):
+            failures[name] = result.row
         else:
-            rows.append(result)
+            rows.append(result.row)
+            found.append(result)
     header = {**shard.header, 'mmsoco': mmsoco.__version__, 'failures': list(failures.items())}
+    # Only what there was, so that shards of plain images stay as they were.
+    if met := join(before.get('met', {}), summarise(one.met for one in found if one.met is not None)):
+        header['met'] = met
+    if frames := before.get('several_frames', 0) + sum(one.frames > 1 for one in found):
+        header['several_frames'] = frames
     write_proposals(shard.path, rows, header)
     return failures
 
@@ -111,9 +139,9 @@ def search_shard(shard: Shard, root: Path, generator: Generator, timeout: float 
 _kept = threading.local()
 
 
-def _isolated(root: Path, generator: Generator) -> Isolated:
-    if getattr(_kept, 'key', None) != (root, generator):
+def _isolated(images: ImageRoot, generator: Generator) -> Isolated:
+    if getattr(_kept, 'key', None) != (images, generator):
         if hasattr(_kept, 'search'):
             _kept.search.close()
-        _kept.key, _kept.search = (root, generator), Isolated(partial(search_image, root, generator))
+        _kept.key, _kept.search = (images, generator), Isolated(partial(search_image, images, generator))
     return _kept.search

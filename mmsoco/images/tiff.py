@@ -1,0 +1,288 @@
+"""TIFF: by Pillow where it has the type, else by tifffile, or by OpenCV where a compression is not tifffile's own.
+
+Of large files a window is read without the rest.
+"""
+
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from typing import BinaryIO
+
+import numpy as np
+import tifffile
+from PIL import Image, TiffImagePlugin
+
+from mmsoco.images.decoders import Samples, Undecodable, broken, by_opencv, by_pillow, outside
+from mmsoco.images.orientation import is_turned, upright
+
+_BEGINNINGS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
+#: Numbers of tags (TIFF 6.0).
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION, _SAMPLES = 256, 257, 258, 259, 262, 274, 277
+_TILE_WIDTH, _TILE_HEIGHT = 322, 323
+#: Kinds of colours (PhotometricInterpretation).
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK = 0, 1, 2, 5
+#: MinSampleValue and MaxSampleValue, and those of any type.
+_DECLARED = ((340, 341), (280, 281))
+CODECS_MISSING = "needs another package: pip install 'mmsoco[images]'"
+
+# What it thinks of a file is for its message, not for the screen.
+logging.getLogger('tifffile').addHandler(logging.NullHandler())
+logging.getLogger('tifffile').propagate = False
+
+
+def is_tiff(prefix: bytes) -> bool:
+    """Whether a file is TIFF or BigTIFF, by its first 4 bytes or more."""
+    return prefix.startswith(_BEGINNINGS)
+
+
+class Tags:
+    """What the header of the first page says.
+
+    Args:
+        file: The file, from its beginning.
+
+    Raises:
+        Undecodable: It is broken.
+    """
+
+    def __init__(self, file: BinaryIO):
+        try:
+            file.seek(0)
+            header = file.read(16)
+            tags = TiffImagePlugin.ImageFileDirectory_v2(header if 43 in header[2:4] else header[:8])
+            file.seek(tags.next)
+            tags.load(file)
+            self._tags = dict(tags)
+            self.stored = self._number(_WIDTH, 0), self._number(_HEIGHT, 0)
+            self.tile = self._number(_TILE_WIDTH, 0), self._number(_TILE_HEIGHT, 0)
+            self.samples = self._number(_SAMPLES, 1)
+            self.bits = max(np.atleast_1d(self._tags.get(_BITS, 1)).tolist())
+            self.orientation = self._number(_ORIENTATION, 1)
+            self.photometric = self._number(_PHOTOMETRIC, 1)
+            self.is_jpeg = self._number(_COMPRESSION, 1) in (6, 7)
+        # Of a broken header, Pillow may say anything.
+        except Exception as error:
+            raise Undecodable(f'a TIFF with a broken header ({error})') from None
+        if min(self.stored) < 1:
+            raise Undecodable('a TIFF with a broken header (it has no size)')
+
+    def _number(self, tag: int, default: int) -> int:
+        value = self._tags.get(tag, default)
+        return int(value[0] if isinstance(value, tuple) else value)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height), upright."""
+        width, height = self.stored
+        return (height, width) if is_turned(self.orientation) else (width, height)
+
+    @property
+    def decoded(self) -> tuple[int, int]:
+        """(width, height) of what is decoded at once, at most."""
+        return tuple(map(max, self.stored, self.tile))
+
+    @property
+    def nbytes(self) -> int:
+        """Of all samples of the first page."""
+        return math.prod(self.decoded) * self.samples * -(-self.bits // 8)
+
+    def declared(self) -> tuple[float, float] | None:
+        """The darkest and the brightest value, where it is said and more than the type's own."""
+        for low, high in _DECLARED:
+            if low in self._tags and high in self._tags:
+                # One for each sample; they share a range here.
+                ends = float(np.min(self._tags[low])), float(np.max(self._tags[high]))
+                if ends[0] < ends[1] and ends != (0, 2**self.bits - 1):
+                    return ends
+        if self.bits not in (8, 16, 32, 64) and self.bits < 32:
+            return 0, 2**self.bits - 1
+        return None
+
+
+def decode(data: bytes, channels: int) -> Samples:
+    """The samples of the first page, or of all where a series of grey pages has as many as channels are asked for.
+
+    Raises:
+        Undecodable: With the reason.
+    """
+    tags, reason = Tags(BytesIO(data)), None
+    if tags.bits <= 8 and tags.samples <= 4 and channels in (1, 3):
+        try:
+            return by_pillow(_opened(data), channels)
+        except Undecodable as error:
+            reason = error
+    try:
+        return _by_tifffile(data, tags, channels)
+    except Undecodable as error:
+        raise reason or error from None
+
+
+def _opened(data: bytes) -> Image.Image:
+    try:
+        return TiffImagePlugin.TiffImageFile(BytesIO(data), '')
+    except Exception as error:
+        raise Undecodable(broken('TIFF', error)) from None
+
+
+def _by_tifffile(data: bytes, tags: Tags, channels: int) -> Samples:
+    with _open(BytesIO(data)) as tiff:
+        page, frames = tiff.pages[0], len(tiff.pages)
+        # Some formats keep a channel a page.
+        series = tiff.series[0]
+        try:
+            if tags.samples == 1 and channels > 1 and series.shape[:-2] == (channels,):
+                array, frames = np.moveaxis(series.asarray(), 0, 2), 1
+            else:
+                array = _channels_last(page.asarray(), page.axes)
+        except (ValueError, RuntimeError) as error:
+            if not _lacks_codec(error):
+                raise
+            array = _without_codec(data, tags, error)
+    if array.ndim != 3 or array.shape[1::-1] != tags.stored or array.dtype.kind not in 'buif':
+        raise Undecodable(f'a TIFF that is damaged (it has {array.dtype} of shape {array.shape})')
+    return Samples(upright(_colours(array, tags, channels), tags.orientation), tags.declared(), frames)
+
+
+def _colours(array: np.ndarray, tags: Tags, channels: int) -> np.ndarray:
+    """Grey from black to white, and RGB where RGB is asked for.
+
+    Raises:
+        Undecodable: The colours are of another kind.
+    """
+    white = 2**tags.bits - 1
+    if tags.photometric == _WHITE_IS_ZERO and array.dtype.kind == 'u':
+        return (white - array.astype(np.int64)).clip(0).astype(array.dtype)
+    if channels not in (1, 3) or tags.photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) or tags.is_jpeg:
+        return array
+    if tags.photometric == _CMYK and array.shape[2] == 4 and array.dtype.kind == 'u':
+        share = 1 - array.astype(np.float64) / white
+        return np.rint(share[..., :3] * share[..., 3:] * white).astype(array.dtype)
+    raise Undecodable(
+        f'a TIFF of {tags.bits} bits with colours of kind {tags.photometric}, which are not read: convert it'
+    )
+
+
+@contextmanager
+def _open(file: BinaryIO) -> Iterator[tifffile.TiffFile]:
+    """A file, of whose faults tifffile may say anything."""
+    try:
+        with tifffile.TiffFile(file, name='a TIFF') as tiff:
+            yield tiff
+    except (Undecodable, MemoryError):
+        raise
+    except Exception as error:
+        raise Undecodable(broken('TIFF', error)) from None
+
+
+def _lacks_codec(error: Exception) -> bool:
+    """Whether it is the compression that tifffile does not have, alone or at all."""
+    return 'imagecodecs' in str(error) or 'not supported' in str(error)
+
+
+def _without_codec(data: bytes, tags: Tags, error: Exception) -> np.ndarray:
+    hint = f'which {CODECS_MISSING}' if 'imagecodecs' in str(error) else 'of a kind that is not read'
+    try:
+        if tags.samples > 4 or tags.bits not in (8, 16, 32, 64):
+            raise Undecodable('OpenCV has no such type')
+        return by_opencv(data, 'TIFF')
+    except Undecodable:
+        raise Undecodable(f'a TIFF {hint} ({error})') from None
+
+
+def _channels_last(array: np.ndarray, axes: str) -> np.ndarray:
+    """(H, W, C) of a page: its samples lie together or one after the other."""
+    if array.ndim != len(axes):
+        raise Undecodable('a TIFF that is damaged (its header lacks what its pixels are)')
+    if axes == 'YX':
+        return array[..., None]
+    if axes == 'SYX':
+        return np.moveaxis(array, 0, 2)
+    if axes == 'YXS':
+        return array
+    raise Undecodable(f'a TIFF whose first page has the axes {axes}, which is no image')
+
+
+def read_window(file: BinaryIO, window: tuple[int, int, int, int]) -> Samples | None:
+    """Some pixels of a large file, of which the others are not read.
+
+    Args:
+        file: The file.
+        window: x, y, width and height in pixels, inside of it.
+
+    Returns:
+        The samples; None where the file must be read whole: it is turned, or its colours must be converted.
+
+    Raises:
+        Undecodable: It is broken.
+    """
+    tags = Tags(file)
+    if tags.orientation != 1 or tags.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) or tags.bits % 8:
+        return None
+    x, y, width, height = window
+    if x + width > tags.stored[0] or y + height > tags.stored[1]:
+        raise Undecodable(outside(window))
+    file.seek(0)
+    with _open(file) as tiff:
+        page = tiff.pages[0]
+        # Premultiplied colours are Pillow's to divide.
+        has_numbers = page.dtype is not None and page.dtype.kind in 'buif'
+        if page.axes not in ('YX', 'SYX', 'YXS') or 1 in page.extrasamples or not has_numbers:
+            return None
+        if page.is_final:
+            array = _rows(page, window)
+        else:
+            try:
+                array = _segments(page, window)
+            except (ValueError, RuntimeError) as error:
+                if not _lacks_codec(error):
+                    raise
+                return None
+        frames = len(tiff.pages)
+    return Samples(_colours(array, tags, 3), tags.declared(), frames)
+
+
+def _rows(page: tifffile.TiffPage, window: tuple[int, int, int, int]) -> np.ndarray:
+    """Of pixels that lie in the file as they are: a part of each row."""
+    x, y, width, height = window
+    dtype = page.dtype.newbyteorder(page.parent.byteorder)
+    planes, each = (page.samplesperpixel, 1) if page.axes == 'SYX' else (1, page.samplesperpixel)
+    file = page.parent.filehandle
+    array = np.empty((planes, height, width, each), dtype)
+    for plane in range(planes):
+        for row in range(height):
+            number = (plane * page.imagelength + y + row) * page.imagewidth + x
+            file.seek(page.dataoffsets[0] + number * each * dtype.itemsize)
+            content = file.read(width * each * dtype.itemsize)
+            array[plane, row] = np.frombuffer(content, dtype).reshape(width, each)
+    return np.concatenate(list(array), axis=2).astype(dtype.newbyteorder('='))
+
+
+def _segments(page: tifffile.TiffPage, window: tuple[int, int, int, int]) -> np.ndarray:
+    """Of tiles or strips: those that the window meets."""
+    x, y, width, height = window
+    tall, wide = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, page.imagewidth)
+    tall = min(tall, page.imagelength) if not page.is_tiled else tall
+    down, across = -(-page.imagelength // tall), -(-page.imagewidth // wide)
+    planes = page.samplesperpixel if page.axes == 'SYX' else 1
+    array = np.full((height, width, page.samplesperpixel), page.nodata, page.dtype.newbyteorder('='))
+    # These may read the file, too.
+    file, decode, tables = page.parent.filehandle, page.decode, {}
+    if page.jpegtables is not None or page.jpegheader is not None:
+        tables = {'jpegtables': page.jpegtables, 'jpegheader': page.jpegheader}
+    for plane in range(planes):
+        for row in range(y // tall, -(-(y + height) // tall)):
+            for column in range(x // wide, -(-(x + width) // wide)):
+                index = (plane * down + row) * across + column
+                count = page.databytecounts[index]
+                if not count:
+                    continue  # nothing but the background
+                file.seek(page.dataoffsets[index])
+                segment = decode(file.read(count), index, **tables)[0][0]
+                top, left = row * tall, column * wide
+                y1, y2 = max(top, y), min(top + segment.shape[0], y + height)
+                x1, x2 = max(left, x), min(left + segment.shape[1], x + width)
+                part = slice(plane, plane + 1) if planes > 1 else slice(None)
+                array[y1 - y : y2 - y, x1 - x : x2 - x, part] = segment[y1 - top : y2 - top, x1 - left : x2 - left]
+    return array

@@ -1,0 +1,71 @@
+"""Windows of large images, as images of their own."""
+
+import re
+from dataclasses import asdict, dataclass
+
+from mmsoco.errors import UserError
+
+#: x, y, width and height in pixels.
+Window = tuple[int, int, int, int]
+#: How W3C's Media Fragments 1.0 (section 4.2.2) name a part of an image.
+_FRAGMENT = re.compile(r'#xywh=(\d+),(\d+),(\d+),(\d+)')
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """Square windows that cover an image.
+
+    Args:
+        side: In pixels; an image that is smaller has one window, itself.
+        overlap: Fraction of a window that its neighbour repeats, at least, so that an object on the border is whole
+            in one of them.
+
+    Raises:
+        UserError: There are no such windows.
+    """
+
+    side: int
+    overlap: float = 0.1
+
+    def __post_init__(self):
+        if self.side < 32 or not 0 <= self.overlap <= 0.9:
+            raise UserError(
+                f'tiles of {self.side} px that overlap by {self.overlap:g} cannot be; give 32 px or more, and 0 to 0.9'
+            )
+
+    def describe(self) -> dict:
+        """For the header of a proposal file."""
+        return asdict(self)
+
+    def windows(self, width: int, height: int) -> list[Window]:
+        """The windows of an image, row by row; all but those of a smaller image are whole.
+
+        Neighbours are as far apart as the overlap allows, and evenly, so that none is shifted back at the border.
+        """
+        return [
+            (x, y, min(self.side, width), min(self.side, height))
+            for y in self._starts(height)
+            for x in self._starts(width)
+        ]
+
+    def _starts(self, length: int) -> list[int]:
+        last = length - self.side
+        if last <= 0:
+            return [0]
+        steps = -(-last // max(1, int(self.side * (1 - self.overlap))))
+        return [round(last * i / steps) for i in range(steps + 1)]
+
+    def names(self, image: str, width: int, height: int) -> list[str]:
+        """What the windows of an image are called; an image of one window is called as it is."""
+        windows = self.windows(width, height)
+        if len(windows) == 1:
+            return [image]
+        return [f'{image}#xywh={",".join(map(str, window))}' for window in windows]
+
+
+def split_name(name: str) -> tuple[str, Window | None]:
+    """The image and the window of a tile's name; None for a whole image."""
+    match = _FRAGMENT.search(name)
+    if match is None or match.end() < len(name):
+        return name, None
+    return name[: match.start()], tuple(map(int, match.groups()))
