@@ -26,7 +26,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from mmsoco.errors import UserError, command
+from mmsoco.errors import UserError, command, reason
 
 WHEEL = 'scikit-learn==1.7.2'
 DIGITS = 'sklearn/datasets/data/digits.csv.gz'
@@ -161,7 +161,7 @@ def make_sample_data(out: str | os.PathLike, wheel: str | os.PathLike | None = N
             counts[name] = split.sheets, len(coco['images']), len(coco['annotations'])
         (work / 'data').rename(out)
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise UserError(f'{wheel or WHEEL} is not the wheel that is expected ({error})') from None
+        raise UserError(f'{wheel or WHEEL} is not the wheel that is expected ({reason(error)})') from None
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return counts

@@ -5,40 +5,18 @@ import os
 import traceback
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import HOOKS, MODELS
 from mmengine.utils import import_modules_from_strings
 
 from mmsoco.errors import UserError, reason
 from mmsoco.keys import check_options, unread_keys
 from mmsoco.models.base import MomentumPretraining
+from mmsoco.options import HELP, OptionsAction, fit
 from mmsoco.renamed import former_arguments
 
 #: The names that mmengine's Runner has in ``default_hooks`` by itself.
 MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
-
-
-class OptionsAction(DictAction):
-    """mmengine's reading of ``KEY=VALUE``, where what cannot be read is an error of the command line."""
-
-    def __call__(self, parser, namespace, values, option_string=None):
-        """Add to the options.
-
-        Raises:
-            argparse.ArgumentError: There is no ``=``, or a bracket is not closed.
-        """
-        for text in values:
-            key, sign, value = text.partition('=')
-            if not sign:
-                raise argparse.ArgumentError(self, f'{text} has no =; write KEY=VALUE')
-            value = value.strip('\'"')
-            balanced = all(value.count(a) == value.count(b) for a, b in ('()', '[]'))
-            if value.startswith(('(', '[')) and not balanced:
-                raise argparse.ArgumentError(self, f'a bracket of {text} is not closed; quote lists: "{key}=[1,2]"')
-            try:
-                super().__call__(parser, namespace, [text], option_string)
-            except (AssertionError, ValueError) as error:
-                raise argparse.ArgumentError(self, f'{text} cannot be read ({reason(error)})') from None
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,12 +28,12 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         action=OptionsAction,
         metavar='KEY=VALUE',
-        help='change the config, for instance a.b=1',
+        help=HELP,
     )
 
 
 def read_config(path: str | os.PathLike, options: dict | None = None, work_dir: str | None = None) -> Config:
-    """Read a config, apply ``--cfg-options``, and settle its hooks and the work folder.
+    """Read a config, apply ``--cfg-options``, each as its place takes it, and settle its hooks and the work folder.
 
     Raises:
         UserError: There is no such file, it cannot be read, or it or the options
@@ -65,11 +43,13 @@ def read_config(path: str | os.PathLike, options: dict | None = None, work_dir: 
         raise UserError("--work-dir '' is no folder; name one, or leave it out")
     cfg = _read_file(Path(path))
     unread_keys(cfg)
+    typed = present_keys(cfg, getattr(options, 'typed', {}))
     options = present_keys(cfg, options or {})
     # fromfile has seen the file's, not the options'; of what they import the others may speak.
     if imports := {key: value for key, value in options.items() if key.startswith('custom_imports')}:
         cfg.merge_from_dict(imports)
         import_modules_from_strings(**cfg.custom_imports)
+    options = fit(options, typed, cfg)
     check_options(cfg, options)
     cfg.merge_from_dict(options)
     _check_hooks(cfg)
@@ -83,7 +63,8 @@ def _read_file(path: Path) -> Config:
     if path.is_dir():
         raise UserError(f'{path} is a folder; name a config in it')
     if not path.is_file():
-        raise UserError(f'{path} does not exist; configs are in configs/')
+        what = 'is no regular file' if path.exists() else 'does not exist'
+        raise UserError(f'{path} {what}; configs are in configs/')
     if path.suffix not in ('.py', '.json', '.yaml', '.yml'):
         raise UserError(f'{path} is no config; they end in .py, .json or .yaml')
     try:

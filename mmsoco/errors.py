@@ -17,6 +17,12 @@ TRACEBACK = 'MMSOCO_TRACEBACK'
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 #: Seconds that processes other than the first wait with their error, which is most often the same.
 PATIENCE = 3
+#: torch's words for it; the last ones where a worker of a data loader was killed over it.
+_NO_SHARED_MEMORY = re.compile(
+    r'unable to \w+ .*(shared memory|</torch_)|insufficient shared memory|out of shared memory|signal: Bus error', re.I
+)
+#: What of Python makes semaphores and shared memory.
+_OF_PROCESSES = re.compile(r'multiprocessing.(synchronize|heap|shared_memory)\.py$')
 
 _phase = SimpleNamespace(preparing=False, suspects=[])
 
@@ -60,24 +66,39 @@ def suspect(words: str) -> None:
 
 def words_of(error: UserError) -> str:
     """The message; of an error in a worker of a data loader, which torch wraps into its traceback, the last line."""
-    words = str(error)
+    words = _words(error)
     if 'Original Traceback' in words:
         words = words.strip().splitlines()[-1].partition(': ')[2]
     return words
 
 
-def reason(error: BaseException, length: int = 200) -> str:
-    """An exception in one line: its kind, and of its message as many sentences of the first line as are short."""
-    kind, words = type(error).__name__, str(error).strip()
+def one_line(text: str) -> str:
+    """A text with its invisible characters by their numbers: of line breaks, odd spaces, bytes that are no UTF-8."""
+    return ''.join(c if c.isprintable() else c.encode('unicode_escape').decode() for c in text)
+
+
+def reason(error: BaseException, length: int = 200, bare: bool = False) -> str:
+    """Why something failed, in one line: of the message as many sentences of the first line as are short.
+
+    The one way to say it, whatever an exception holds: an ``OSError`` without words, a
+    message that is empty, of several lines or bytes.
+
+    Args:
+        error: Of any kind.
+        length: Of the sentences together, in characters.
+        bare: Without the exception's kind, and an ``OSError``'s file, where the sentence around names it.
+    """
+    name, words = type(error).__name__, _words(error).strip()
+    if isinstance(error, OSError) and (error.errno is not None or error.filename is not None):
+        what = _of_system(error)
+        return one_line(what if bare or error.filename is None else f'{_text(error.filename)}: {what}')
     if isinstance(error, KeyError) and error.args and isinstance(error.args[0], str) and ' ' in error.args[0]:
         words = error.args[0]  # str() gives its repr
     if 'Original Traceback' in words:
-        return words.splitlines()[-1]
-    if isinstance(error, OSError) and error.filename is not None:
-        return f'{error.filename}: {error.strerror}'
+        return one_line(words.splitlines()[-1])
     lines = [line.strip() for line in words.splitlines() if line.strip()]
     if not lines:
-        return kind
+        return name
     # torch lists what does not fit below a heading.
     line = ' '.join(lines[:2]) if lines[0].endswith(':') else lines[0]
     first, *rest = re.split(r'(?<=[.;]) ', line)
@@ -85,14 +106,49 @@ def reason(error: BaseException, length: int = 200) -> str:
         if len(first) + len(sentence) > length:
             break
         first += ' ' + sentence
-    return f'{kind}: {first[: 2 * length]}'
+    first = one_line(first[: 2 * length])
+    return first if bare else f'{name}: {first}'
+
+
+def _words(error: BaseException) -> str:
+    """What an exception says, which may be bytes, or fail itself."""
+    if len(error.args) == 1 and isinstance(error.args[0], bytes):
+        return _text(error.args[0])
+    try:
+        return str(error)
+    except Exception:
+        return ''
+
+
+def _text(value: object) -> str:
+    return value.decode(errors='backslashreplace') if isinstance(value, bytes) else str(value)
+
+
+def _of_system(error: OSError) -> str:
+    """The system's words; libraries raise its errors with a number alone, or with neither."""
+    if error.strerror:
+        return _text(error.strerror)
+    return os.strerror(error.errno) if isinstance(error.errno, int) else type(error).__name__
 
 
 def is_full(error: BaseException | None) -> bool:
     """Whether an exception, or one that it came from, says that nothing can be written to a disk any more."""
     while error is not None:
         # torch's writer of archives has an error of its own.
-        if getattr(error, 'errno', None) in NO_SPACE or 'PytorchStreamWriter failed writing' in str(error):
+        if getattr(error, 'errno', None) in NO_SPACE or 'PytorchStreamWriter failed writing' in _words(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def is_of_shared_memory(error: BaseException | None) -> bool:
+    """Whether an exception, or one that it came from, says that memory cannot be shared with other processes."""
+    while error is not None:
+        frames = traceback.extract_tb(error.__traceback__)
+        # Semaphores are there, too, and their errors look like those of a disk.
+        if isinstance(error, OSError) and any(_OF_PROCESSES.search(frame.filename) for frame in frames):
+            return True
+        if _NO_SHARED_MEMORY.search(_words(error)):
             return True
         error = error.__cause__ or error.__context__
     return False
@@ -109,7 +165,13 @@ def _place(error: BaseException) -> str:
 def _line(error: Exception) -> str | None:
     """What to say of an exception instead of its traceback; None where it has to be shown."""
     if isinstance(error, UserError):
-        return words_of(error)
+        return one_line(words_of(error))
+    if is_of_shared_memory(error):
+        return (
+            f'/dev/shm, which processes share memory by, is too small or may not be written ({reason(error, bare=True)}'
+            '); start the container with --ipc=host or --shm-size=16g, or read the data in one process: '
+            '--cfg-options train_dataloader.num_workers=0, likewise val_dataloader and test_dataloader'
+        )
     if is_full(error):
         where = getattr(error, 'filename', None)
         return f'the disk{f" of {where}" if where else ""} is full or read-only ({reason(error)}); free some, and go on'
@@ -121,15 +183,16 @@ def _line(error: Exception) -> str | None:
 
 def _is_of_others(error: Exception) -> bool:
     """Whether another process is gone, or a device: a case to start again, not to correct something."""
-    words = f'{type(error).__name__}: {error}'
+    words = f'{type(error).__name__}: {_words(error)}'
     return isinstance(error, ConnectionError) or bool(re.search(r'\bDist\w*Error|gloo|NCCL|CUDA error|by peer', words))
 
 
 def command(main: Callable[[], int | None]) -> Callable[[], None]:
     """Make a tool's ``main``: what the user can mend becomes one line on stderr and exit status 2.
 
-    That is a :class:`UserError`, a full disk and, until :func:`preparation_over`,
-    any exception: what is wrong in a config shows wherever it is first used.
+    That is a :class:`UserError`, a full disk, too little shared memory and, until
+    :func:`preparation_over`, any exception: what is wrong in a config shows wherever it is
+    first used.
     """
 
     @functools.wraps(main)

@@ -15,9 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from mmsoco.errors import UserError
+from mmsoco.errors import UserError, reason
 
-# The mask can only be read by setting it, for all threads.
 _umask_lock = threading.Lock()
 #: Of temporary files: what is written, the process that writes it and its machine, eight letters by tempfile.
 _TEMPORARY = re.compile(r'\..*\.(\d+)-([0-9a-f]{8})\.[a-z0-9_]{8}(\.\w+)?')
@@ -43,6 +42,16 @@ def open_regular(path: str | os.PathLike) -> BinaryIO:
     return os.fdopen(handle, 'rb', buffering=0)
 
 
+def read_regular(path: str | os.PathLike) -> bytes:
+    """All bytes of a file.
+
+    Raises:
+        OSError: As :func:`open_regular`, or reading fails.
+    """
+    with open_regular(path) as file:
+        return file.read()
+
+
 def check_out(out: str | os.PathLike, *inputs: str | os.PathLike, what: str = 'the file to read') -> None:
     """Refuse to write onto a folder, or onto a file that is read.
 
@@ -52,13 +61,16 @@ def check_out(out: str | os.PathLike, *inputs: str | os.PathLike, what: str = 't
         what: What they are, as the message says it.
 
     Raises:
-        UserError: ``out`` is one of these.
+        UserError: ``out`` is one of these, or cannot be looked at.
     """
     out = Path(out)
-    if out.is_dir():
-        raise UserError(f'{out} is a folder; name a file in it')
-    if out.exists() and any(Path(path).exists() and out.samefile(path) for path in inputs):
-        raise UserError(f'{out} is {what}; name another one to write')
+    try:
+        if out.is_dir():
+            raise UserError(f'{out} is a folder; name a file in it')
+        if out.exists() and any(Path(path).exists() and out.samefile(path) for path in inputs):
+            raise UserError(f'{out} is {what}; name another one to write')
+    except (OSError, ValueError) as error:  # a folder that may not be entered, no name of a file
+        raise UserError(f'{out} cannot be written ({reason(error, bare=True)}); name another place') from None
 
 
 def check_folder(folder: str | os.PathLike) -> None:
@@ -68,8 +80,13 @@ def check_folder(folder: str | os.PathLike) -> None:
         UserError: With the path that is in the way.
     """
     there = Path(folder).absolute()
-    while not there.exists():
-        there = there.parent
+    try:
+        while not there.exists():
+            if there.is_symlink():
+                raise UserError(f'{there} is a link that leads nowhere, so {folder} cannot be written; mend it')
+            there = there.parent
+    except (OSError, ValueError) as error:  # a folder that may not be entered, a name that is too long
+        raise UserError(f'{folder} cannot be written ({reason(error, bare=True)}); name another folder') from None
     if not there.is_dir():
         raise UserError(f'{there} is no folder, so {folder} cannot be written; name another one')
     if not os.access(there, os.W_OK | os.X_OK):
@@ -98,21 +115,40 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
             prefix=f'.{stem}.{os.getpid()}-{_machine()}.', suffix=path.suffix, dir=path.parent
         )
     except OSError as error:
-        raise UserError(f'{path} cannot be written ({error.strerror}: {error.filename}); name another place') from None
+        raise UserError(f'{path} cannot be written ({reason(error)}); name another place') from None
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        with temporary.open('rb') as file:
-            os.fsync(file.fileno())
-        # mkstemp makes files private; give them the mode that open() would have.
-        with _umask_lock:
-            umask = os.umask(0o77)
-            os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
+        _sync(temporary)
+        _open_to_others(temporary)
         temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what ended the block says more
+            temporary.unlink(missing_ok=True)
+
+
+#: What a disk says that does not know what it is asked to do, such as a FUSE mount or another system's share.
+_UNKNOWN = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES, errno.EBADF)
+
+
+def _sync(path: Path) -> None:
+    """Have the bytes on the disk, as far as it knows how to; where they could not be written, that is an error."""
+    with path.open('rb') as file:
+        try:
+            os.fsync(file.fileno())
+        except OSError as error:
+            if error.errno not in _UNKNOWN:
+                raise
+
+
+def _open_to_others(path: Path) -> None:
+    """Give a file the mode that open() would have, as mkstemp makes it private; not all disks have modes."""
+    with _umask_lock:  # the mask can only be read by setting it, for all threads
+        umask = os.umask(0o77)
+        os.umask(umask)
+    with suppress(OSError):
+        path.chmod(0o666 & ~umask)
 
 
 def _machine() -> str:
@@ -129,7 +165,7 @@ def remove_leftovers(folder: str | os.PathLike, stem: str = '', age: float = 864
     """
     for path in Path(folder).glob(f'.{glob.escape(stem)}*'):
         match = _TEMPORARY.fullmatch(path.name)
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # gone meanwhile, or not to be removed
             if match and (not is_alive(int(match[1])) if match[2] == _machine() else _age(path) > age):
                 path.unlink()
 

@@ -2,10 +2,14 @@
 
 import inspect
 import re
+import types
+import typing
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 import mmengine.registry
@@ -30,6 +34,9 @@ ELSEWHERE = {'tta_model', 'tta_pipeline'}
 BUILDERS = {'type', '_scope_', '_delete_', 'priority', 'convert_to_iter_based', 'constructor', 'paramwise_cfg'}
 #: mmengine's registries, of which those of other packages are children.
 REGISTRIES = [registry for registry in vars(mmengine.registry).values() if isinstance(registry, Registry)]
+# To look into one imports what it has of a package, which takes a second and may talk: first what every run needs.
+REGISTRIES.sort(key=lambda registry: registry.name not in ('model', 'hook', 'optim_wrapper', 'optimizer'))
+REGISTRIES.sort(key=lambda registry: registry.name == 'metric')
 #: How like a key must be to another one to be taken for a slip, where others may be meant; 1 is equal.
 ALIKE = 0.85
 
@@ -190,14 +197,67 @@ def arguments_of(kind: str | type, scope: str | None) -> set[str]:
     return names - {'self', 'args', 'kwargs'}
 
 
-def _find(kind: str | type, scope: str | None) -> list:
+#: What docstrings of OpenMMLab call the kinds of an argument: ``loss_scale (float or str or dict)``.
+_WORDS = {'int': int, 'float': float, 'bool': bool, 'list': list, 'tuple': tuple, 'Sequence': list, 'str': str}
+
+
+def kinds_of(kind: str | type, name: str, scope: str | None) -> set:
+    """What an argument of what a config calls ``kind`` takes: types, annotations such as ``Sequence[int]``, NoneType.
+
+    By its annotation, its default and the docstring, which often says more; of the first
+    class of that name that has such an argument. Empty where nothing is said.
+    """
+    for found in _find(kind, scope):
+        argument = former_arguments(found).get(name, name)
+        for cls in found.__mro__ if inspect.isclass(found) else [found]:
+            constructor = vars(cls).get('__init__') if inspect.isclass(found) else cls
+            try:
+                parameter = inspect.signature(constructor).parameters[argument]
+            except (KeyError, TypeError, ValueError):  # another class', or of compiled code
+                continue
+            kinds = alternatives(_annotation(constructor, parameter))
+            said = ' '.join(re.findall(rf'^\s*{argument} \(([^)]*)\)', f'{cls.__doc__}\n{constructor.__doc__}', re.M))
+            kinds |= {_WORDS[word] for word in re.findall(r'\w+', said) if word in _WORDS}
+            return kinds | {NoneType} if kinds and parameter.default is None else kinds
+    return set()
+
+
+def _annotation(constructor: Any, parameter: inspect.Parameter) -> Any:
+    with suppress(Exception):  # names in quotes that are not there
+        return typing.get_type_hints(constructor).get(parameter.name, Any)
+    return Any
+
+
+def alternatives(*annotations: Any) -> set:
+    """The types and generics that annotations allow; nothing of those that allow everything."""
+    found: set = set()
+    for one in annotations:
+        if typing.get_origin(one) in (typing.Union, types.UnionType, typing.Annotated):
+            found |= alternatives(*typing.get_args(one))
+        elif typing.get_origin(one) is typing.Literal:
+            found |= {type(value) for value in typing.get_args(one)}
+        elif isinstance(one, type) or typing.get_origin(one) is not None:
+            found.add(NoneType if one is None else one)
+    return found - {Any, object, inspect.Parameter.empty}
+
+
+def _find(kind: str | type, scope: str | None) -> Iterator[Any]:
     """What is registered under a name, in all of mmengine's registries."""
     if not isinstance(kind, str):
-        return [kind]
-    return [found for registry in REGISTRIES if (found := _get(registry, kind, scope)) is not None]
+        yield kind
+        return
+    for registry in REGISTRIES:
+        if (found := _get(registry, kind, scope)) is not None:
+            yield found
 
 
 def _get(registry: Registry, kind: str, scope: str | None) -> Any:
+    if scope is not None:
+        with suppress(ImportError):
+            import_module(f'{scope}.registry')
+        # mmengine would warn, each time, that the scope has none of this sort, such as runners.
+        if scope not in registry.children:
+            return registry.get(kind)
     with registry.switch_scope_and_registry(scope) as scoped:
         return scoped.get(kind)
 

@@ -1,10 +1,11 @@
 import errno
+import multiprocessing
 import re
 
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
-from mmsoco.errors import UserError, command, preparation_over, reason, suspect, words_of
+from mmsoco.errors import UserError, command, is_of_shared_memory, preparation_over, reason, suspect, words_of
 
 
 def test_a_user_error_is_one_line_on_stderr_and_exit_status_2(capsys):
@@ -97,6 +98,87 @@ def test_other_processes_name_themselves_and_leave_the_first_one_time(capsys, mo
 )
 def test_an_exception_in_one_line(error, expected):
     assert reason(error) == expected
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError('broken')
+
+
+@pytest.mark.parametrize(
+    ('error', 'line', 'bare'),
+    [
+        (OSError(errno.EIO, None, 'x.jpg'), 'x.jpg: Input/output error', 'Input/output error'),
+        (OSError(errno.EIO, '', 'x.jpg'), 'x.jpg: Input/output error', 'Input/output error'),
+        (OSError(errno.EIO, b'broken', b'x\xff.jpg'), 'x\\xff.jpg: broken', 'broken'),
+        (OSError(errno.EIO, 'a', 'x\ny\u202f\udcff'), 'x\\ny\\u202f\\udcff: a', 'a'),
+        (OSError(), 'OSError', 'OSError'),
+        (OSError('cannot identify image file'), 'OSError: cannot identify image file', 'cannot identify image file'),
+        (OSError(None, None, 'x.jpg'), 'x.jpg: OSError', 'OSError'),
+        (OSError('odd', None), 'OSError', 'OSError'),
+        (FileNotFoundError(2, 'No such file', 'x'), 'x: No such file', 'No such file'),
+        (ValueError('\n\n two\nlines'), 'ValueError: two', 'two'),
+        (ValueError(b'bytes \xff\nmore'), 'ValueError: bytes \\xff', 'bytes \\xff'),
+        (ValueError('\x1b[31mred\x07'), 'ValueError: \\x1b[31mred\\x07', '\\x1b[31mred\\x07'),
+        (ValueError('   '), 'ValueError', 'ValueError'),
+        (Mute(), 'Mute', 'Mute'),
+    ],
+)
+def test_whatever_an_exception_holds(error, line, bare, capsys):
+    assert (reason(error), reason(error, bare=True)) == (line, bare)
+    with pytest.raises(SystemExit):
+        failing(error)()
+    assert capsys.readouterr().err.startswith(f'error: {line} (in ')
+
+
+def test_a_message_of_several_lines_is_shown_in_one(capsys):
+    with pytest.raises(SystemExit):
+        failing(UserError('a\nb.jpg is broken'))()
+    assert capsys.readouterr().err == 'error: a\\nb.jpg is broken\n'
+
+
+@pytest.mark.parametrize(
+    'words',
+    [
+        'unable to open shared memory object </torch_9_1_0> in read-write mode: No space left on device (28)',
+        'unable to allocate shared memory(shm) for file </torch_9_1_0>: No space left on device (28)',
+        'unable to write to file </torch_9_1_0>: No space left on device (28)',
+        'unable to mmap 1024 bytes from file </torch_9_1_0>: Cannot allocate memory (12)',
+        "DataLoader worker (pid 9) is killed by signal: Bus error. It is possible that dataloader's workers are out of "
+        'shared memory. Please try to raise your shared memory limit.',
+        'Unexpected bus error encountered in worker. This might be caused by insufficient shared memory (shm).',
+        'Caught RuntimeError in DataLoader worker process 0.\nOriginal Traceback (most recent call last):\n'
+        'RuntimeError: unable to open shared memory object </torch_1>: Permission denied (13)',
+    ],
+)
+def test_too_little_shared_memory_is_one_line_at_any_time(words, capsys):
+    with pytest.raises(SystemExit) as stop:
+        failing(RuntimeError(words), begun=True)()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert stop.value.code == 2 and line.startswith('error: /dev/shm, which processes share memory by, is too small')
+    assert '--ipc=host' in line and '--shm-size' in line and 'num_workers=0' in line
+
+
+@pytest.mark.parametrize('number', [errno.ENOSPC, errno.EROFS, errno.ENOSYS, errno.EACCES])
+def test_semaphores_are_no_disk(number, capsys, monkeypatch):
+    def refuse(*args):
+        raise OSError(number, 'no')
+
+    monkeypatch.setattr('multiprocessing.synchronize._multiprocessing.SemLock', refuse)
+
+    @command
+    def main():
+        preparation_over()
+        multiprocessing.Lock()
+
+    with pytest.raises(SystemExit):
+        main()
+    assert capsys.readouterr().err.startswith('error: /dev/shm, which')
+
+
+def test_other_memory_is_not_that_of_processes():
+    for words in ('out of resource: shared memory, Required: 9', 'CUDA error: too much shared memory', 'out of memory'):
+        assert not is_of_shared_memory(RuntimeError(words))
 
 
 @pytest.mark.parametrize('status', [None, 0, 3])

@@ -105,7 +105,8 @@ ROOMS = {
     'checkpoints': GROUND | {'images'},
     'evaluation': GROUND | {'registry'},
     'keys': GROUND,
-    'config': GROUND | {'registry', 'models', 'keys'},
+    'options': GROUND | {'keys'},
+    'config': GROUND | {'registry', 'models', 'keys', 'options'},
     'probe': OFFLINE | {'registry', 'models', 'datasets', 'checkpoints', 'config'},
     'engine': OFFLINE
     | {'registry', 'models', 'datasets', 'checkpoints', 'keys', 'config', 'probe', 'evaluation', 'visualization'},

@@ -21,6 +21,8 @@ from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 from torch.distributed.launcher import api
 
+from mmsoco.errors import reason
+
 ON_PURPOSE = (2, 128 + signal.SIGINT, 128 + signal.SIGTERM)
 
 
@@ -93,7 +95,8 @@ def main() -> int:
         args.local_addr = args.local_addr or address_towards(host, alone=args.nnodes == '1')
     except OSError as error:
         print(
-            f'error: MASTER_ADDR {host} cannot be reached ({error}); give the first node by its address',
+            f'error: MASTER_ADDR {host} cannot be reached ({reason(error, bare=True)}); give the first node by its '
+            'address',
             file=sys.stderr,
         )
         return 2

@@ -20,6 +20,7 @@ from mmsoco.checkpoints.pretraining import KEY, TARGET, Origin, detector_weights
 from mmsoco.checkpoints.report import format_table, part_of, summarise
 from mmsoco.checkpoints.seal import PLACE, seal_safetensors
 from mmsoco.checkpoints.tools import Renaming, check_tool, rename
+from mmsoco.checkpoints.unwrapping import unwrap
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path, check_out
 from mmsoco.renamed import renamed_arguments
@@ -141,9 +142,8 @@ def extract(
     checkpoint, out = Path(checkpoint), Path(out)
     _check_arguments(checkpoint, out, tool, network)
     loaded = read_checkpoint(checkpoint, trust=trust_checkpoint)
-    state_dict = loaded.get('state_dict')
-    if not isinstance(state_dict, dict) or not all(isinstance(value, Tensor) for value in state_dict.values()):
-        raise UserError(f'{checkpoint} holds no state_dict; give a checkpoint of a SoCo pretraining')
+    unwrapped = unwrap(loaded, str(checkpoint))
+    state_dict = unwrapped.tensors
     meta = loaded.get('meta') or {}
     if meta.get('target', 'mmdet') not in ('mmdet', 'mmdet-c4'):
         # Its names may look like the pretraining's and mean something else.
@@ -168,4 +168,5 @@ def extract(
         digest = hashlib.sha256(temporary.read_bytes()).hexdigest()
     if with_hash:
         out = out.rename(out.with_name(f'{out.stem}-{digest[:8]}{out.suffix}'))
-    return out, f'{_table(state_dict, renaming, network, origin)}\nSHA-256 {digest}'
+    table = _table(state_dict | unwrapped.others, renaming, network, origin)
+    return out, '\n'.join([*unwrapped.notes, table, f'SHA-256 {digest}'])

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mmsoco.checkpoints.outline import HISTORY, STATISTICS, Foreign, Implausible, Outline
 from mmsoco.checkpoints.seal import Damaged, check_safetensors_seal, has_seal, seal
-from mmsoco.errors import UserError
+from mmsoco.errors import UserError, reason
 
 #: Set, it makes every torch.load of this process and its children one of ``weights_only``.
 FORCE = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
@@ -91,7 +91,9 @@ def read_meta(path: str | os.PathLike, trust: bool = False) -> dict:
 @functools.lru_cache(maxsize=64)
 def _read_meta(path: str | os.PathLike, trust: bool, version: tuple[int, int] | None) -> dict:
     # A version that was found whole need not be read again.
-    checkpoint = load(path, 'cpu', trust=trust, mmap=zipfile.is_zipfile(path))
+    with _open(path) as file:
+        by_map = zipfile.is_zipfile(file)
+    checkpoint = load(path, 'cpu', trust=trust, mmap=by_map)
     meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
     if not isinstance(meta, dict):
         raise UserError(f'{path} is not of a run: it has no meta')
@@ -104,7 +106,7 @@ def read_safetensors(path: str | os.PathLike) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except Exception as error:  # numbers of a type that this torch does not have
-        raise UserError(f'{path} cannot be loaded ({_line(error)}); give another checkpoint') from None
+        raise UserError(f'{path} cannot be loaded ({reason(error, bare=True)}); give another checkpoint') from None
 
 
 def load(
@@ -130,7 +132,9 @@ def load(
                     source if is_path else file, map_location=map_location, weights_only=not trust, **options
                 )
         except Exception as error:  # bytes that are no pickle can make its reader raise anything
-            raise UserError(f'{name} cannot be loaded ({_line(error)}); copy it again, or ask who made it') from None
+            raise UserError(
+                f'{name} cannot be loaded ({reason(error, bare=True)}); copy it again, or ask who made it'
+            ) from None
 
 
 def save(content: Any, path: str | os.PathLike) -> None:
@@ -155,7 +159,7 @@ def _open(path: str | os.PathLike) -> Iterator[IO[bytes]]:
             f'{path} does not exist; give a checkpoint, for instance work_dirs/NAME/epoch_100.pth'
         ) from None
     except (OSError, ValueError) as error:
-        raise UserError(f'{path} cannot be opened ({error}); give a checkpoint') from None
+        raise UserError(f'{path} cannot be opened ({reason(error, bare=True)}); give a checkpoint') from None
     with file:
         yield file
 
@@ -163,12 +167,6 @@ def _open(path: str | os.PathLike) -> Iterator[IO[bytes]]:
 @contextmanager
 def _rest(file: IO[bytes]) -> Iterator[IO[bytes]]:
     yield io.BytesIO(file.read())
-
-
-def _line(error: Exception) -> str:
-    """What an error says, which may repeat what is in the file."""
-    line = str(error).strip().partition('\n')[0] or type(error).__name__
-    return ''.join(character if character.isprintable() else '?' for character in line[:200])
 
 
 def _check(file: IO[bytes], name: str, allow: Sequence[type], trust: bool) -> Outline:
@@ -191,16 +189,18 @@ def _check(file: IO[bytes], name: str, allow: Sequence[type], trust: bool) -> Ou
             raise Implausible(f'it makes tensors of {outline.tensor_bytes:,} bytes out of {size:,}')
     except Foreign as error:
         raise UserError(
-            f'{name} is no checkpoint of tensors and plain values: it holds {_line(error)}, which could run code; '
-            'if you trust who wrote it: --trust-checkpoint'
+            f'{name} is no checkpoint of tensors and plain values: it holds {reason(error, bare=True)}, which could '
+            'run code; if you trust who wrote it: --trust-checkpoint'
         ) from None
     except Implausible as error:
-        reason = f'no checkpoint of tensors and plain values ({_line(error)}); give a file that PyTorch saved'
-        raise UserError(f'{name} is {reason}') from None
+        raise UserError(
+            f'{name} is no checkpoint of tensors and plain values ({reason(error, bare=True)}); give a file that '
+            'PyTorch saved'
+        ) from None
     except Damaged as error:
-        raise UserError(f'{name} is {_line(error)}; copy it again') from None
+        raise UserError(f'{name} is {reason(error, bare=True)}; copy it again') from None
     except OSError as error:
-        raise UserError(f'{name} cannot be read ({_line(error)}); copy it again') from None
+        raise UserError(f'{name} cannot be read ({reason(error, bare=True)}); copy it again') from None
     return outline
 
 
@@ -224,7 +224,7 @@ def _check_archive(file: IO[bytes], size: int, outline: Outline | None) -> None:
                 return
             outline.read(io.BytesIO(archive.read(pickled)))
     except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError, RuntimeError, UnicodeError) as error:
-        raise Damaged(f'damaged ({error})') from None
+        raise Damaged(f'damaged ({reason(error, bare=True)})') from None
     for key, storage in outline.storages.items():
         stored = sizes.get(f'{folder}/data/{key}', -1)
         if stored != storage.size:
@@ -276,9 +276,9 @@ def _check_safetensors(file: IO[bytes], path: str | os.PathLike) -> None:
         with safe_open(path, 'pt'):  # compares every tensor's place with the file's size
             pass
     except Damaged as error:
-        raise UserError(f'{path} is {_line(error)}; copy it again') from None
+        raise UserError(f'{path} is {reason(error, bare=True)}; copy it again') from None
     except Exception as error:  # its reader's own kind, or the system's
-        raise UserError(f'{path} cannot be read ({_line(error)}); copy it again') from None
+        raise UserError(f'{path} cannot be read ({reason(error, bare=True)}); copy it again') from None
 
 
 @contextmanager

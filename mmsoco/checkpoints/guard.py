@@ -12,7 +12,7 @@ from mmengine.runner import CheckpointLoader
 from mmengine.structures import InstanceData
 
 from mmsoco.checkpoints.files import FORCE, check_whole, load
-from mmsoco.errors import UserError
+from mmsoco.errors import UserError, reason
 from mmsoco.plain_pickle import NotPlain, PlainUnpickler
 
 _trusted: str | None = None
@@ -73,8 +73,7 @@ def _in_one_line(loader: Callable) -> Callable:
         except UserError:
             raise
         except Exception as error:
-            reason = f'{type(error).__name__}: {error}'.splitlines()[0]
-            raise UserError(f'{filename} cannot be fetched ({reason}); download it and give the file') from None
+            raise UserError(f'{filename} cannot be fetched ({reason(error)}); download it and give the file') from None
 
     return fetch
 
@@ -108,5 +107,4 @@ class DataPickleHandler(PickleHandler):
         except UserError:
             raise
         except Exception as error:  # of bytes that are no pickle, anything
-            reason = str(error).partition('\n')[0] or type(error).__name__
-            raise UserError(f'a pickle of data cannot be read ({reason}); save it again') from None
+            raise UserError(f'a pickle of data cannot be read ({reason(error, bare=True)}); save it again') from None

@@ -10,6 +10,8 @@ from typing import IO, Any
 
 import torch
 
+from mmsoco.errors import reason
+
 #: Bytes of an element of each class of storage; torch writes these names whatever is stored.
 STORAGES = {
     f'torch.{kind}Storage': size
@@ -200,7 +202,7 @@ class Outline:
                 elif name not in ('PROTO', 'FRAME'):
                     raise Foreign(f'the pickle instruction {name}')
         except (LookupError, ValueError, TypeError, AttributeError) as error:
-            raise Implausible(f'its pickle breaks off or is garbled: {error}') from None
+            raise Implausible(f'its pickle breaks off or is garbled: {reason(error, bare=True)}') from None
         raise Implausible('its pickle breaks off')
 
     def _set(self, target: dict, items: Collection[tuple]) -> None:

@@ -1,13 +1,15 @@
 """From a pretraining into mmdet's detectors and mmpretrain's classifiers."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from torch import Tensor
 
 from mmsoco.checkpoints.naming import Layout, Place, place_of, prefix_of
 from mmsoco.checkpoints.report import format_table, summarise
+from mmsoco.checkpoints.unwrapping import models_in
 from mmsoco.checkpoints.widening import channels_differ, first_convolution, widened
 from mmsoco.errors import UserError
 
@@ -35,13 +37,21 @@ class Transfer:
         loaded: Model's name -> pretrained tensor.
         new: Why -> (model's name -> its own tensor), for those that stay as initialised.
         left: Why -> (pretraining's name -> tensor), for those that the model has no use for.
-        problems: What should have been loaded and was not, one line each.
+        misplaced: Pretraining's name -> why it has no home, where it should have one.
+        missing: The model's names that the pretraining should have and has not.
+        problems: What should have been loaded and was not, one line each; what is wrong
+            as a whole comes first.
+        remedy: The whole lists ``new`` and ``leave`` by which it would fit; empty where it
+            does, or where that would give up the backbone.
     """
 
     loaded: dict[str, Tensor] = field(default_factory=dict)
     new: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     left: dict[str, dict[str, Tensor]] = field(default_factory=dict)
+    misplaced: dict[str, str] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    remedy: dict[str, list[str]] = field(default_factory=dict)
 
     def table(self) -> str:
         """Text for the log: part, tensors, values, what became of them."""
@@ -100,6 +110,9 @@ def plan_transfer(
 ) -> Transfer:
     """Match a pretraining's weights with a model's parameters and buffers.
 
+    A model that wraps detectors, as a semi-supervised one its student and its teacher,
+    has them all filled.
+
     Args:
         pretrained: Of the parts that detectors have, see
             :func:`~mmsoco.checkpoints.pretraining.detector_weights`.
@@ -111,53 +124,21 @@ def plan_transfer(
         widen: Whether to fit the first convolution to a model whose images have other
             channels, see :func:`~mmsoco.checkpoints.widening.widened`.
     """
-    transfer = Transfer()
-    homes = Homes(pretrained, model)
     if widen and (channels := channels_differ(pretrained, model)):
         first = first_convolution(pretrained)
         pretrained = {**pretrained, first: widened(pretrained[first], channels[1])}
-    for name, tensor in pretrained.items():
-        places = 'left: as the config says' if name.startswith(tuple(leave)) else homes.of(name)
-        if isinstance(places, str):
-            transfer.left.setdefault(places, {})[name] = tensor
-            continue
-        for place in places:
-            if place not in model:
-                transfer.problems.append(f'{name} has no place in the model')
-            elif model[place].shape != tensor.shape:
-                shapes = f'{tuple(model[place].shape)} in the model, {tuple(tensor.shape)} in the pretraining'
-                transfer.problems.append(f'{place} is {shapes}')
-            else:
-                transfer.loaded[place] = tensor
-
+    transfer = _match(pretrained, model, new, leave)
     if behind:
         transfer.left['left: only for pretraining'] = dict(behind)
-
-    reasons = dict(NEW_BY_DESIGN)
-    there = Layout.of(pretrained).kinds
-    for part, kinds in OPTIONAL_PARTS.items():
-        if not there & set(kinds):
-            reasons |= dict.fromkeys(kinds, 'new: this pretraining has none')
-        elif part.startswith(tuple(leave)):
-            reasons |= dict.fromkeys(kinds, 'new: as the config says')
-    reasons |= {kind: NEW_BY_DESIGN[kind] for kind in ('box_scores', 'box_deltas')}
-    for name, own in model.items():
-        if name in transfer.loaded:
-            continue
-        reason = reasons.get(place_of(name).kind)
-        if name.startswith(tuple(new)):
-            reason = 'new: as the config says'
-        if homes.is_above_p5(name):
-            reason = 'new: levels above P5 are not pretrained'
-        if reason is not None:
-            transfer.new.setdefault(reason, {})[name] = own
-        else:
-            transfer.problems.append(
-                f"{name} of the model is not in the pretraining; if it is to stay new: TransferHook(new=['{name}'])"
-            )
-    if transfer.problems:
+    if transfer.misplaced or transfer.missing:
         taken = {name: t for name, t in pretrained.items() if not name.startswith(tuple(leave))}
-        transfer.problems[:0] = advice(taken, model)
+        advised = [one for prefix in _wholes(model) for one in advice(taken, _within(model, prefix))]
+        transfer.problems += dict.fromkeys(one.words for one in advised)
+        transfer.problems += transfer.misplaced.values()
+        transfer.problems += [f'{name} of the model is not in the pretraining' for name in transfer.missing]
+        if all(one.may_differ for one in advised):
+            advised_leave = [*leave, *(entry for one in advised for entry in one.leave)]
+            transfer.remedy = _remedy(pretrained, model, new, list(dict.fromkeys(advised_leave)))
     for option, entries, state in (('new', new, model), ('leave', leave, pretrained)):
         transfer.problems += [
             f"{option}=['{entry}'] fits no name" for entry in entries if not any(n.startswith(entry) for n in state)
@@ -165,32 +146,141 @@ def plan_transfer(
     return transfer
 
 
-def advice(pretrained: Mapping[str, Tensor], model: Mapping[str, Tensor]) -> list[str]:
-    """The commonest reasons why a pretraining does not fit, in words."""
-    lines = []
+def _wholes(model: Mapping[str, Tensor]) -> list[str]:
+    """What the names of each detector in a model begin with; ``''`` where the model is one."""
+    return models_in(model) or ['']
+
+
+def _within(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+
+
+def _match(
+    pretrained: Mapping[str, Tensor], model: Mapping[str, Tensor], new: Sequence[str], leave: Sequence[str]
+) -> Transfer:
+    transfer = Transfer()
+    homes = {prefix: Homes(pretrained, _within(model, prefix)) for prefix in _wholes(model)}
+    used = set()
+    for prefix, of_one in homes.items():
+        for name, tensor in pretrained.items():
+            places = 'left: as the config says' if name.startswith(tuple(leave)) else of_one.of(name)
+            if isinstance(places, str):
+                transfer.left.setdefault(places, {})[name] = tensor
+                continue
+            for place in (prefix + place for place in places):
+                if place not in model:
+                    transfer.misplaced[name] = f'{name} has no place in the model'
+                elif model[place].shape != tensor.shape:
+                    shapes = f'{tuple(model[place].shape)} in the model, {tuple(tensor.shape)} in the pretraining'
+                    transfer.misplaced[name] = f'{place} is {shapes}'
+                else:
+                    transfer.loaded[place] = tensor
+                    used.add(name)
+    # What one of several has no use for, another may have.
+    left = {reason: {n: t for n, t in some.items() if n not in used} for reason, some in transfer.left.items()}
+    transfer.left = {reason: some for reason, some in left.items() if some}
+
+    reasons = _reasons(pretrained, leave)
+    for name, own in model.items():
+        if name in transfer.loaded:
+            continue
+        prefix = next((prefix for prefix in homes if name.startswith(prefix)), None)
+        bare = name if prefix is None else name.removeprefix(prefix)
+        reason = reasons.get(place_of(bare).kind)
+        if name.startswith(tuple(new)):
+            reason = 'new: as the config says'
+        if prefix is not None and homes[prefix].is_above_p5(bare):
+            reason = 'new: levels above P5 are not pretrained'
+        if reason is None:
+            transfer.missing.append(name)
+        else:
+            transfer.new.setdefault(reason, {})[name] = own
+    return transfer
+
+
+def _reasons(pretrained: Mapping[str, Tensor], leave: Sequence[str]) -> dict[str, str]:
+    """Kind of place in a model -> why it stays new, for those that do."""
+    reasons = dict(NEW_BY_DESIGN)
+    there = Layout.of(pretrained).kinds
+    for part, kinds in OPTIONAL_PARTS.items():
+        if not there & set(kinds):
+            reasons |= dict.fromkeys(kinds, 'new: this pretraining has none')
+        elif part.startswith(tuple(leave)):
+            reasons |= dict.fromkeys(kinds, 'new: as the config says')
+    return reasons | {kind: NEW_BY_DESIGN[kind] for kind in ('box_scores', 'box_deltas')}
+
+
+def _remedy(
+    pretrained: Mapping[str, Tensor], model: Mapping[str, Tensor], new: Sequence[str], leave: Sequence[str]
+) -> dict[str, list[str]]:
+    """Entries by which a pretraining would fit; none where its backbone does not."""
+    new = [entry for entry in new if any(name.startswith(entry) for name in model)]
+    leave = [entry for entry in leave if any(name.startswith(entry) for name in pretrained)]
+    transfer = _match(pretrained, model, new, leave)
+    # With a part left behind, more of the model stays new by design; so that comes first.
+    while transfer.misplaced:
+        if any(place_of(name).kind == 'backbone' for name in transfer.misplaced):
+            return {}
+        leave += beginnings(transfer.misplaced, pretrained)
+        transfer = _match(pretrained, model, new, leave)
+    new += beginnings(transfer.missing, model)
+    return {option: entries for option, entries in (('new', new), ('leave', leave)) if entries}
+
+
+def beginnings(names: Collection[str], among: Collection[str]) -> list[str]:
+    """The shortest beginnings, by whole parts of names, that these names have and no other one of ``among``."""
+    others = {one for name in set(among) - set(names) for one in _beginnings(name)}
+    return list(dict.fromkeys(next((b for b in _beginnings(name) if b not in others), name) for name in names))
+
+
+def _beginnings(name: str) -> list[str]:
+    return [name[: match.end()] for match in re.finditer(r'\.|$', name)]
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A reason why a pretraining does not fit.
+
+    Attributes:
+        words: What is so, and what to do.
+        may_differ: Whether the model may be so, with what is pretrained left behind.
+        leave: What to leave then.
+    """
+
+    words: str
+    may_differ: bool = False
+    leave: tuple[str, ...] = ()
+
+
+def advice(pretrained: Mapping[str, Tensor], model: Mapping[str, Tensor]) -> list[Advice]:
+    """The commonest reasons why a pretraining does not fit."""
+    found = []
     theirs, own = Layout.of(pretrained), Layout.of(model)
     if theirs.is_c4 and not own.is_c4:
-        lines.append('the pretraining is for C4 detectors, which share a block and have no FPN')
+        found.append(Advice('the pretraining is for C4 detectors, which share a block and have no FPN'))
     if theirs.levels and not own.has_neck:
-        lines.append('the pretraining has an FPN, the model has none')
+        found.append(Advice('the pretraining has an FPN, the model has none', may_differ=True))
     first = Place('lateral', '', 0).name
     if f'{first}bn.weight' in pretrained and f'{first}conv.bias' in model:
-        lines.append("the detector's FPN has no norm; give its neck norm_cfg=dict(type='BN')")
+        found.append(Advice("the detector's FPN has no norm; give its neck norm_cfg=dict(type='BN')"))
     heads = [layout.kinds & set(_BOX_HEAD) for layout in (theirs, own)]
     with_norm = {p.index for p in map(place_of, model) if p.kind == 'box_conv' and p.tensor.startswith('bn.')}
     if all(heads) and with_norm != theirs.layers('box_conv'):
-        lines.append(
+        part = prefix_of('box_head')
+        words = (
             "the detector's box head is another than the pretrained one; make it a Shared4Conv1FCBBoxHead with "
-            f"norm_cfg=dict(type='BN'), or leave the pretrained one: TransferHook(leave=['{prefix_of('box_head')}'])"
+            f"norm_cfg=dict(type='BN'), or leave the pretrained one: TransferHook(leave=['{part}'])"
         )
+        found.append(Advice(words, may_differ=True, leave=(part,)))
     if len({_depth(state) for state in (pretrained, model)}) > 1:
-        lines.append('the backbones differ in depth')
+        found.append(Advice('the backbones differ in depth'))
     if channels := channels_differ(pretrained, model):
-        lines.append(
+        words = (
             f"the pretraining's images have {channels[0]} channels, the model's {channels[1]}; give its backbone "
             f'in_channels={channels[0]}, or fit the weights to {channels[1]}: TransferHook(widen=True)'
         )
-    return lines
+        found.append(Advice(words))
+    return found
 
 
 def _depth(state: Mapping[str, Tensor]) -> int:
@@ -199,14 +289,24 @@ def _depth(state: Mapping[str, Tensor]) -> int:
     return len({block[1] for block in blocks if block})
 
 
-def require_complete(transfer: Transfer, source: str) -> None:
+def require_complete(transfer: Transfer, source: str, **options: Any) -> None:
     """Raise when something that should load did not.
 
+    Args:
+        source: Where the weights came from, for the message.
+        options: What else the hook has, for the line that it can be replaced by.
+
     Raises:
-        UserError: Naming the first reason and how many there are.
+        UserError: Naming the first reason, how many there are and, where the model may be
+            as it is, all that makes them fit, as a line to paste.
     """
-    if transfer.problems:
-        raise UserError(
-            f'{source} does not fit this model: {transfer.problems[0]} '
-            f'(the first of {len(transfer.problems)} reasons); docs/transfer.md says what fits'
-        )
+    if not transfer.problems:
+        return
+    paste = ''
+    if transfer.remedy:
+        words = ', '.join(f'{option}={value!r}' for option, value in {**transfer.remedy, **options}.items())
+        paste = f'; if it is to {"be left" if transfer.misplaced else "stay new"}: TransferHook({words})'
+    raise UserError(
+        f'{source} does not fit this model: {transfer.problems[0]}{paste} '
+        f'(the first of {len(transfer.problems)} reasons); docs/transfer.md says what fits'
+    )

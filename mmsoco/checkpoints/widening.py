@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from mmsoco.checkpoints.naming import place_of
+from mmsoco.checkpoints.unwrapping import models_in
 
 
 def widened(weight: Tensor, channels: int) -> Tensor:
@@ -43,7 +44,9 @@ def first_convolution(state: Mapping[str, Tensor]) -> str | None:
 def channels_differ(pretrained: Mapping[str, Tensor], model: Mapping[str, Tensor]) -> tuple[int, int] | None:
     """The channels that two first convolutions take, where they differ in these and in nothing else."""
     first = first_convolution(pretrained)
-    if first not in model:
+    # Of several detectors in a model, all have the same images.
+    place = f'{next(iter(models_in(model)), "")}{first}'
+    if place not in model:
         return None
-    (out, theirs, *kernel), (own_out, own, *own_kernel) = pretrained[first].shape, model[first].shape
+    (out, theirs, *kernel), (own_out, own, *own_kernel) = pretrained[first].shape, model[place].shape
     return (theirs, own) if theirs != own and (out, kernel) == (own_out, own_kernel) else None

@@ -10,6 +10,7 @@ from types import FrameType
 
 from torch.utils.data import DataLoader
 
+from mmsoco.engine.loader import end_with_lost_batches
 from mmsoco.errors import Stopped, UserError
 
 
@@ -146,5 +147,6 @@ def shield_worker(former: Callable[[int], None] | None, worker_id: int) -> None:
         os._exit(0)
 
     threading.Thread(target=listen, daemon=True).start()
+    end_with_lost_batches()
     if former is not None:
         former(worker_id)

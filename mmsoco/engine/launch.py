@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
 from mmengine import hooks
@@ -175,19 +175,19 @@ def find_checkpoint(cfg: Config, resume: str | None, restarted: bool = False) ->
 
 
 @contextmanager
-def sole_run(work_dir: str) -> Iterator[None]:
-    """Hold a folder's :class:`~mmsoco.engine.run_lock.RunLock`, for all processes of a run.
+def sole_run(*folders: str | os.PathLike) -> Iterator[None]:
+    """Hold the :class:`~mmsoco.engine.run_lock.RunLock` of folders, for all processes of a run.
 
     Raises:
-        UserError: Another run has it; in all processes.
+        UserError: Another run has one; in all processes.
     """
-    lock = RunLock(work_dir)
-    first_decides(lock.acquire)
-    try:
+    with ExitStack() as stack:
+        for folder in dict.fromkeys(map(os.path.abspath, folders)):
+            lock = RunLock(folder)
+            first_decides(lock.acquire)
+            if is_main_process():
+                stack.callback(lock.release)
         yield
-    finally:
-        if is_main_process():
-            lock.release()
 
 
 def train(
@@ -231,12 +231,15 @@ def train(
         notes = prepare_processes(cfg, launcher) + settle(cfg, amp, accumulate, progress)
         if resume is None and cfg.get('resume'):
             resume = cfg.get('load_from') or 'auto'
-        with sole_run(cfg.work_dir):
+        saved = SavedCheckpoints.of(cfg)
+        check_folder(saved.folder)
+        # Work folders of one name may share the folder of their checkpoints.
+        with sole_run(cfg.work_dir, saved.folder):
             resume, passed = first_decides(find_checkpoint, cfg, resume, was_restarted())
             cfg.resume = resume is not None
             cfg.load_from = resume or cfg.get('load_from')
             guard_loading(cfg.load_from, trust_checkpoint)
-            moved = first_decides(SavedCheckpoints.of(cfg).set_aside, resume, cfg.load_from, trust_checkpoint)
+            moved = first_decides(saved.set_aside, resume, cfg.load_from, trust_checkpoint)
             runner = build_runner(cfg, notes + passed + moved, whole=cfg.resume)
             runner.train()
     return runner

@@ -1,13 +1,17 @@
 """Batches of a loader, and in words why there is none."""
 
 import multiprocessing
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
+from multiprocessing.queues import Queue
+from typing import Any
 
 from torch.utils.data import DataLoader
 
-from mmsoco.errors import UserError, words_of
+from mmsoco.errors import UserError, is_of_shared_memory, reason, words_of
 
 #: Settings of workers, which torch refuses where there are none.
 _OF_WORKERS = ('timeout', 'persistent_workers', 'prefetch_factor', 'multiprocessing_context')
@@ -54,3 +58,16 @@ def _kill_workers() -> None:
             child.join(5)
     if is_main:
         signal.signal(signal.SIGCHLD, handler)
+
+
+def end_with_lost_batches() -> None:
+    """Let this worker end where it cannot hand on a batch; Python prints that alone, and its parent waits for ever."""
+    Queue._on_queue_feeder_error = staticmethod(_end)
+
+
+def _end(error: Exception, batch: Any) -> None:
+    if is_of_shared_memory(error):
+        # As where the memory ends while it is written, so that the parent has the same to say.
+        signal.pthread_kill(threading.get_ident(), signal.SIGBUS)
+    print(f'a batch is lost: {reason(error)}', file=sys.stderr, flush=True)
+    os._exit(1)

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 from mmsoco.engine.loader import fit_to_workers, next_batch
 from mmsoco.engine.model import bare_model
 from mmsoco.engine.together import Together
-from mmsoco.errors import UserError
+from mmsoco.errors import UserError, reason
 from mmsoco.registry import LOOPS
 
 
@@ -190,14 +190,15 @@ def try_out(model: nn.Module, batch: dict, waits: bool = False) -> None:
     except torch.cuda.OutOfMemoryError:
         raise
     except (RuntimeError, ValueError, TypeError, LookupError, AssertionError, AttributeError, StopIteration) as error:
-        reason = f'{type(error).__name__}: {str(error).splitlines()[0]}' if str(error) else type(error).__name__
         advice = 'compare the channels and maps that a part gives with those that the next one takes'
         if last and last.is_first and last.takes != last.given:
             advice = (
                 f'{last.name} takes images of {last.takes} channels, and these have {last.given}; set '
                 f'model.backbone.in_channels={last.given}'
             )
-        raise UserError(f'the parts of the model do not fit together, or not the data: {reason}; {advice}') from error
+        raise UserError(
+            f'the parts of the model do not fit together, or not the data: {reason(error)}; {advice}'
+        ) from error
     finally:
         model.train(training)
     loss, _ = model.parse_losses(losses)

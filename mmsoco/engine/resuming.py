@@ -1,6 +1,8 @@
 """Which checkpoint of a work folder a run goes on from."""
 
+import os
 import re
+import shutil
 from datetime import datetime
 from itertools import count
 from pathlib import Path
@@ -9,11 +11,30 @@ from mmengine.config import Config
 
 from mmsoco.checkpoints.files import read_meta
 from mmsoco.errors import UserError
+from mmsoco.files import read_regular
 
 #: The file that names the checkpoint that was written last; mmengine's.
 POINTER = 'last_checkpoint'
 #: How CheckpointHook names them; between two epochs by steps.
 TEMPLATES = ('epoch_{}.pth', 'iter_{}.pth')
+
+
+def checkpoint_folder(work_dir: str, out_dir: str | os.PathLike | None) -> Path:
+    """Where mmengine's CheckpointHook saves: in the work folder or, with ``out_dir``, in one of its name there.
+
+    Raises:
+        UserError: ``out_dir`` is an address; what resumes, and keeps as many as shall be
+            kept, looks into a folder.
+    """
+    if '://' in str(out_dir):
+        raise UserError(
+            f'default_hooks.checkpoint.out_dir {out_dir} is an address, and checkpoints are written to folders; mount '
+            'it, and give the folder'
+        )
+    folder = Path(os.path.normpath(work_dir))
+    whole = Path(os.path.normpath(folder.absolute()))
+    # mmengine compares as written: what the work folder is called otherwise counts as another folder.
+    return folder if out_dir is None or str(out_dir) == str(whole) else Path(out_dir, whole.name)
 
 
 class SavedCheckpoints:
@@ -33,12 +54,13 @@ class SavedCheckpoints:
 
     @classmethod
     def of(cls, cfg: Config) -> 'SavedCheckpoints':
-        """Those of a config's CheckpointHook: in the work folder, or in one of its name in ``out_dir``."""
+        """Those of a config's CheckpointHook.
+
+        Raises:
+            UserError: They would be written to what is no folder.
+        """
         hook = cfg.get('default_hooks', {}).get('checkpoint') or {}
-        work_dir = Path(cfg.work_dir)
-        other = Path(hook.get('out_dir') or work_dir)
-        folder = work_dir if other == work_dir else other / work_dir.name
-        return cls(folder, hook.get('filename_tmpl'), work_dir)
+        return cls(checkpoint_folder(cfg.work_dir, hook.get('out_dir')), hook.get('filename_tmpl'), Path(cfg.work_dir))
 
     def __iter__(self):
         return (path for path in self.folder.glob('*.pth') if self._names.fullmatch(path.name))
@@ -78,15 +100,19 @@ class SavedCheckpoints:
         """What the file names that names the newest one, and what is wrong with it; nothing, where it is missing."""
         try:
             # By name: the folder may have been moved.
-            name = Path(self._pointer.read_text('utf-8').strip()).name
+            words = read_regular(self._pointer).decode().strip()
+            name = Path(words).name
         except FileNotFoundError:
             return [], []
         except (OSError, UnicodeDecodeError):
             return [], [f'{self._pointer} cannot be read']
         if not name:
             return [], [f'{self._pointer} is empty']
-        path = self.folder / name
-        return ([path], []) if path.is_file() else ([], [f'{self._pointer} names {name}, which is not there'])
+        # Where it was written, if the run saves elsewhere now.
+        for path in (self.folder / name, Path(words)):
+            if path.is_file():
+                return [path], []
+        return [], [f'{self._pointer} names {name}, which is not there']
 
     def set_aside(self, resumed: str | None, start: str | None, trust: bool = False) -> list[str]:
         """Move those out of the way that are not of the past of the run that begins.
@@ -112,16 +138,18 @@ class SavedCheckpoints:
         strangers = [path for path in self if _steps(path) > steps]
         if start and any(path.samefile(start) for path in strangers if Path(start).exists()):
             raise UserError(f'{start} is in the folder of the run that shall begin from it; name another --work-dir')
-        if not strangers:
+        named = [path for path in self._named()[0] if path not in strangers]
+        lost = self._pointer.is_file() and not any(path.parent == self.folder or str(path) == resumed for path in named)
+        if not strangers and not lost:
             return []
         now = f'before_{datetime.now():%Y%m%d_%H%M%S}'
         place = next(place for place in (self.folder / f'{now}{"_" * n}' for n in count()) if not place.exists())
-        place.mkdir()
+        place.mkdir(parents=True)
         for path in strangers:
             path.replace(place / path.name)
-        if self._pointer.is_file() and not self._named()[0]:
-            self._pointer.replace(place / POINTER)
-        names = ', '.join(sorted(path.name for path in strangers))
+        if lost:
+            shutil.move(self._pointer, place / POINTER)  # perhaps to another disk
+        names = ', '.join(sorted(path.name for path in strangers)) or POINTER
         return [f'not of this run, and moved from {self.folder} to {place.name}: {names}']
 
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
-from mmsoco.errors import UserError
+from mmsoco.errors import UserError, reason
 from mmsoco.files import is_alive
 
 NAME = 'run.lock'
@@ -52,17 +52,17 @@ class RunLock:
                 pass
         except OSError as error:
             raise UserError(
-                f'{self.path.parent} cannot be a work folder ({error.strerror}: {error.filename}); name another one: '
-                '--work-dir'
+                f'{self.path.parent} cannot be a work folder ({reason(error)}); name another one: --work-dir'
             ) from None
         threading.Thread(target=self._live, daemon=True).start()
 
     def release(self) -> None:
         """Give it back; a folder that was made for it alone goes, too."""
         self._end.set()
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # gone, or the disk is
             self.path.unlink()
-        os.close(self._file)
+        with suppress(OSError):
+            os.close(self._file)
         if self._made:
             with suppress(OSError):  # there is something in it
                 self.path.parent.rmdir()
@@ -114,7 +114,13 @@ class RunLock:
     def _live(self) -> None:
         while not self._end.wait(self.HEARTBEAT):
             with suppress(OSError):  # closed meanwhile, or the disk is away for a moment
-                os.utime(self._file)
+                self._renew()
+
+    def _renew(self) -> None:
+        try:
+            os.utime(self._file)
+        except OSError:  # a disk that sets times by itself alone, when something is written
+            os.pwrite(self._file, os.pread(self._file, 100_000, 0), 0)
 
 
 def _lock(file: int) -> bool | None:

@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageCms
 
+from mmsoco.errors import reason as say_why
 from mmsoco.images.channels import as_channels
 from mmsoco.images.kinds import is_heif, png_chunks, what_is
 from mmsoco.images.orientation import TAG, is_turned, orientation_of, upright
@@ -79,7 +80,7 @@ def identify(file: BinaryIO) -> Image.Image:
         # Of a broken header, Pillow may say anything.
         except Exception as error:
             if accepts is not None:
-                reason = f'{_a(name)} with a broken header ({_first_line(error)})'
+                reason = f'{_a(name)} with a broken header ({say_why(error, bare=True)})'
     raise Undecodable(reason or what_is(_start(file, 1024)))
 
 
@@ -164,7 +165,7 @@ def _highest(data: bytes, image: Image.Image) -> int:
         rawmode, *more = np.atleast_1d(np.array(image.tile[0].args, object))
         return more[0] if more and isinstance(more[0], int) else 65535 if rawmode.startswith('I;16') else 255
     if image.format == 'JPEG2000':
-        sizes = data.find(b'\xff\x51')  # marker SIZ (ISO 15444-1, A.5.1); 40 bytes on, the bits of the first channel
+        sizes = data.find(b'\xff\x51')  # the header (ISO 15444-1, A.5.1); 40 bytes on, the bits of the first channel
         return 2 ** ((data[sizes + 40] & 127) + 1) - 1
     return 255
 
@@ -257,20 +258,15 @@ def outside(window: tuple[int, int, int, int]) -> str:
     return f'has no window of {width}x{height} at {x}, {y}; it was changed since it was searched'
 
 
-def broken(kind: str | None, error: object) -> str:
+def broken(kind: str | None, error: Exception | str) -> str:
     """That an image of a kind is damaged, or ends early, with the decoder's reason."""
-    reason = _first_line(error)
+    reason = error if isinstance(error, str) else say_why(error, bare=True)
     ends = any(sign in reason.lower() for sign in _ENDS_EARLY)
     return f'{_a(kind)} that {"ends early" if ends else "is damaged"} ({reason})'
 
 
 def _a(kind: str | None) -> str:
     return f'{"an" if str(kind).startswith(("A", "I")) else "a"} {kind}'
-
-
-def _first_line(error: object) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 # The stream is the whole process'.

@@ -12,7 +12,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from mmsoco.errors import UserError
+from mmsoco.errors import UserError, reason
 from mmsoco.images import arrays, decoders, tiff
 from mmsoco.images.archives import open_image, size_of
 from mmsoco.images.channels import OtherChannels, as_channels
@@ -184,8 +184,7 @@ def _opened(path: str | os.PathLike) -> Iterator[BinaryIO]:
         with open_image(path) as file:
             yield file
     except (OSError, ValueError) as error:
-        # Without the path, which the message has already.
-        raise UnreadableImage(path, str(getattr(error, 'strerror', None) or error) or type(error).__name__) from None
+        raise UnreadableImage(path, reason(error, bare=True)) from None
 
 
 def _read_all(file: BinaryIO, most: int) -> bytes:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from mmsoco.errors import UserError
-from mmsoco.files import atomic_path, check_out
+from mmsoco.errors import UserError, reason
+from mmsoco.files import atomic_path, check_out, read_regular
 from mmsoco.images.endings import IMAGE_SUFFIXES
 from mmsoco.images.finding import Found, find_images
 from mmsoco.images.folders import is_path_below
@@ -52,14 +52,16 @@ def read_list(path: str | os.PathLike) -> ImageList:
             twice, or a name that is not a path below a folder.
     """
     try:
+        content = read_regular(path)
         # By the mark that Windows' tools put first, which is no part of the text.
-        wide = Path(path).read_bytes()[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-        text = Path(path).read_text('utf-16' if wide else 'utf-8-sig')
-        lines = [line.rstrip('\r') for line in text.split('\n')]
+        wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        lines = [line.rstrip('\r') for line in content.decode('utf-16' if wide else 'utf-8-sig').split('\n')]
     except FileNotFoundError:
         raise UserError(f'{path} does not exist; make a list with data_pipelines/, or write one image a line') from None
-    except (OSError, UnicodeError):
+    except UnicodeError:
         raise UserError(f'{path} is not a list of images: it is not a text file in UTF-8') from None
+    except OSError as error:
+        raise UserError(f'{path} is not a list of images: it is not a text file ({reason(error)})') from None
     names = [line for line in lines if line.strip() and not line.startswith('# ')]
     if not names:
         raise UserError(f'{path} lists no images; write one a line, relative to their folder')

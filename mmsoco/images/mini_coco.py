@@ -6,8 +6,8 @@ import random
 from pathlib import Path
 
 import mmsoco
-from mmsoco.errors import UserError
-from mmsoco.files import atomic_path, check_out
+from mmsoco.errors import UserError, reason
+from mmsoco.files import atomic_path, check_out, read_regular
 
 LISTS = ('images', 'annotations', 'categories')
 
@@ -99,11 +99,11 @@ def read_annotations(path: str | os.PathLike) -> dict:
             image, or one twice.
     """
     try:
-        whole = json.loads(Path(path).read_bytes())
+        whole = json.loads(read_regular(path))
     except FileNotFoundError:
         raise UserError(f'{path} does not exist; give annotations such as instances_train2017.json') from None
     except OSError as error:
-        raise UserError(f'{path} cannot be read: {error.strerror}') from None
+        raise UserError(f'{path} cannot be read: {reason(error, bare=True)}') from None
     except (ValueError, RecursionError):
         raise UserError(f'{path} is not COCO JSON: it is not JSON, or cut off') from None
     if not isinstance(whole, dict) or not all(is_list_of_objects(whole.get(name)) for name in LISTS):

@@ -9,7 +9,7 @@ from mmengine.registry import init_default_scope
 
 from mmsoco.checkpoints.guard import guard_loading
 from mmsoco.config import hold_out, is_pretraining, read_config, require
-from mmsoco.errors import UserError
+from mmsoco.errors import UserError, reason
 from mmsoco.files import atomic_path, check_out
 from mmsoco.probe.data import first_view_size, labelled_boxes, labelled_images, matched_views, reading_of
 from mmsoco.probe.features import BoxFeatures
@@ -83,7 +83,7 @@ def _check(
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f'--device {device} cannot be used ({str(error).splitlines()[0]}); give cpu or cuda') from None
+        raise UserError(f'--device {device} cannot be used ({reason(error, bare=True)}); give cpu or cuda') from None
     if (labels is None) != (labelled_root is None):
         raise UserError('--labels and --labelled-images go together: annotations, and the folder of their images')
 

@@ -5,10 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mmengine.config import Config
+from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from mmsoco.checkpoints.files import read_checkpoint, read_safetensors
 from mmsoco.checkpoints.parts import fill_parts
+from mmsoco.checkpoints.unwrapping import unwrap
 from mmsoco.errors import UserError
 from mmsoco.probe.measure import build
 
@@ -55,11 +57,8 @@ def load_network(
 
 
 def _tensors(path: str | os.PathLike, trust: bool) -> Mapping[str, Tensor]:
-    if Path(path).suffix == '.safetensors':
-        return read_safetensors(path)
-    content = read_checkpoint(path, trust=trust)
-    content = content.get('state_dict', content)
-    tensors = {name: value for name, value in content.items() if isinstance(value, Tensor)}
-    if not tensors:
-        raise UserError(f'{path} holds no weights; give a checkpoint')
-    return tensors
+    safe = Path(path).suffix == '.safetensors'
+    unwrapped = unwrap(read_safetensors(path) if safe else read_checkpoint(path, trust=trust), str(path))
+    for note in unwrapped.notes:
+        print_log(f'{path}: {note}')
+    return unwrapped.tensors

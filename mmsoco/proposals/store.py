@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from mmsoco.errors import UserError
+from mmsoco.errors import UserError, reason
 from mmsoco.files import atomic_path, open_regular
 from mmsoco.proposals.faults import find_fault, null_row
 from mmsoco.proposals.plain_arrow import only_batch
@@ -175,8 +175,9 @@ class ProposalStore:
             ) from None
         # Of a damaged file, Arrow may say anything.
         except Exception as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise UserError(f'{self.path} is not a proposal file, or not all of one ({reason})') from None
+            raise UserError(
+                f'{self.path} is not a proposal file, or not all of one ({reason(error, bare=True)})'
+            ) from None
         if batch.num_rows != header['count']:
             raise UserError(f'{self.path} should hold {header["count"]} rows but holds {batch.num_rows}')
         return header, batch, content.address
@@ -212,7 +213,7 @@ class ProposalStore:
         try:
             fault = find_fault(batch)
         except pa.ArrowInvalid as error:
-            fault = f'its rows are damaged ({str(error).splitlines()[0]})'
+            fault = f'its rows are damaged ({reason(error, bare=True)})'
         if fault is not None:
             raise UserError(f'{store.path}: {fault}; mend what made the file, and make it again')
         return store

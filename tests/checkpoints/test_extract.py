@@ -210,7 +210,7 @@ def test_what_is_no_pretraining_is_refused(tmp_path):
     (tmp_path / 'cut.pth').write_bytes(whole[: len(whole) // 2])
     messages = {
         'detector.pth': 'not a checkpoint of a SoCo pretraining',
-        'bare.pth': 'holds no state_dict',
+        'bare.pth': 'not a checkpoint of a SoCo pretraining',
         'numbers.pth': 'holds no state_dict',
         'list.pth': 'holds a list',
         'code.pth': 'no checkpoint of tensors and plain values',

@@ -15,7 +15,7 @@ from mmengine.registry import DefaultScope
 from mmengine.utils import import_modules_from_strings
 
 from mmsoco.checkpoints.pretraining import detector_weights, transferable_weights
-from mmsoco.checkpoints.transfer import plan_transfer, require_complete
+from mmsoco.checkpoints.transfer import beginnings, plan_transfer, require_complete
 from mmsoco.engine.hooks.transfer import TransferHook, check_images
 from mmsoco.errors import UserError
 from mmsoco.registry import MODELS
@@ -308,6 +308,138 @@ def test_a_pafpn_as_the_docs_tell(root, pretrainings):
         require_complete(plan_transfer(weights, detector), 'soco')
     (line,) = re.findall(r'new=(\[.*pafpn_convs.*?\])', (root / 'docs/transfer.md').read_text())
     require_complete(plan_transfer(weights, detector, new=ast.literal_eval(line)), 'soco')
+
+
+HEAD = dict(type='Shared4Conv1FCBBoxHead', conv_out_channels=256, norm_cfg=dict(type='BN'))
+OURS = {'model.neck.norm_cfg': dict(type='BN'), 'model.roi_head.bbox_head': HEAD}
+#: mmdet's detectors with parts of their own -> what is changed of them, and what they need.
+OWN_PARTS = {
+    'faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py': (
+        {'model.neck.type': 'PAFPN', **OURS},
+        dict(new=['neck.downsample_convs.', 'neck.pafpn_convs.']),
+    ),
+    'gcnet/mask-rcnn_r50-gcb-r16-c3-c5_fpn_1x_coco.py': (
+        OURS,
+        dict(
+            new=[
+                f'backbone.layer{layer}.{block}.context_block.'
+                for layer, blocks in ((2, 4), (3, 6), (4, 3))
+                for block in range(blocks)
+            ]
+        ),
+    ),
+    'detr/detr_r50_8xb2-150e_coco.py': (
+        {},
+        dict(new=['encoder.', 'decoder.', 'query_embedding.'], leave=['neck.']),
+    ),
+    'deformable_detr/deformable-detr_r50_16xb2-50e_coco.py': (
+        {},
+        dict(new=['level_embed', 'encoder.', 'decoder.', 'query_embedding.', 'reference_points_fc.'], leave=['neck.']),
+    ),
+    'dino/dino-4scale_r50_8xb2-12e_coco.py': (
+        {},
+        dict(
+            new=[
+                'level_embed',
+                'encoder.',
+                'decoder.',
+                'query_embedding.',
+                'memory_trans_fc.',
+                'memory_trans_norm.',
+                'dn_query_generator.',
+            ],
+            leave=['neck.'],
+        ),
+    ),
+    'solo/solo_r50_fpn_1x_coco.py': ({'model.neck.norm_cfg': dict(type='BN')}, dict(new=['mask_head.'])),
+    'crowddet/crowddet-rcnn_r50_fpn_8xb2-30e_crowdhuman.py': (
+        {'model.neck.norm_cfg': dict(type='BN')},
+        dict(leave=['roi_head.bbox_head.']),
+    ),
+    'soft_teacher/soft-teacher_faster-rcnn_r50-caffe_fpn_180k_semi-0.1-coco.py': (
+        {
+            'model.detector.neck.type': 'PAFPN',
+            'model.detector.neck.norm_cfg': dict(type='BN'),
+            'model.detector.roi_head.bbox_head': HEAD,
+        },
+        dict(
+            new=[
+                f'{part}.neck.{convs}.'
+                for part in ('student', 'teacher')
+                for convs in ('downsample_convs', 'pafpn_convs')
+            ]
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize('base', OWN_PARTS)
+def test_all_that_a_detector_with_parts_of_its_own_needs_is_one_line_to_paste(pretrainings, base):
+    changes, expected = OWN_PARTS[base]
+    cfg = get_config(f'mmdet::{base}')
+    cfg.merge_from_dict(changes)
+    with torch.device('meta'):
+        detector = build_detector(cfg.model).state_dict()
+    weights = transferable_weights(pretrainings['fpn'].state_dict(), 'soco')
+    before = plan_transfer(weights, detector)
+    with pytest.raises(UserError) as error:
+        require_complete(before, 'soco', same_images=False)
+    lines = [eval(f'dict({words})') for words in re.findall(r'TransferHook\(([^)]*)\)', str(error.value))]
+    assert lines[-1] == {**expected, 'same_images': False} and '\n' not in str(error.value)
+    after = plan_transfer(weights, detector, **expected)
+    require_complete(after, 'soco')
+    # Nothing that fits is given up but for what is left.
+    given_up = {name for name in before.loaded if name not in after.loaded}
+    assert all('roi_head.bbox_head.' in name for name in given_up)
+    assert {n for n in detector if 'backbone.' in n} - after.loaded.keys() <= {
+        n for ns in after.new.values() for n in ns
+    }
+
+
+def test_entries_that_are_there_stay_in_the_line(small):
+    pretrained, detector = small
+    detector |= {'neck.a.w': torch.zeros(1), 'extra.b.w': torch.zeros(1), 'extra.c.w': torch.zeros(1)}
+    transfer = plan_transfer(pretrained, detector, new=['neck.a.', 'nekc.'], leave=['roi_head.'])
+    assert transfer.remedy == {'new': ['neck.a.', 'extra.'], 'leave': ['roi_head.']}
+    assert plan_transfer(pretrained, detector, **transfer.remedy).problems == []
+
+
+def test_the_shortest_beginnings():
+    among = ['a.x.w', 'a.x.b', 'a.y.w', 'b', 'c.p.w', 'c.q.w']
+    assert beginnings(['a.x.w', 'a.x.b', 'b', 'c.p.w', 'c.q.w'], among) == ['a.x.', 'b', 'c.']
+    assert beginnings(['a.x.w', 'a.y.w'], among) == ['a.x.w', 'a.y.']
+    assert beginnings([], among) == []
+
+
+def test_a_backbone_that_does_not_fit_is_not_talked_away(small):
+    pretrained, detector = small
+    for shape, words in ((torch.zeros(3, 2), r'backbone\.w is \(3, 2\) in'), (None, r'backbone\.w has no place')):
+        other = {name: t for name, t in detector.items() if name != 'backbone.w'} | {'backbone.v': torch.zeros(1)}
+        if shape is not None:
+            other['backbone.w'] = shape
+        transfer = plan_transfer(pretrained, other)
+        assert transfer.remedy == {} and re.search(words, transfer.problems[0])
+
+
+def test_detectors_in_a_model_are_all_filled(small):
+    """As student and teacher are; a classifier beside them takes the backbone."""
+    pretrained, detector = small
+    model = {f'{part}.{name}': t for part in ('student', 'teacher') for name, t in detector.items()}
+    model |= {'reid.backbone.w': torch.zeros(2, 2), 'reid.head.w': torch.zeros(1), 'embedding.w': torch.zeros(1)}
+    transfer = plan_transfer(pretrained, model)
+    assert transfer.missing == ['embedding.w'] and transfer.remedy == {'new': ['embedding.']}
+    transfer = plan_transfer(pretrained, model, **transfer.remedy)
+    assert transfer.problems == [] and transfer.left == {}
+    assert set(transfer.loaded) == {f'{p}.{n}' for p in ('student', 'teacher') for n in pretrained} | {
+        'reid.backbone.w'
+    }
+    assert all(tensor.all() for tensor in transfer.loaded.values())
+    assert sorted(name for names in transfer.new.values() for name in names) == [
+        'embedding.w',
+        'reid.head.w',
+        'student.rpn_head.w',
+        'teacher.rpn_head.w',
+    ]
 
 
 @pytest.mark.parametrize('base', ['libra_rcnn/libra-faster-rcnn_r50_fpn_1x_coco.py', 'detr/detr_r50_8xb2-150e_coco.py'])

@@ -1,10 +1,16 @@
 import os
+from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
 
-from mmsoco.engine.resuming import POINTER, SavedCheckpoints
+from mmsoco.engine.launch import train
+from mmsoco.engine.resuming import POINTER, SavedCheckpoints, checkpoint_folder
+from mmsoco.engine.run_lock import NAME
 from mmsoco.errors import UserError
 
 
@@ -138,3 +144,68 @@ def test_templates(tmp_path, template):
     save(tmp_path, template.format(7), 7)
     assert list(SavedCheckpoints(tmp_path, template)) == [tmp_path / template.format(7)]
     assert list(SavedCheckpoints(tmp_path)) == []
+
+
+@pytest.mark.parametrize('work_dir', ['w', 'work_dirs/w/', '{tmp}/w', './a/../w', '.'])
+@pytest.mark.parametrize('out_dir', [None, 'out', 'work_dirs/w', '{tmp}/w', '{tmp}/w/', './w', '{tmp}/out', ''])
+def test_where_mmengines_hook_saves(tmp_path, monkeypatch, work_dir, out_dir):
+    monkeypatch.chdir(tmp_path)
+    work_dir, out_dir = (path and path.format(tmp=tmp_path) for path in (work_dir, out_dir))
+    runner = SimpleNamespace(work_dir=os.path.normpath(Path(work_dir).absolute()), logger=Mock())
+    hook = CheckpointHook(out_dir=out_dir)
+    hook.before_train(runner)
+    assert checkpoint_folder(work_dir, out_dir).absolute() == Path(os.path.normpath(Path(hook.out_dir).absolute()))
+
+
+def test_an_address_is_no_folder():
+    cfg = Config(dict(work_dir='w', default_hooks=dict(checkpoint=dict(type='CheckpointHook', out_dir='s3://b/c'))))
+    with pytest.raises(UserError, match=r'out_dir s3://b/c is an address.*; mount it'):
+        SavedCheckpoints.of(cfg)
+
+
+def test_a_run_that_saves_elsewhere_now(tmp_path):
+    """With or without out_dir: what the work folder's own file names is found where it was written."""
+    former, now = tmp_path / 'former', tmp_path / 'out/run'
+    former.mkdir()
+    save(former, 'epoch_3.pth', 3)
+    (former / POINTER).write_text(str(former / 'epoch_3.pth'))
+    saved = SavedCheckpoints(now, work_dir=former)
+    assert saved.newest_whole() == (former / 'epoch_3.pth', [])
+    assert saved.set_aside(str(former / 'epoch_3.pth'), str(former / 'epoch_3.pth')) == []
+    # A run that begins is not to go on from it later.
+    (line,) = saved.set_aside(None, None)
+    assert POINTER in line and not (former / POINTER).exists() and len(list(now.glob(f'before_*/{POINTER}'))) == 1
+    assert saved.newest_whole() == (None, [])
+
+
+def test_the_file_that_names_it_is_a_pipe(folder):
+    (folder / POINTER).unlink()
+    os.mkfifo(folder / POINTER)
+    newest, (line,) = SavedCheckpoints(folder).newest_whole()
+    assert newest == folder / 'iter_30.pth' and 'cannot be read' in line
+
+
+@pytest.mark.slow
+def test_a_run_with_out_dir_is_resumed(recipe, tiny_options, tmp_path):
+    """Its checkpoints are found, guarded, bounded in number and tidied where they are."""
+    work_dir, folder = tmp_path / 'a/run', tmp_path / 'out/run'
+    options = tiny_options | {
+        'default_hooks.checkpoint.out_dir': str(tmp_path / 'out'),
+        'default_hooks.checkpoint.by_epoch': False,
+        'default_hooks.checkpoint.interval': 1,
+        'default_hooks.checkpoint.max_keep_ckpts': 2,
+    }
+    train(recipe, str(work_dir), amp=False, options=options | {'train_cfg.max_epochs': 1})
+    assert sorted(path.name for path in folder.iterdir()) == ['iter_1.pth', 'iter_2.pth']
+    assert (work_dir / POINTER).read_text() == str(folder / 'iter_2.pth') and not list(work_dir.glob('*.pth'))
+    runner = train(recipe, str(work_dir), resume='auto', amp=False, options=options)
+    assert runner.iter == 4 and runner._load_from == str(folder / 'iter_2.pth')
+    assert sorted(path.name for path in folder.iterdir()) == ['iter_3.pth', 'iter_4.pth']
+    # Another run of that name sets them aside, and two at once are refused.
+    (folder / NAME).write_text('{"host": "another", "pid": 1, "start": "now"}')
+    with pytest.raises(UserError, match=rf'{folder} is in use by another run \(another'):
+        train(recipe, str(tmp_path / 'b/run'), amp=False, options=options)
+    assert not list((tmp_path / 'b').rglob('*')) and (folder / 'iter_4.pth').exists()
+    (folder / NAME).unlink()
+    train(recipe, str(tmp_path / 'b/run'), amp=False, options=options)
+    assert sorted(path.name for path in folder.glob('before_*/*')) == ['iter_3.pth', 'iter_4.pth']

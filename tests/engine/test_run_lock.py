@@ -113,3 +113,20 @@ def test_no_folder_can_be_made(tmp_path):
     for folder in ('file', 'file/run'):
         with pytest.raises(UserError, match=r'cannot be a work folder .*; name another one: --work-dir'):
             RunLock(tmp_path / folder).acquire()
+
+
+@pytest.mark.parametrize('number', [errno.EPERM, errno.ENOSYS])
+def test_signs_of_life_on_a_disk_that_sets_no_times(tmp_path, monkeypatch, number):
+    """What is written there has a time."""
+    lock = RunLock(tmp_path)
+    lock.acquire()
+    os.utime(tmp_path / NAME, (0, 0))
+    words = (tmp_path / NAME).read_bytes()
+
+    def refuse(*args):
+        raise OSError(number, 'no')
+
+    monkeypatch.setattr(os, 'utime', refuse)
+    lock._renew()
+    assert (tmp_path / NAME).stat().st_mtime > 0 and (tmp_path / NAME).read_bytes() == words
+    lock.release()

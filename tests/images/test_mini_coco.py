@@ -144,7 +144,7 @@ def test_folders_and_the_file_itself(annotations, tmp_path):
         sample_file(annotations, tmp_path, 50)
     with pytest.raises(UserError, match='is the file that is drawn from'):
         sample_file(annotations, tmp_path / '.' / annotations.name, 50)
-    with pytest.raises(UserError, match='cannot be read: Is a directory'):
+    with pytest.raises(UserError, match='cannot be read: is a folder'):
         sample_file(tmp_path, tmp_path / 'out.json', 50)
     assert annotations.read_bytes() == before
 

@@ -6,11 +6,13 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import HistoryBuffer
+from mmengine.registry import DefaultScope
 from safetensors.torch import save_file
 
 from mmsoco.checkpoints.extract import extract
 from mmsoco.errors import UserError
 from mmsoco.probe.run import probe
+from mmsoco.probe.weights import load_network
 
 
 @pytest.fixture(scope='module')
@@ -96,6 +98,18 @@ def test_a_head_is_not_measured_through_a_neck_that_is_not_the_checkpoints(learn
     table = probe(tmp_path / 'part.pth', next(learned.glob('*.py')), proposal_file, boxes=60, out=tmp_path / 'f.json')
     assert list(json.loads((tmp_path / 'f.json').read_text())['weights']) == ['backbone']
     assert table.splitlines()[-1].startswith('up to the backbone: of what follows, neck.fpn_convs.3')
+
+
+def test_names_in_wrappers_are_known(learned, tmp_path, capsys):
+    cfg = Config.fromfile(next(learned.glob('*.py')))
+    weights = torch.load(learned / 'iter_160.pth', weights_only=True)['state_dict']
+    torch.save({'model': {f'module.{name}': t for name, t in weights.items()}}, tmp_path / 'wrapped.pth')
+    with DefaultScope.overwrite_default_scope('mmsoco'):
+        model, *found = load_network(cfg, tmp_path / 'wrapped.pth')
+        _, *expected = load_network(cfg, learned / 'iter_160.pth')
+    assert found == expected and len(found[0]) > 1
+    assert torch.equal(model.backbone.conv1.weight, weights['backbone.conv1.weight'])
+    assert "'module.' is taken off its names" in ''.join(capsys.readouterr())
 
 
 def test_a_checkpoint_with_mmengines_log_is_read_and_one_with_code_is_not(learned, proposal_file, tmp_path):

@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import pickle
 import shutil
 
@@ -380,3 +381,10 @@ def test_how_training_reads_the_images_is_in_the_file(store, root, tmp_path):
     assert Reading.of(ProposalStore.open(tmp_path / 'f.arrow').header).channels == 13
     import_boxes(tmp_path / 'b.csv', tmp_path / 'plain.arrow', root)
     assert 'reading' not in ProposalStore.open(tmp_path / 'plain.arrow').header
+
+
+@pytest.mark.parametrize('ending', ['json', 'csv', 'pkl', 'txt'])
+def test_a_pipe_is_not_waited_for(root, tmp_path, ending):
+    os.mkfifo(tmp_path / f'b.{ending}')
+    with pytest.raises(UserError, match=rf'b\.{ending} is no regular file'):
+        import_boxes(tmp_path / f'b.{ending}', tmp_path / 'a.arrow', root)

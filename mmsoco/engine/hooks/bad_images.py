@@ -1,6 +1,7 @@
 """Listing the images that could not be read."""
 
 import csv
+import io
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
 
 from mmsoco.datasets.bad_images import BadImage
-from mmsoco.files import atomic_path
+from mmsoco.files import atomic_path, read_regular
 from mmsoco.registry import HOOKS
 
 FILE = 'bad_images.csv'
@@ -68,6 +69,6 @@ class BadImagesHook(Hook):
 
 def read_bad_images(file: Path) -> list[BadImage]:
     """The lines of a list; those that are broken are left out."""
-    with file.open(newline='', encoding='utf-8', errors='replace') as text:
-        lines = [line for line in csv.reader(text) if len(line) == 3 and line[2].isdecimal()]
+    text = io.StringIO(read_regular(file).decode(errors='replace'), newline='')
+    lines = [line for line in csv.reader(text) if len(line) == 3 and line[2].isdecimal()]
     return [BadImage(name, reason, int(epoch)) for name, reason, epoch in lines]

@@ -9,7 +9,7 @@ from mmengine.hooks import Hook
 
 from mmsoco.engine.model import bare_model
 from mmsoco.errors import UserError
-from mmsoco.files import atomic_path
+from mmsoco.files import atomic_path, read_regular
 from mmsoco.probe.data import first_view_size, labelled_boxes, labelled_images, matched_views, reading_of
 from mmsoco.probe.features import BoxFeatures
 from mmsoco.probe.measure import ProbeData, main_stage, measure, random_features
@@ -94,7 +94,7 @@ class ProbeHook(Hook):
         file = Path(runner.work_dir, 'probe.json')
         if runner.iter and file.exists():
             # Earlier versions said picture where the figures' names say image.
-            curve = json.loads(file.read_text().replace('picture', 'image'))['curve']
+            curve = json.loads(read_regular(file).decode().replace('picture', 'image'))['curve']
             self.curve = [entry for entry in curve if entry['step'] <= runner.iter]
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:

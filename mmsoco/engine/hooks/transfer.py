@@ -5,10 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from torch import Tensor
 
 from mmsoco.checkpoints.guard import guard_loading
 from mmsoco.checkpoints.pretraining import Origin, transferable_weights
 from mmsoco.checkpoints.transfer import plan_transfer, require_complete
+from mmsoco.checkpoints.unwrapping import unwrap
 from mmsoco.checkpoints.widening import channels_differ
 from mmsoco.datasets.transforms.loading import LoadImageFromFile
 from mmsoco.engine.model import bare_model
@@ -29,13 +31,15 @@ def check_images(model: torch.nn.Module, origin: Origin = Origin(), other_channe
     Raises:
         UserError: With what to set.
     """
-    for part in (model.backbone, getattr(getattr(model, 'roi_head', None), 'shared_head', None)):
-        blocks = [] if part is None else [m for m in part.modules() if getattr(m, 'style', 'pytorch') != 'pytorch']
-        if blocks:
+    for name, module in model.named_modules():
+        # Also of a detector in a model that wraps it.
+        if {'backbone', 'shared_head'} & {*name.split('.')} and getattr(module, 'style', 'pytorch') != 'pytorch':
             raise UserError("the model's ResNet is caffe-style, its features would be wrong; set style='pytorch'")
     if other_channels:
         return
     preprocessor = model.data_preprocessor
+    while hasattr(preprocessor, 'data_preprocessor'):  # that of several branches
+        preprocessor = preprocessor.data_preprocessor
     rgb = getattr(preprocessor, '_channel_conversion', False) or getattr(preprocessor, 'to_rgb', False)
     given = {'mean': origin.mean, 'std': origin.std}
     same = all(_is_like(getattr(preprocessor, name, None), values) for name, values in given.items())
@@ -100,6 +104,16 @@ def _loading_steps(node: object) -> Iterator[Mapping]:
             yield from _loading_steps(part)
 
 
+def _require_shapes(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], source: str) -> None:
+    """Refuse weights of a model of the same names, of which some have other shapes."""
+    differing = [name for name in own if own[name].shape != weights[name].shape]
+    if differing:
+        raise UserError(
+            f'{source} is of a detector like this one, but {differing[0]} is '
+            f'{tuple(weights[differing[0]].shape)} there and {tuple(own[differing[0]].shape)} here'
+        )
+
+
 @HOOKS.register_module()
 class TransferHook(Hook):
     """Make ``load_from`` of a pretraining checkpoint loud.
@@ -114,7 +128,11 @@ class TransferHook(Hook):
     It knows where mmdet's detectors have the pretrained parts: those that start
     at C3 (RetinaNet, FCOS) number their pyramid's convolutions from P3, C4 ones
     share the fifth block, a cascade has a box head for each stage. Of an
-    image-level pretraining, one of mmpretrain, the backbone alone is taken.
+    image-level pretraining, one of mmpretrain, the backbone alone is taken. A model that
+    wraps detectors, as student and teacher, has them all filled, and what wraps a
+    checkpoint's names, as ``module.``, is taken off
+    (:func:`~mmsoco.checkpoints.unwrapping.unwrap`). Where a detector has parts of its own, the
+    error holds the ``new`` and ``leave`` that make it fit, to paste.
 
     Args:
         new: Beginnings of parameter names of the detector that may stay new,
@@ -158,19 +176,20 @@ class TransferHook(Hook):
         guard_loading()  # for runs that mmdet's own tools start
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        state_dict = checkpoint.get('state_dict', checkpoint)
         model = bare_model(runner)
         own = model.state_dict()
         self._loaded = True
         source = 'the checkpoint given as load_from'
-        origin = Origin.of(checkpoint)
+        if set(checkpoint.get('state_dict', checkpoint)) == set(own):
+            _require_shapes(checkpoint.get('state_dict', checkpoint), own, source)
+            return
+        unwrapped = unwrap(checkpoint, source)
+        state_dict, origin = unwrapped.tensors, Origin.of(checkpoint)
+        for note in unwrapped.notes:
+            runner.logger.info(f'{source}: {note}')
         if set(state_dict) == set(own):
-            differing = [name for name in own if own[name].shape != state_dict[name].shape]
-            if differing:
-                raise UserError(
-                    f'{source} is of a detector like this one, but {differing[0]} is '
-                    f'{tuple(state_dict[differing[0]].shape)} there and {tuple(own[differing[0]].shape)} here'
-                )
+            _require_shapes(state_dict, own, source)
+            checkpoint['state_dict'] = state_dict
             return
         if runner._resume:
             raise UserError('a pretraining cannot be resumed as a detector; give it as --cfg-options load_from=...')
@@ -181,9 +200,11 @@ class TransferHook(Hook):
             check_images(model, origin, other_channels)
             if origin.reads_unlike_others and not other_channels:
                 check_loading(runner.cfg, origin)
-        behind = {name: tensor for name, tensor in state_dict.items() if name not in weights}
+        behind = {name: tensor for name, tensor in state_dict.items() if name not in weights} | unwrapped.others
         transfer = plan_transfer(weights, own, new=self.new, leave=self.leave, behind=behind, widen=self.widen)
-        require_complete(transfer, source)
+        given = {'same_images': self.same_images, 'widen': self.widen}
+        usual = {'same_images': True, 'widen': False}
+        require_complete(transfer, source, **{key: value for key, value in given.items() if value != usual[key]})
         runner.logger.info(f'Weights from the pretraining:\n{transfer.table()}')
         checkpoint['state_dict'] = transfer.loaded
         self._from_pretraining = True

@@ -103,6 +103,12 @@ class BoxFile:
     left_out: Counter[str] = field(default_factory=Counter)
     taken: Counter[str] = field(default_factory=Counter)
 
+    def __post_init__(self):
+        for path in self.inputs:
+            # A pipe would be waited for, and is read more than once.
+            if path.exists() and not (path.is_file() or path.is_dir()):
+                raise UserError(f'{path} is no regular file; write what it gives to a file first')
+
     @property
     def inputs(self) -> list[Path]:
         """All files that are read."""

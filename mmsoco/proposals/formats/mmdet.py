@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmsoco.errors import UserError
+from mmsoco.errors import UserError, reason
 from mmsoco.plain_pickle import NotPlain, PlainUnpickler, Record
 from mmsoco.proposals.formats.base import Boxes, BoxFile, BoxFormat, to_scores, to_table
 from mmsoco.proposals.registry import FORMATS
@@ -30,8 +30,7 @@ class MMDet(BoxFormat):
         except NotPlain as error:
             raise UserError(f'{path} is not loaded: it {error}') from None
         except Exception as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise UserError(f'{path} is not a pickle, or not all of one ({reason})') from None
+            raise UserError(f'{path} is not a pickle, or not all of one ({reason(error, bare=True)})') from None
         if not isinstance(content, dict):
             raise UserError(
                 f'{path} does not say which image its boxes are of; write it with mmdet 3, by DumpProposals'

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mmsoco.errors import UserError
+from mmsoco.errors import UserError, reason
 from mmsoco.files import atomic_path, remove_leftovers
 from mmsoco.images.decoding import UnreadableImage, image_size
 from mmsoco.images.finding import Found, common_root, find_images
@@ -175,12 +175,10 @@ def search_folder(
         result.several_frames = sum(header.get('several_frames', 0) for header in headers)
         _write_failures(out / FAILURES, everything, shards, result.failures)
     except OSError as error:
-        raise UserError(f'{error}; mend that and start again: finished shards are kept') from None
+        raise UserError(f'{reason(error)}; mend that and start again: finished shards are kept') from None
     if shards and not result.searched:
-        name, reason = next(iter(result.failures.items()))
-        raise UserError(
-            f'none of the {result.total} images in {images.folder} could be read; the first: {name}: {reason}'
-        )
+        name, why = next(iter(result.failures.items()))
+        raise UserError(f'none of the {result.total} images in {images.folder} could be read; the first: {name}: {why}')
     return result
 
 

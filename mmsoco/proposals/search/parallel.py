@@ -8,7 +8,7 @@ from typing import Any
 
 import joblib
 
-from mmsoco.errors import UserError
+from mmsoco.errors import UserError, reason
 
 BACKENDS = ('loky', 'dask', 'ray')
 
@@ -50,7 +50,7 @@ def run_tasks(
             return joblib.Parallel(batch_size=1, pre_dispatch=when)(joblib.delayed(function)(*task) for task in tasks)
         except lost as error:
             raise UserError(
-                f'a worker was lost ({str(error).splitlines()[0]}); start again, with fewer jobs if memory ran out: '
+                f'a worker was lost ({reason(error, bare=True)}); start again, with fewer jobs if memory ran out: '
                 'what is finished is kept'
             ) from None
 
@@ -90,7 +90,7 @@ def _dask(jobs: int, address: str | None) -> _Backend:
             stack.enter_context(Client(cluster, timeout='30s'))
         except (OSError, ValueError) as error:
             where = address or 'this machine'
-            raise UserError(f'no Dask scheduler answers at {where} ({str(error).splitlines()[0]})') from None
+            raise UserError(f'no Dask scheduler answers at {where} ({reason(error, bare=True)})') from None
         joblib.register_parallel_backend('mmsoco_dask', Cluster)
         stack.enter_context(joblib.parallel_config('mmsoco_dask', n_jobs=-1))
         yield (KilledWorker,)
@@ -108,7 +108,7 @@ def _ray(jobs: int, address: str | None) -> _Backend:
     try:
         ray.init(log_to_driver=False, logging_level='ERROR', **where)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise UserError(f'no Ray at {address or "this machine"} ({str(error).splitlines()[0]})') from None
+        raise UserError(f'no Ray at {address or "this machine"} ({reason(error, bare=True)})') from None
     try:
         register_ray()
         with joblib.parallel_config('ray', n_jobs=-1):

@@ -10,7 +10,7 @@ import cv2
 
 import mmsoco
 from mmsoco.boxes import inside
-from mmsoco.errors import UserError
+from mmsoco.errors import UserError, reason
 from mmsoco.images.channels import to_triple
 from mmsoco.images.decoding import UnreadableImage
 from mmsoco.images.root import ImageRoot
@@ -87,7 +87,7 @@ def search_image(images: ImageRoot, generator: Generator, name: str) -> Found:
         return Found('needs more memory than there is')
     except Exception as error:
         # Whatever it is, the other images are not to suffer from it.
-        return Found(f'{type(error).__name__}: {error}')
+        return Found(reason(error))
     height, width = image.pixels.shape[:2]
     good = inside(boxes, width, height)
     if not good.all():

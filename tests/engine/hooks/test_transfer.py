@@ -28,10 +28,8 @@ def checkpoint(recipe, images, proposal_file, tmp_path_factory):
     return work_dir / 'epoch_2.pth'
 
 
-def detector(mean, std):
+def detector_config(mean, std):
     """Faster R-CNN of the same widths."""
-    from mmdet.registry import MODELS
-
     cfg = get_config('mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py')
     norm = dict(type='BN')
     widths = dict(depth=18, base_channels=8, stem_channels=8, init_cfg=None)
@@ -46,8 +44,14 @@ def detector(mean, std):
             'model.roi_head.bbox_head': head,
         }
     )
+    return cfg.model
+
+
+def detector(mean, std):
+    from mmdet.registry import MODELS
+
     with DefaultScope.overwrite_default_scope('mmdet'):
-        return MODELS.build(cfg.model)
+        return MODELS.build(detector_config(mean, std))
 
 
 def load(checkpoint, model):
@@ -108,3 +112,66 @@ def test_checkpoints_of_earlier_versions_were_shown_imagenets(checkpoint, tmp_pa
     load(tmp_path / 'old.pth', detector([123.675, 116.28, 103.53], [58.395, 57.12, 57.375]))
     with pytest.raises(UserError, match=r'mean=\[123.675, 116.28, 103.53\]'):
         load(tmp_path / 'old.pth', detector(MEAN, STD))
+
+
+def save_with(checkpoint, path, prefix, container='state_dict'):
+    """The same weights, as another tool has them."""
+    content = torch.load(checkpoint, weights_only=True)
+    weights = {prefix + name: tensor for name, tensor in content.pop('state_dict').items()}
+    torch.save({**content, container: weights}, path)
+    return path
+
+
+@pytest.mark.parametrize(('prefix', 'container'), [('module.', 'state_dict'), ('_orig_mod.', 'model')])
+def test_what_is_wrapped_around_it_is_taken_off_and_said(checkpoint, tmp_path, prefix, container):
+    wrapped = save_with(checkpoint, tmp_path / 'wrapped.pth', prefix, container)
+    said = []
+    content = torch.load(wrapped, weights_only=True)
+    runner = SimpleNamespace(model=detector(MEAN, STD), _resume=False, logger=SimpleNamespace(info=said.append))
+    TransferHook().after_load_checkpoint(runner, content)
+    assert said[-1] == load(checkpoint, detector(MEAN, STD)) and 'taken off its names' in ' '.join(said[:-1])
+    whole = torch.load(checkpoint, weights_only=True)['state_dict']
+    for name, tensor in content['state_dict'].items():
+        assert torch.equal(tensor, whole[name])
+    plain, _ = extract(checkpoint, tmp_path / 'a.pth')
+    other, table = extract(wrapped, tmp_path / 'b.pth')
+    assert 'taken off its names' in table
+    assert torch.load(plain, weights_only=True)['state_dict'].keys() == {*torch.load(other)['state_dict']}
+
+
+def test_a_detectors_own_checkpoint_passes_wrapped_too():
+    model = detector(MEAN, STD)
+    content = {'state_dict': {f'module.{name}': tensor + 1 for name, tensor in model.state_dict().items()}}
+    runner = SimpleNamespace(model=model, _resume=True, logger=SimpleNamespace(info=print))
+    TransferHook().after_load_checkpoint(runner, content)
+    assert content['state_dict'].keys() == model.state_dict().keys()
+
+
+def test_student_and_teacher_of_a_semi_supervised_detector(checkpoint):
+    """mmdet's own, of the small detector: both see the pretraining's features."""
+    from mmdet.registry import MODELS
+
+    inner = detector_config(MEAN, STD)
+    outer = dict(type='MultiBranchDataPreprocessor', data_preprocessor=inner.data_preprocessor)
+    cfg = dict(
+        type='SoftTeacher',
+        detector=inner,
+        data_preprocessor=outer,
+        semi_train_cfg=dict(freeze_teacher=True, cls_pseudo_thr=0.9),
+        semi_test_cfg=dict(predict_on='teacher'),
+    )
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        model = MODELS.build(cfg)
+    content = torch.load(checkpoint, weights_only=True)
+    runner = SimpleNamespace(model=model, _resume=False, logger=SimpleNamespace(info=print))
+    TransferHook().after_load_checkpoint(runner, content)
+    model.load_state_dict(content['state_dict'], strict=False)
+    weights = torch.load(checkpoint, weights_only=True)['state_dict']
+    for name in ('backbone.layer4.0.conv1.weight', 'neck.fpn_convs.0.conv.weight'):
+        for part in ('student', 'teacher'):
+            assert torch.equal(model.state_dict()[f'{part}.{name}'], weights[name])
+    outer['data_preprocessor'] = {**inner.data_preprocessor, 'mean': [1.0, 2.0, 3.0]}
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        runner.model = MODELS.build(cfg)
+    with pytest.raises(UserError, match='the model sees other images'):
+        TransferHook().after_load_checkpoint(runner, torch.load(checkpoint, weights_only=True))

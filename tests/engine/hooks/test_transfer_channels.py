@@ -1,7 +1,5 @@
 """What a detector is told of other images than 8 bits of RGB."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 from mmengine.config import Config, ConfigDict
@@ -21,7 +19,9 @@ def checkpoint(**words):
 
 
 def model(preprocessor):
-    return SimpleNamespace(backbone=torch.nn.Conv2d(13, 1, 1), data_preprocessor=preprocessor)
+    module = torch.nn.Module()
+    module.backbone, module.data_preprocessor = torch.nn.Conv2d(13, 1, 1), preprocessor
+    return module
 
 
 def test_a_checkpoint_says_how_images_were_read():
