@@ -6,8 +6,8 @@ channels or of types that Pillow has not to tifffile (:mod:`mmsoco.images.tiff`)
 animations, for one, kill it.
 """
 
+import ctypes
 import os
-import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,11 +52,15 @@ class Samples(NamedTuple):
         declared: The values that stand for the darkest and the brightest, where the file says so and its type does
             not.
         frames: How many images the file has; this is the first.
+        is_negative: Whether the darkest value stands for white.
+        nodata: The value of what is no part of the image.
     """
 
     array: np.ndarray
     declared: tuple[float, float] | None = None
     frames: int = 1
+    is_negative: bool = False
+    nodata: float | None = None
 
 
 def identify(file: BinaryIO) -> Image.Image:
@@ -165,8 +169,10 @@ def _highest(data: bytes, image: Image.Image) -> int:
         rawmode, *more = np.atleast_1d(np.array(image.tile[0].args, object))
         return more[0] if more and isinstance(more[0], int) else 65535 if rawmode.startswith('I;16') else 255
     if image.format == 'JPEG2000':
-        sizes = data.find(b'\xff\x51')  # the header (ISO 15444-1, A.5.1); 40 bytes on, the bits of the first channel
-        return 2 ** ((data[sizes + 40] & 127) + 1) - 1
+        # The two markers that a codestream begins with (ISO 15444-1, A.4.1 and A.5.1); 42 bytes on, the bits of the
+        # first channel.
+        start = data.find(b'\xff\x4f\xff\x51')
+        return 2 ** ((data[start + 42] & 127) + 1) - 1 if 0 <= start < len(data) - 42 else 255
     return 255
 
 
@@ -269,24 +275,18 @@ def _a(kind: str | None) -> str:
     return f'{"an" if str(kind).startswith(("A", "I")) else "a"} {kind}'
 
 
-# The stream is the whole process'.
-_stderr_lock = threading.Lock()
+# C libraries print to this, and not Python or other processes.
+_libc = ctypes.CDLL(None)
+_libc.fopen.restype = ctypes.c_void_p
+_stderr = ctypes.c_void_p.in_dll(_libc, 'stderr')
+_screen, _nowhere = _stderr.value, _libc.fopen(os.devnull.encode(), b'w')
 
 
 @contextmanager
 def _silence() -> Iterator[None]:
     """Keep what C libraries print about a file from the screen; Pillow's reason stands in the message."""
-    with _stderr_lock:
-        try:
-            before = os.dup(2)
-        except OSError:  # there is none
-            yield
-            return
-        nothing = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, 2)
-        os.close(nothing)
-        try:
-            yield
-        finally:
-            os.dup2(before, 2)
-            os.close(before)
+    _stderr.value = _nowhere
+    try:
+        yield
+    finally:
+        _stderr.value = _screen

@@ -95,7 +95,8 @@ def load_image(path: str | os.PathLike, reading: Reading = Reading(), window: Wi
     """As :func:`read_image`, with what a search tells of the image."""
     try:
         samples = _whole(path, reading.channels) if window is None else _part(path, reading.channels, window)
-        pixels, met = to_8_bits(samples.array, reading.value_range, samples.declared)
+        pixels, met = to_8_bits(samples.array, reading.value_range, samples.declared, samples.nodata)
+        pixels = 255 - pixels if samples.is_negative else pixels
         pixels = as_channels(pixels, reading.channels)
     except (Undecodable, OtherChannels) as error:
         raise UnreadableImage(path, str(error)) from None
@@ -144,8 +145,11 @@ def _part(path: str | os.PathLike, channels: int, window: Window) -> Samples:
     _check_size(width, height, 0, max_pixels())
     with _opened(path) as file:
         prefix = file.read(16)
-        reader = tiff if tiff.is_tiff(prefix) else arrays if arrays.is_array(prefix) else None
-        samples = None if reader is None else reader.read_window(file, window)
+        samples = None
+        if tiff.is_tiff(prefix):
+            samples = tiff.read_window(file, window, channels)
+        elif arrays.is_array(prefix):
+            samples = arrays.read_window(file, window)
     if samples is None:
         key = os.fspath(path), channels
         samples = _kept.get(key) or _kept.put(key, _whole(path, channels))

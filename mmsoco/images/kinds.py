@@ -57,7 +57,7 @@ def png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
     while True:
         file.seek(at)
         head = file.read(8)
-        if len(head) < 8:
+        if len(head) < 8 or not head[4:].isalpha():
             return
         (length,) = struct.unpack('>I', head[:4])
         yield head[4:], at, at + 12 + length

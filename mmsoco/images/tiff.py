@@ -6,7 +6,7 @@ Of large files a window is read without the rest.
 import logging
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from typing import BinaryIO
 
@@ -14,15 +14,16 @@ import numpy as np
 import tifffile
 from PIL import Image, TiffImagePlugin
 
+from mmsoco.errors import reason
 from mmsoco.images.decoders import Samples, Undecodable, broken, by_opencv, by_pillow, outside
 from mmsoco.images.orientation import is_turned, upright
 
 _BEGINNINGS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 #: Numbers of tags (TIFF 6.0).
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION, _SAMPLES = 256, 257, 258, 259, 262, 274, 277
-_TILE_WIDTH, _TILE_HEIGHT = 322, 323
+_PLANES, _TILE_WIDTH, _TILE_HEIGHT, _FORMAT, _NODATA = 284, 322, 323, 339, 42113  # the last is GDAL's
 #: Kinds of colours (PhotometricInterpretation).
-_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK = 0, 1, 2, 5
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK, _YCBCR = 0, 1, 2, 5, 6
 #: MinSampleValue and MaxSampleValue, and those of any type.
 _DECLARED = ((340, 341), (280, 281))
 CODECS_MISSING = "needs another package: pip install 'mmsoco[images]'"
@@ -62,15 +63,23 @@ class Tags:
             self.orientation = self._number(_ORIENTATION, 1)
             self.photometric = self._number(_PHOTOMETRIC, 1)
             self.is_jpeg = self._number(_COMPRESSION, 1) in (6, 7)
+            self.has_planes = self.samples > 1 and self._number(_PLANES, 1) == 2
+            self.is_unsigned = self._number(_FORMAT, 1) == 1
+            self.nodata = self._number_in_words(_NODATA)
         # Of a broken header, Pillow may say anything.
         except Exception as error:
-            raise Undecodable(f'a TIFF with a broken header ({error})') from None
+            raise Undecodable(f'a TIFF with a broken header ({reason(error, bare=True)})') from None
         if min(self.stored) < 1:
             raise Undecodable('a TIFF with a broken header (it has no size)')
 
     def _number(self, tag: int, default: int) -> int:
         value = self._tags.get(tag, default)
         return int(value[0] if isinstance(value, tuple) else value)
+
+    def _number_in_words(self, tag: int) -> float | None:
+        with suppress(ValueError):
+            return float(str(self._tags[tag]).strip('\0 ')) if tag in self._tags else None
+        return None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -91,7 +100,8 @@ class Tags:
     def declared(self) -> tuple[float, float] | None:
         """The darkest and the brightest value, where it is said and more than the type's own."""
         for low, high in _DECLARED:
-            if low in self._tags and high in self._tags:
+            # Of 8 bits, Pillow shows all as they are.
+            if self.bits > 8 and low in self._tags and high in self._tags:
                 # One for each sample; they share a range here.
                 ends = float(np.min(self._tags[low])), float(np.max(self._tags[high]))
                 if ends[0] < ends[1] and ends != (0, 2**self.bits - 1):
@@ -107,16 +117,39 @@ def decode(data: bytes, channels: int) -> Samples:
     Raises:
         Undecodable: With the reason.
     """
-    tags, reason = Tags(BytesIO(data)), None
-    if tags.bits <= 8 and tags.samples <= 4 and channels in (1, 3):
+    tags, why = Tags(BytesIO(data)), None
+    # Of planes without colours, Pillow takes the first alone.
+    has_grey_planes = tags.has_planes and tags.photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO)
+    if tags.bits <= 8 and tags.samples <= 4 and channels in (1, 3) and tags.is_unsigned and not has_grey_planes:
         try:
-            return by_pillow(_opened(data), channels)
+            samples = by_pillow(_opened(data), channels)
         except Undecodable as error:
-            reason = error
+            why = error
+        else:
+            return samples if samples.frames == 1 else samples._replace(frames=_count_frames(data))
     try:
         return _by_tifffile(data, tags, channels)
     except Undecodable as error:
-        raise reason or error from None
+        raise why or error from None
+
+
+def _count_frames(data: bytes) -> int:
+    with _open(BytesIO(data)) as tiff:
+        return _frames(tiff)
+
+
+def _frames(tiff: tifffile.TiffFile) -> int:
+    """Pages that are no smaller copies of others, nor masks."""
+    return max(1, sum(not page.is_reduced and not page.is_mask for page in map(_whole_page, tiff.pages)))
+
+
+def _whole_page(page: tifffile.TiffPage | tifffile.TiffFrame) -> tifffile.TiffPage:
+    return page.aspage()
+
+
+def _has_pages_of_channels(tiff: tifffile.TiffFile, tags: Tags, channels: int) -> bool:
+    """Whether a channel is a page, as some formats keep them: asked for grey or RGB, pages are images."""
+    return tags.samples == 1 and channels not in (1, 3) and tiff.series[0].shape[:-2] == (channels,)
 
 
 def _opened(data: bytes) -> Image.Image:
@@ -128,32 +161,33 @@ def _opened(data: bytes) -> Image.Image:
 
 def _by_tifffile(data: bytes, tags: Tags, channels: int) -> Samples:
     with _open(BytesIO(data)) as tiff:
-        page, frames = tiff.pages[0], len(tiff.pages)
-        # Some formats keep a channel a page.
-        series = tiff.series[0]
+        page, frames = tiff.pages[0], 1
         try:
-            if tags.samples == 1 and channels > 1 and series.shape[:-2] == (channels,):
-                array, frames = np.moveaxis(series.asarray(), 0, 2), 1
+            if _has_pages_of_channels(tiff, tags, channels):
+                array = np.moveaxis(tiff.series[0].asarray(), 0, 2)
             else:
-                array = _channels_last(page.asarray(), page.axes)
+                array, frames = _channels_last(page.asarray(), page.axes), _frames(tiff)
         except (ValueError, RuntimeError) as error:
             if not _lacks_codec(error):
                 raise
             array = _without_codec(data, tags, error)
     if array.ndim != 3 or array.shape[1::-1] != tags.stored or array.dtype.kind not in 'buif':
         raise Undecodable(f'a TIFF that is damaged (it has {array.dtype} of shape {array.shape})')
-    return Samples(upright(_colours(array, tags, channels), tags.orientation), tags.declared(), frames)
+    return _samples(upright(_colours(array, tags, channels), tags.orientation), tags, frames)
+
+
+def _samples(array: np.ndarray, tags: Tags, frames: int) -> Samples:
+    is_negative = tags.photometric == _WHITE_IS_ZERO
+    return Samples(array, tags.declared(), frames, is_negative, tags.nodata)
 
 
 def _colours(array: np.ndarray, tags: Tags, channels: int) -> np.ndarray:
-    """Grey from black to white, and RGB where RGB is asked for.
+    """RGB where grey or RGB is asked for.
 
     Raises:
         Undecodable: The colours are of another kind.
     """
     white = 2**tags.bits - 1
-    if tags.photometric == _WHITE_IS_ZERO and array.dtype.kind == 'u':
-        return (white - array.astype(np.int64)).clip(0).astype(array.dtype)
     if channels not in (1, 3) or tags.photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) or tags.is_jpeg:
         return array
     if tags.photometric == _CMYK and array.shape[2] == 4 and array.dtype.kind == 'u':
@@ -204,12 +238,13 @@ def _channels_last(array: np.ndarray, axes: str) -> np.ndarray:
     raise Undecodable(f'a TIFF whose first page has the axes {axes}, which is no image')
 
 
-def read_window(file: BinaryIO, window: tuple[int, int, int, int]) -> Samples | None:
+def read_window(file: BinaryIO, window: tuple[int, int, int, int], channels: int) -> Samples | None:
     """Some pixels of a large file, of which the others are not read.
 
     Args:
         file: The file.
         window: x, y, width and height in pixels, inside of it.
+        channels: Those that are asked for.
 
     Returns:
         The samples; None where the file must be read whole: it is turned, or its colours must be converted.
@@ -218,7 +253,11 @@ def read_window(file: BinaryIO, window: tuple[int, int, int, int]) -> Samples | 
         Undecodable: It is broken.
     """
     tags = Tags(file)
-    if tags.orientation != 1 or tags.photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) or tags.bits % 8:
+    has_colours = tags.photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) or (
+        # Their tiles are decoded to RGB.
+        tags.photometric == _YCBCR and tags.is_jpeg and not tags.has_planes
+    )
+    if tags.orientation != 1 or not has_colours or tags.bits % 8:
         return None
     x, y, width, height = window
     if x + width > tags.stored[0] or y + height > tags.stored[1]:
@@ -230,17 +269,19 @@ def read_window(file: BinaryIO, window: tuple[int, int, int, int]) -> Samples | 
         has_numbers = page.dtype is not None and page.dtype.kind in 'buif'
         if page.axes not in ('YX', 'SYX', 'YXS') or 1 in page.extrasamples or not has_numbers:
             return None
-        if page.is_final:
-            array = _rows(page, window)
-        else:
-            try:
-                array = _segments(page, window)
-            except (ValueError, RuntimeError) as error:
-                if not _lacks_codec(error):
-                    raise
+        pages = [page]
+        if _has_pages_of_channels(tiff, tags, channels):
+            if len(tiff.pages) != channels:  # one after the other behind a single header
                 return None
-        frames = len(tiff.pages)
-    return Samples(_colours(array, tags, 3), tags.declared(), frames)
+            pages = [_whole_page(page) for page in tiff.pages]
+        try:
+            parts = [_rows(page, window) if page.is_final else _segments(page, window) for page in pages]
+        except (ValueError, RuntimeError) as error:
+            if not _lacks_codec(error):
+                raise
+            return None
+    # Whether there are other images is for those to say who read it whole: a tile is one.
+    return _samples(np.concatenate(parts, axis=2), tags, 1)
 
 
 def _rows(page: tifffile.TiffPage, window: tuple[int, int, int, int]) -> np.ndarray:

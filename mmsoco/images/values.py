@@ -30,6 +30,7 @@ def to_8_bits(
     samples: np.ndarray,
     value_range: str | tuple[float, float] = 'file',
     declared: tuple[float, float] | None = None,
+    nodata: float | None = None,
 ) -> tuple[np.ndarray, Met | None]:
     """Scale samples to 0 to 255; what lies outside of the range is cut, what is no number becomes 0.
 
@@ -37,6 +38,7 @@ def to_8_bits(
         samples: (H, W, C) of any type of real numbers.
         value_range: See :class:`~mmsoco.images.reading.Reading`.
         declared: The values that the file says are its lowest and highest.
+        nodata: The value of pixels that are no part of the image; it counts for no range, and becomes 0.
 
     Returns:
         (H, W, C) uint8, and what was met; None of that for 8 bits that stay as they are.
@@ -47,10 +49,15 @@ def to_8_bits(
         return samples, None
     if not np.issubdtype(samples.dtype, np.integer):
         samples = samples.astype(np.float64 if samples.dtype.itemsize > 4 else np.float32, copy=False)
-    low, high = _extremes(samples)
+    outside = _where(samples, nodata)
+    known = samples if outside is None else samples[~outside]
+    low, high = _extremes(known)
     if value_range == 'percentiles':
         # Channel by channel: each may be on a scale of its own.
-        ranges = [_percentiles(channel) for channel in np.moveaxis(samples, 2, 0)]
+        ranges = [
+            _percentiles(samples[..., i] if outside is None else samples[..., i][~outside[..., i]])
+            for i in range(samples.shape[2])
+        ]
         by = f'percentiles {PERCENTILES[0]}..{PERCENTILES[1]}'
     else:
         if value_range == 'file':
@@ -62,7 +69,20 @@ def to_8_bits(
         ranges = [found] * samples.shape[2]
         by = '..'.join(map(_short, found))
     channels = [_scale(samples[..., i], *ends) for i, ends in enumerate(ranges)]
-    return np.stack(channels, axis=2), Met(str(samples.dtype), low, high, by)
+    scaled = np.stack(channels, axis=2)
+    if outside is not None:
+        scaled[outside] = 0
+    return scaled, Met(str(samples.dtype), low, high, by)
+
+
+def _where(samples: np.ndarray, value: float | None) -> np.ndarray | None:
+    """Which samples have a value; None where none can, or where it is none."""
+    if value is None or not np.isfinite(value):
+        return None
+    limits = np.iinfo(samples.dtype) if np.issubdtype(samples.dtype, np.integer) else None
+    if limits is not None and not (limits.min <= value <= limits.max and value == int(value)):
+        return None
+    return samples == np.array(value, samples.dtype)
 
 
 def _short(number: float) -> str:
@@ -148,7 +168,7 @@ def words(kinds: dict[str, dict]) -> list[str]:
         by = ', '.join(f'{count} by {name}' for name, count in entry['by'].items())
         advice = ''
         if len(entry['by']) > 1:
-            advice = f'; to scale all alike: --value-range {_short(entry["low"])}..{_short(entry["high"])}'
+            advice = f'; to scale all alike: --value-range={_short(entry["low"])}..{_short(entry["high"])}'
         values = f'{_short(entry["low"])} to {_short(entry["high"])}'
         lines.append(f'{entry["images"]} images of {kind}, values {values}, scaled to 8 bits ({by}){advice}')
     return lines

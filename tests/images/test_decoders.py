@@ -1,18 +1,22 @@
 """Every kind of file has Pillow's size and pixels; deeper ones have those that were written."""
 
+import os
 import struct
 import subprocess
 import sys
+import threading
+import time
 
 import cv2
 import imagecodecs
 import numpy as np
 import pillow_heif
 import pytest
-from image_files import XMP_TURNED, broken_apng, exif, png, smooth
+from image_files import XMP_TURNED, broken_apng, exif, png, png_chunk, smooth
 from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
+from mmsoco.images import decoders, decoding
 from mmsoco.images.comparison import compare
 from mmsoco.images.decoding import UnreadableImage, image_size, load_image, read_image
 from mmsoco.images.reading import Reading
@@ -247,3 +251,51 @@ def test_what_a_file_is_instead(tmp_path, content, words):
         with pytest.raises(UnreadableImage) as error:
             read(tmp_path / 'a.jpg')
         assert error.value.reason.startswith(words)
+
+
+def test_what_looks_like_a_header_in_a_box_is_none(tmp_path):
+    content = imagecodecs.jpeg2k_encode(smooth(), level=0, reversible=True, codecformat='jp2')
+    start = content.index(b'jp2h') - 4
+    box = b'\xff\x51' + bytes(60)
+    content = content[:start] + struct.pack('>I', 8 + len(box)) + b'xml ' + box + content[start:]
+    (tmp_path / 'a.jp2').write_bytes(content)
+    np.testing.assert_array_equal(read_image(tmp_path / 'a.jp2'), smooth())
+
+
+def test_zeros_behind_a_png_are_not_searched_for_words(tmp_path, monkeypatch):
+    (tmp_path / 'a.png').write_bytes(png(smooth(), 8, 2).removesuffix(png_chunk(b'IEND', b'')) + bytes(2_000_000))
+    reads = []
+    chunks = decoders.png_chunks
+    monkeypatch.setattr(decoders, 'png_chunks', lambda file: [reads.append(1) or chunk for chunk in chunks(file)])
+    assert image_size(tmp_path / 'a.png') == (80, 60) and len(reads) < 5
+
+
+def test_other_threads_lines_stay_on_the_screen(tmp_path, capfd):
+    Image.fromarray(smooth(600, 800)).save(tmp_path / 'a.jpg')
+    end = threading.Event()
+
+    def decode():
+        while not end.is_set():
+            read_image(tmp_path / 'a.jpg')
+
+    thread = threading.Thread(target=decode)
+    thread.start()
+    for number in range(200):
+        os.write(2, f'{number}\n'.encode())
+        time.sleep(0.0005)
+    end.set()
+    thread.join()
+    assert capfd.readouterr().err.split() == [str(number) for number in range(200)]
+
+
+def test_images_kept_for_their_windows_have_a_bound(tmp_path, monkeypatch):
+    kept = decoding._Kept(2 * smooth().nbytes)
+    monkeypatch.setattr(decoding, '_kept', kept)
+    for name in 'abc':
+        Image.fromarray(smooth()).save(tmp_path / f'{name}.png')
+    decoded = []
+    whole = decoding._whole
+    monkeypatch.setattr(decoding, '_whole', lambda path, channels: decoded.append(path.name) or whole(path, channels))
+    for name in 'abacbacc':
+        read_image(tmp_path / f'{name}.png', window=(1, 2, 3, 4))
+    assert ''.join(name[0] for name in decoded) == 'abcbac'

@@ -145,7 +145,7 @@ def test_windows_are_parts_of_the_whole(tmp_path, compression, tile, layout, dty
     whole = read_image(tmp_path / 'a.tif', reading)
     for x, y, width, height in WINDOWS:
         with builtins.open(tmp_path / 'a.tif', 'rb') as file:
-            assert tiff.read_window(file, (x, y, width, height)) is not None
+            assert tiff.read_window(file, (x, y, width, height), reading.channels) is not None
         window = read_image(tmp_path / 'a.tif', reading, (x, y, width, height))
         np.testing.assert_array_equal(window, whole[y : y + height, x : x + width])
 
@@ -178,3 +178,95 @@ def test_the_bound_is_of_the_window(tmp_path, monkeypatch):
     assert read_image(tmp_path / 'a.tif', window=(10, 10, 40, 40)).shape == (40, 40, 3)
     with pytest.raises(UnreadableImage, match='80x60 are more than the 2000 pixels'):
         read_image(tmp_path / 'a.tif')
+
+
+@pytest.mark.parametrize('compression', [None, 'zlib', 'lzw'])
+@pytest.mark.parametrize('bands', [3, 4])
+def test_planes_that_are_not_called_rgb(tmp_path, compression, bands):
+    """As GDAL writes bands; Pillow would take the first of them thrice."""
+    array = np.dstack([smooth(), 255 - smooth()])[..., :bands]
+    options = dict(photometric='minisblack', planarconfig='separate', compression=compression)
+    tifffile.imwrite(tmp_path / 'a.tif', np.moveaxis(array, 2, 0), **options)
+    np.testing.assert_array_equal(read_image(tmp_path / 'a.tif'), smooth())
+    np.testing.assert_array_equal(read_image(tmp_path / 'a.tif', window=(5, 7, 30, 20)), smooth()[7:27, 5:35])
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16, np.float32])
+def test_three_pages_are_no_colours(tmp_path, dtype):
+    pages = np.moveaxis(smooth(), 2, 0).astype(dtype)
+    tifffile.imwrite(tmp_path / 'a.tif', pages, photometric='minisblack')
+    for reading in (Reading(3, (0, 255)), Reading(1, (0, 255))):
+        image = load_image(tmp_path / 'a.tif', reading)
+        assert image.frames == 3 and (image.pixels == smooth()[..., :1]).all()
+        window = read_image(tmp_path / 'a.tif', reading, (5, 7, 30, 20))
+        np.testing.assert_array_equal(window, image.pixels[7:27, 5:35])
+
+
+@pytest.mark.parametrize('tile', [None, (16, 16)])
+def test_windows_of_channels_in_pages(tmp_path, tile):
+    array = np.random.default_rng(0).integers(0, 256, (5, 40, 50)).astype(np.uint16)
+    tifffile.imwrite(tmp_path / 'a.tif', array, photometric='minisblack', tile=tile)
+    reading = Reading(5, (0, 255))
+    whole = read_image(tmp_path / 'a.tif', reading)
+    np.testing.assert_array_equal(whole, np.moveaxis(array, 0, 2))
+    np.testing.assert_array_equal(read_image(tmp_path / 'a.tif', reading, (5, 7, 30, 20)), whole[7:27, 5:35])
+
+
+def test_smaller_copies_are_no_frames(tmp_path):
+    """As a cloud-optimised GeoTIFF has them."""
+    for dtype in (np.uint8, np.uint16):
+        with tifffile.TiffWriter(tmp_path / 'a.tif') as file:
+            file.write(smooth().astype(dtype), photometric='rgb')
+            file.write(smooth()[::2, ::2].astype(dtype), photometric='rgb', subfiletype=1)
+        assert load_image(tmp_path / 'a.tif').frames == 1
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.int8, np.uint16, np.int16, np.float32])
+@pytest.mark.parametrize('photometric', ['minisblack', 'miniswhite'])
+@pytest.mark.parametrize('declares', [False, True])
+def test_a_window_is_read_as_the_whole(tmp_path, dtype, photometric, declares):
+    array = np.random.default_rng(0).integers(0, 100, (40, 50)).astype(dtype)
+    tags = [(280, 3, 1, 0, True), (281, 3, 1, 200, True)] if declares else []
+    tifffile.imwrite(tmp_path / 'a.tif', array, photometric=photometric, extratags=tags)
+    whole = read_image(tmp_path / 'a.tif')
+    array[0, :2] = array.min(), array.max()  # the values of the whole, in the window
+    tifffile.imwrite(tmp_path / 'a.tif', array, photometric=photometric, extratags=tags)
+    whole = read_image(tmp_path / 'a.tif')
+    np.testing.assert_array_equal(read_image(tmp_path / 'a.tif', window=(0, 0, 30, 20)), whole[:20, :30])
+
+
+def test_white_that_is_0_of_12_bits(tmp_path):
+    tifffile.imwrite(tmp_path / 'a.tif', 4095 - DEEP[..., 0], photometric='miniswhite')
+    assert np.abs(read_image(tmp_path / 'a.tif')[..., 0].astype(int) - smooth()[..., 0]).max() <= 1
+
+
+def test_what_is_no_data_counts_for_no_range(tmp_path):
+    for dtype, nodata in ((np.float32, float(np.finfo(np.float32).min)), (np.int16, -9999)):
+        array = np.array([[nodata, 0, 50, 100]], dtype)
+        tags = [(42113, 2, 0, str(nodata), True)]
+        tifffile.imwrite(tmp_path / 'a.tif', array, photometric='minisblack', extratags=tags)
+        assert read_image(tmp_path / 'a.tif', Reading(1, (0, 100)))[0, :, 0].tolist() == [0, 0, 127, 255]
+        by_file = load_image(tmp_path / 'a.tif', Reading(1))
+        assert (by_file.met.low, by_file.met.high) == (0, 100)
+
+
+def test_jpeg_tiles_are_read_by_window(tmp_path):
+    """As aerial photos are shipped."""
+    array = smooth(600, 800)
+    options = dict(photometric='ycbcr', compression='jpeg', compressionargs={'level': 95}, tile=(256, 256))
+    tifffile.imwrite(tmp_path / 'a.tif', array, **options)
+    whole = read_image(tmp_path / 'a.tif')
+    with Image.open(tmp_path / 'a.tif') as image:
+        np.testing.assert_array_equal(whole, np.asarray(image.convert('RGB')))
+    with builtins.open(tmp_path / 'a.tif', 'rb') as file:
+        assert tiff.read_window(file, (200, 100, 300, 200), 3) is not None
+    window = read_image(tmp_path / 'a.tif', window=(200, 100, 300, 200))
+    assert np.abs(window.astype(int) - whole[100:300, 200:500]).max() <= 3
+
+
+def test_premultiplied_colours_are_divided_in_windows_too(tmp_path):
+    array = np.dstack([smooth() // 2, np.full((60, 80), 128, np.uint8)])
+    tifffile.imwrite(tmp_path / 'a.tif', array, photometric='rgb', extrasamples=['assocalpha'])
+    whole = read_image(tmp_path / 'a.tif')
+    assert np.abs(whole.astype(int) - smooth()).max() <= 3
+    np.testing.assert_array_equal(read_image(tmp_path / 'a.tif', window=(5, 7, 30, 20)), whole[7:27, 5:35])

@@ -70,4 +70,4 @@ def test_what_was_met_is_counted_by_type_and_range():
     assert kinds['uint16'] == {'images': 3, 'low': 0, 'high': 4095, 'by': {'0..1023': 1, '0..4095': 2}}
     lines = words(kinds)
     assert '1 images of float32' in lines[0] and '--value-range' not in lines[0]
-    assert '--value-range 0..4095' in lines[1]
+    assert '--value-range=0..4095' in lines[1]
