@@ -13,7 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from mmsoco.arguments import positive
-from mmsoco.errors import UserError, command
+from mmsoco.errors import UserError, command, reason
 from mmsoco.images.comparison import FAULTS, TOLERANCE, VERDICTS, Comparison, compare
 from mmsoco.proposals.search.isolation import Isolated, Lost
 
@@ -41,6 +41,9 @@ def compare_isolated(path: Path, timeout: float) -> Comparison:
         return _child.compare(path, timeout=timeout)
     except Lost as error:
         return Comparison(f'(lost: {path.suffix})', 'lost', str(error))
+    # Whatever it is, the table of the others is not to suffer from it.
+    except Exception as error:
+        return Comparison(f'(lost: {path.suffix})', 'lost', reason(error))
 
 
 def table(comparisons: dict[Path, Comparison]) -> str:

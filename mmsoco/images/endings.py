@@ -5,9 +5,9 @@ import re
 
 #: Endings of what :func:`~mmsoco.images.decoding.read_image` reads, in whatever case; other files are passed over.
 IMAGE_SUFFIXES = frozenset(
-    {'.apng', '.avif', '.bmp', '.dds', '.dib', '.gif', '.heic', '.heif', '.ico', '.j2k', '.jfif', '.jp2', '.jpe'}
-    | {'.jpeg', '.jpg', '.jpx', '.npy', '.pbm', '.pcx', '.pgm', '.png', '.pnm', '.ppm', '.psd', '.qoi', '.sgi', '.tga'}
-    | {'.tif', '.tiff', '.webp'}
+    {'.apng', '.avif', '.bmp', '.dds', '.dib', '.gif', '.heic', '.heif', '.hif', '.ico', '.j2k', '.jfif', '.jp2'}
+    | {'.jpe', '.jpeg', '.jpg', '.jpx', '.mpo', '.npy', '.pbm', '.pcx', '.pgm', '.png', '.pnm', '.ppm', '.psd', '.qoi'}
+    | {'.sgi', '.tga', '.tif', '.tiff', '.webp'}
 )
 #: Endings of other files that begin like images: of cameras, whose TIFF holds a small copy, and of microscopes.
 _NO_IMAGES = frozenset(

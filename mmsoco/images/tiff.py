@@ -26,6 +26,7 @@ _PLANES, _TILE_WIDTH, _TILE_HEIGHT, _FORMAT, _NODATA = 284, 322, 323, 339, 42113
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK, _YCBCR = 0, 1, 2, 5, 6
 #: MinSampleValue and MaxSampleValue, and those of any type.
 _DECLARED = ((340, 341), (280, 281))
+_MOST_PAGES = 100
 CODECS_MISSING = "needs another package: pip install 'mmsoco[images]'"
 
 # What it thinks of a file is for its message, not for the screen.
@@ -139,8 +140,13 @@ def _count_frames(data: bytes) -> int:
 
 
 def _frames(tiff: tifffile.TiffFile) -> int:
-    """Pages that are no smaller copies of others, nor masks."""
-    return max(1, sum(not page.is_reduced and not page.is_mask for page in map(_whole_page, tiff.pages)))
+    """Pages that are no smaller copies of others, nor masks; a list of pages that has no end is not followed to it."""
+    count = 0
+    with suppress(IndexError):
+        for number in range(_MOST_PAGES):
+            page = _whole_page(tiff.pages[number])
+            count += not page.is_reduced and not page.is_mask
+    return max(1, count)
 
 
 def _whole_page(page: tifffile.TiffPage | tifffile.TiffFrame) -> tifffile.TiffPage:

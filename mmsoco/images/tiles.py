@@ -8,7 +8,7 @@ from mmsoco.errors import UserError
 #: x, y, width and height in pixels.
 Window = tuple[int, int, int, int]
 #: How W3C's Media Fragments 1.0 (section 4.2.2) name a part of an image.
-_FRAGMENT = re.compile(r'#xywh=(\d+),(\d+),(\d+),(\d+)')
+_FRAGMENT = re.compile(r'#xywh=(\d+),(\d+),(\d+),(\d+)\Z')
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,6 @@ class Tiling:
 def split_name(name: str) -> tuple[str, Window | None]:
     """The image and the window of a tile's name; None for a whole image."""
     match = _FRAGMENT.search(name)
-    if match is None or match.end() < len(name):
+    if match is None:
         return name, None
     return name[: match.start()], tuple(map(int, match.groups()))

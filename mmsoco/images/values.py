@@ -161,14 +161,15 @@ def _joined(one: dict, other: dict) -> dict:
     }
 
 
-def words(kinds: dict[str, dict]) -> list[str]:
-    """Lines that say what values were met, and how they were scaled."""
+def words(kinds: dict[str, dict], unit: str = 'image') -> list[str]:
+    """Lines that say what values were met, and how they were scaled; of images, or of tiles."""
     lines = []
     for kind, entry in sorted(kinds.items()):
         by = ', '.join(f'{count} by {name}' for name, count in entry['by'].items())
         advice = ''
-        if len(entry['by']) > 1:
+        # Tiles of one range are those of an image by chance.
+        if len(entry['by']) > 1 or unit == 'tile':
             advice = f'; to scale all alike: --value-range={_short(entry["low"])}..{_short(entry["high"])}'
         values = f'{_short(entry["low"])} to {_short(entry["high"])}'
-        lines.append(f'{entry["images"]} images of {kind}, values {values}, scaled to 8 bits ({by}){advice}')
+        lines.append(f'{entry["images"]} {unit}s of {kind}, values {values}, scaled to 8 bits ({by}){advice}')
     return lines

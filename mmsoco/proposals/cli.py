@@ -92,13 +92,14 @@ def propose(args: argparse.Namespace) -> int:
     generator = build_generator(args.generator, GENERATORS, args)
     execution = Execution(args.jobs, args.backend, args.address, args.shard, args.timeout, args.retry)
     image_list = None if args.list is None else read_list(args.list)
+    unit = 'image' if args.tile is None else 'tile'
     bar = None
 
     def on_progress(result: Result) -> None:
         nonlocal bar
         if bar is None:
             # What was there before does not count as speed.
-            bar = tqdm(total=result.total, initial=result.done, unit='image', dynamic_ncols=True)
+            bar = tqdm(total=result.total, initial=result.done, unit=unit, dynamic_ncols=True)
         bar.set_postfix(failed=len(result.failures), refresh=False)
         bar.update(result.done - bar.n)
 
@@ -118,13 +119,13 @@ def propose(args: argparse.Namespace) -> int:
     finally:
         if bar is not None:
             bar.close()
-    for line in values.words(result.met):
+    for line in values.words(result.met, unit):
         print(line)
     if result.several_frames:
         print(f'{result.several_frames} images are in files of several frames or pages, of which the first is taken')
     failed = len(result.failures)
     limit = max(10, result.total // 1000) if args.max_failures is None else args.max_failures
-    print(f'{args.out}: proposals of {result.searched} images; {failed} failed')
+    print(f'{args.out}: proposals of {result.searched} {unit}s; {failed} failed')
     for name, reason in list(result.failures.items())[:5]:
         print(f'  {name}: {reason}')
     if failed > 5:

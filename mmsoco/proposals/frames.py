@@ -76,7 +76,10 @@ def find_misfit(images: Sequence[Framed]) -> Misfit | None:
     beyond = max(_overshoot(*image) for image, _ in out)
     count = sum(int(flags.sum()) for _, flags in out)
     slips = beyond <= SLIGHTLY
-    if slips and (count < MANY or count <= SHARE * sum(len(image.boxes) for image in images)):
+    turned = all(_fits(_with_area(image.boxes), image.size[::-1]) for image, _ in out)
+    if slips and turned:
+        advice = f'such boxes fit these images when turned: {ADVICE["turned"]}; if they are not, --clip cuts such boxes'
+    elif slips and (count < MANY or count <= SHARE * sum(len(image.boxes) for image in images)):
         advice = 'cut such boxes by --clip'
     elif slips:
         advice = (
@@ -84,7 +87,7 @@ def find_misfit(images: Sequence[Framed]) -> Misfit | None:
         )
     elif _all_fit(images, lambda entry: xyxy_to_xywh(entry.boxes) if entry.sides else None):
         advice = 'all boxes of the file fit if its numbers are corners and not x, y, w, h; write w = x2 - x1'
-    elif all(_fits(_with_area(image.boxes), image.size[::-1]) for image, _ in out):
+    elif turned:
         advice = f'such boxes fit these images when turned: {ADVICE["turned"]}'
     else:
         advice = f'such boxes are of images at least {1 + beyond:.3g} times as large: {ADVICE["resized"]}'
