@@ -347,10 +347,15 @@ def _entries(file: io.FileIO, path: str, left_out: Counter[str]) -> Iterator[Ent
     for prefix, name in _COMPRESSED.items():
         if first.startswith(prefix):
             raise OSError(errno.EINVAL, f'is compressed as a whole ({name}); unpack it', path)
-    # A program that unpacks itself begins otherwise.
-    if first.startswith(_ZIP) or zipfile.is_zipfile(file):
+    if first.startswith(_ZIP):
         return _zip_entries(io.BufferedReader(file), left_out)
-    if first and _is_tar(first):
+    # Before what follows: a tar that holds a zip ends almost as a zip does.
+    if any(first) and _is_tar(first):
+        return _tar_entries(_Headers(file), 0, os.fstat(file.fileno()).st_size, left_out)
+    # A program that unpacks itself begins otherwise.
+    if zipfile.is_zipfile(file):
+        return _zip_entries(io.BufferedReader(file), left_out)
+    if first and not any(first):
         return _tar_entries(_Headers(file), 0, os.fstat(file.fileno()).st_size, left_out)
     raise OSError(errno.EINVAL, 'is neither a zip nor a tar file', path)
 

@@ -4,14 +4,14 @@ import os
 import posixpath
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 
 from mmsoco.errors import UserError
 from mmsoco.images.archives import exists, is_archive
 from mmsoco.images.endings import IMAGE_SUFFIXES
-from mmsoco.images.finding import list_images
+from mmsoco.images.finding import find_images
 from mmsoco.images.folders import is_path_below
 
 
@@ -147,16 +147,18 @@ class FolderNames:
     """The images below a folder by any of their usual spellings; it is listed only where a name is not that of a file.
 
     Args:
-        root: The folder.
+        root: The folder, or archive.
+        paths: The folders and archives in it that are listed; by default all of it.
     """
 
-    def __init__(self, root: str | os.PathLike):
+    def __init__(self, root: str | os.PathLike, paths: Sequence[str | os.PathLike] | None = None):
         self.root = Path(root)
+        self._paths = [self.root] if paths is None else paths
 
     @cached_property
     def _names(self) -> Names:
         there = self.root.is_dir() or is_archive(self.root)
-        return Names(list_images(self.root) if there else [], self.root)
+        return Names(find_images(*self._paths, root=self.root).names if there else [], self.root)
 
     def find(self, *spellings: str) -> str | None:
         """As :meth:`Names.find`."""

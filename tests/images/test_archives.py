@@ -316,3 +316,11 @@ def test_without_a_place_for_the_cache_all_goes_on(tmp_path, monkeypatch):
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
     monkeypatch.setattr(archives, 'KEPT', 1)
     assert content(tarred(tmp_path / 'x.tar', {'a.jpg': b'1'}) / 'a.jpg') == b'1'
+
+
+def test_a_tar_that_holds_a_zip_is_a_tar(tmp_path):
+    """Whose end record is near the end of the tar, too."""
+    inner = zipped(tmp_path / 'inner.zip', {'in.jpg': b'in'}).read_bytes()
+    path = tarred(tmp_path / 'x.tar', {'cover.jpg': b'cover', 'inner.zip': inner})
+    assert sorted(index_of(path).names()) == ['cover.jpg', 'inner.zip']
+    assert content(path / 'cover.jpg') == b'cover'

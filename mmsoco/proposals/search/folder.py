@@ -146,7 +146,7 @@ def search_folder(
         root, names = found.root, found.names
     else:
         root = common_root(paths)
-        image_list = locate(image_list, FolderNames(root))
+        image_list = locate(image_list, FolderNames(root, paths))
         names = image_list.names
         require_images(root, names)
     everything = _plan(root, names, out, generator, shard_size, image_list, reading, tiling)

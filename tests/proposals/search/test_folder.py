@@ -390,3 +390,18 @@ def test_several_folders_and_an_archive(images, tmp_path):
     assert [row.file_name for row in read_raw(tmp_path / 'listed')[2]] == names[-2:]
     with pytest.raises(UserError, match=r'1 of 1 are missing, first c\.tar/9\.jpg'):
         search_folder(paths, tmp_path / 'other', GridBoxes(), image_list=ImageList('t', ['c.tar/9.jpg']))
+
+
+def test_a_list_of_several_folders_is_looked_up_in_these_alone(images, tmp_path):
+    """Not in all of the folder that they have in common."""
+    for name in ('one', 'two'):
+        shutil.copytree(images / 'first', tmp_path / 'all' / name)
+    (tmp_path / 'all' / 'broken.zip').write_text('no archive')
+    names = ['one/0.PNG', './two/1.jpg']
+    result = search_folder(
+        [tmp_path / 'all' / 'one', tmp_path / 'all' / 'two'],
+        tmp_path / 'raw',
+        GridBoxes(),
+        image_list=ImageList('two', names),
+    )
+    assert (result.searched, result.failures) == (2, {})
