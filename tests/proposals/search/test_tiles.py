@@ -117,6 +117,15 @@ def test_a_list_for_the_filter_names_images(root, proposals, tmp_path):
         filter_folder(tmp_path / 'raw', out, ProposalFilter(), ImageList('some', ['b.png', 'gone.png']))
 
 
+def test_a_list_may_name_an_image_of_which_no_tile_could_be_read(root, tmp_path):
+    content = (root / 'b.png').read_bytes()
+    (root / 'b.png').write_bytes(content[:-2000])  # its header is whole
+    search(root, tmp_path / 'raw')
+    out = tmp_path / 'some.arrow'
+    filter_folder(tmp_path / 'raw', out, ProposalFilter(), ImageList('some', ['b.png', 'c.png']))
+    assert list(ProposalStore.open(out).names()) == ['c.png']
+
+
 def test_an_image_of_another_size_is_refused(root, proposals):
     check_images(ProposalStore.open(proposals), root)
     Image.fromarray(read_image(root / 'b.png')).resize((270, 180)).save(root / 'b.png')
