@@ -25,6 +25,7 @@ from mmsoco.proposals.formats.foreign import what_it_is
 from mmsoco.proposals.frames import Framed, find_misfit, is_flat, leaves
 from mmsoco.proposals.registry import FORMATS
 from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
+from mmsoco.proposals.untiled import WholeImages
 from mmsoco.renamed import renamed_arguments
 
 
@@ -301,7 +302,7 @@ def export_boxes(
     kind: str | None = None,
     annotations: str | os.PathLike | None = None,
 ) -> int:
-    """Write the boxes of a proposal file for another tool.
+    """Write the boxes of a proposal file for another tool; those of tiles where they lie in their image.
 
     Args:
         source: The proposal file.
@@ -318,7 +319,7 @@ def export_boxes(
     """
     file = BoxFile(Path(out), None if annotations is None else Path(annotations))
     check_out(out, source, *file.inputs[1:], what='a file to read')
-    store = ProposalStore.open(source).verify()
+    store = WholeImages(ProposalStore.open(source).verify())
     box_format = FORMATS.find(kind or find_format(file, to_read=False))()
     with atomic_path(out) as temporary:
         box_format.write(store, replace(file, path=temporary))
