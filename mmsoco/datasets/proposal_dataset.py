@@ -5,6 +5,7 @@ import math
 import multiprocessing
 import os
 from collections.abc import Sequence
+from itertools import groupby, islice
 from pathlib import Path
 
 import numpy as np
@@ -41,16 +42,19 @@ def select_rows(store: ProposalStore, held_out: int | str | os.PathLike | None, 
     Raises:
         UserError: There are none, or an image of the list is not in the file.
     """
+    images = ImageRoot.of(store.header, '')
+    # All tiles of an image are held out together: they overlap.
     if held_out is None:
         chosen = set()
     elif isinstance(held_out, int):
         if held_out < 2:
             raise UserError(f'held_out={held_out} would leave nothing to train on; hold out every 20th, for instance')
-        chosen = set(range(0, len(store), held_out))
+        by_image = groupby(enumerate(store.names()), key=lambda numbered: images.image_of(numbered[1]))
+        every_nth = islice(by_image, 0, None, held_out)
+        # Those of an image lie together, as they were searched.
+        chosen = {i for _, tiles in every_nth for i, _ in tiles}
     else:
-        images = ImageRoot.of(store.header, '')
         names = set(locate(read_list(held_out), Names(images.images_of(store.names()))).names)
-        # All tiles of an image are held out together: they overlap.
         found = {i: name for i, row in enumerate(store) if (name := images.image_of(row.file_name)) in names}
         chosen = set(found)
         lacking = names - set(found.values())
@@ -64,7 +68,8 @@ def select_rows(store: ProposalStore, held_out: int | str | os.PathLike | None, 
     rows = np.array([i for i in range(len(store)) if (i in chosen) == wanted], np.int64)
     if not len(rows):
         part = 'hold out' if wanted else 'train on'
-        raise UserError(f'held_out={held_out} leaves none of the {len(store)} images of {store.path} to {part}')
+        what = 'tiles' if images.tiling else 'images'
+        raise UserError(f'held_out={held_out} leaves none of the {len(store)} {what} of {store.path} to {part}')
     return rows
 
 
@@ -111,8 +116,8 @@ class ProposalDataset(Dataset):
             fraction to its share of the epoch.
         checked: How many images are compared with the file at the start.
         held_out: Images that are not trained on, for
-            :class:`~mmsoco.engine.hooks.ProbeHook` to measure on: every n-th, or those
-            that a list names (a path); None for none.
+            :class:`~mmsoco.engine.hooks.ProbeHook` to measure on: every n-th from the first on,
+            or those that a list names (a path), with all of their tiles; None for none.
         part: ``'training'``, or ``'held_out'`` for those images alone.
         follow_links: Follow links that lead out of the folder also where the proposals
             were not made over them.

@@ -1,6 +1,7 @@
 """Windows of large images, as images of their own."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from mmsoco.errors import UserError
@@ -47,6 +48,12 @@ class Tiling:
             for y in self._starts(height)
             for x in self._starts(width)
         ]
+
+    def has(self, windows: Iterable[Window], width: int, height: int) -> bool:
+        """Whether these, one at least, are among the windows of an image of that size."""
+        x, y, widths, heights = map(set, zip(*windows, strict=True))
+        sides = {min(self.side, width)}, {min(self.side, height)}
+        return (widths, heights) == sides and x <= set(self._starts(width)) and y <= set(self._starts(height))
 
     def _starts(self, length: int) -> list[int]:
         last = length - self.side

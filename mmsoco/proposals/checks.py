@@ -83,7 +83,7 @@ def check_images(
             raise UserError(f'{root} is not a folder; give the folder that holds the images of {store.path}')
         if not follow_links:
             _check_links(store, root)
-        rows = [store[i] for i in _evenly(len(store), sample)]
+        rows = [store[i] for i in evenly(len(store), sample)]
         missing = []
         for row in rows:
             now = images.place(row.file_name).path
@@ -203,6 +203,6 @@ def check_sizes(
     raise UserError(f'{source} has {"; and ".join(parts)}; {"; ".join(advice)}')
 
 
-def _evenly(count: int, sample: int) -> list[int]:
+def evenly(count: int, sample: int) -> list[int]:
     """Up to ``sample`` numbers below ``count``, the first and the last among them."""
     return np.unique(np.linspace(0, count - 1, sample).astype(int)).tolist() if count and sample else []

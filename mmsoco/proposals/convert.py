@@ -14,18 +14,25 @@ from mmsoco.boxes import clip_boxes
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path, check_out
 from mmsoco.images.archives import is_archive
+from mmsoco.images.decoding import UnreadableImage
 from mmsoco.images.finding import Found, find_images
 from mmsoco.images.lists import ImageList, locate
 from mmsoco.images.names import FolderNames, Names
 from mmsoco.images.reading import Reading
+from mmsoco.images.root import ImageRoot
 from mmsoco.images.sizes import measure_sizes
-from mmsoco.proposals.checks import check_sizes, links_entry
+from mmsoco.images.values import summarise, words
+from mmsoco.proposals.checks import check_sizes, evenly, links_entry
 from mmsoco.proposals.formats.base import Boxes, BoxFile, BoxFormat, join
 from mmsoco.proposals.formats.foreign import what_it_is
 from mmsoco.proposals.frames import Framed, find_misfit, is_flat, leaves
 from mmsoco.proposals.registry import FORMATS
 from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
+from mmsoco.proposals.untiled import WholeImages
 from mmsoco.renamed import renamed_arguments
+
+#: Images whose pixels are read, to tell what values they have; the headers of all are.
+LOOKED_AT = 16
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,7 @@ def import_boxes(
 
     Boxes become whole pixels, duplicates go. Images are found by any usual spelling of their names
     (:mod:`mmsoco.images.names`), and the headers of all are read: their sizes are compared with those that the file
-    has, and stand in for those that it lacks.
+    has, and stand in for those that it lacks. A few are decoded, to tell whether samples have more than 8 bits.
 
     Args:
         source: The file of boxes.
@@ -183,10 +190,38 @@ def import_boxes(
         **links_entry(root, [row.file_name for row in rows]),
         **reading.describe(),
     }
+    met, seen = _look(ImageRoot(root, reading), [row.file_name for row in rows])
+    # Only what there was, so that files of plain images stay as they were.
+    header |= {'met': met} if met else {}
     write_proposals(out, rows, header)
-    notes = [*file.notes, *(f'{number} boxes taken {how}' for how, number in file.taken.items())]
+    notes = [*file.notes, *(f'{number} boxes taken {how}' for how, number in file.taken.items()), *seen]
     without = len(set(names) - {entry.name for entry in given})
     return Imported(len(rows), sum(counts), counts.count(0), without, failures, found, left_out, notes)
+
+
+def _look(images: ImageRoot, names: Sequence[str]) -> tuple[dict[str, dict], list[str]]:
+    """Decode up to :data:`LOOKED_AT` evenly spaced images.
+
+    Returns:
+        What values of more than 8 bits they have, as :func:`~mmsoco.images.values.summarise` says it, and notes.
+    """
+    numbers = evenly(len(names), LOOKED_AT)
+    met, several, errors = [], 0, []
+    for number in numbers:
+        try:
+            image = images.load(names[number])
+        except UnreadableImage as error:
+            errors.append(error)
+            continue
+        met += [] if image.met is None else [image.met]
+        several += image.frames > 1
+    kinds = summarise(met)
+    notes = words(kinds)
+    if several:
+        notes.append(f'{several} are in files of several frames or pages, of which the first is taken')
+    if errors:
+        notes.append(f'{len(errors)} cannot be read, though their headers can; the first: {errors[0]}')
+    return kinds, [f'of {len(numbers)} images looked at: {note}' for note in notes]
 
 
 def _named(
@@ -301,7 +336,7 @@ def export_boxes(
     kind: str | None = None,
     annotations: str | os.PathLike | None = None,
 ) -> int:
-    """Write the boxes of a proposal file for another tool.
+    """Write the boxes of a proposal file for another tool; those of tiles where they lie in their image.
 
     Args:
         source: The proposal file.
@@ -318,7 +353,7 @@ def export_boxes(
     """
     file = BoxFile(Path(out), None if annotations is None else Path(annotations))
     check_out(out, source, *file.inputs[1:], what='a file to read')
-    store = ProposalStore.open(source).verify()
+    store = WholeImages(ProposalStore.open(source).verify())
     box_format = FORMATS.find(kind or find_format(file, to_read=False))()
     with atomic_path(out) as temporary:
         box_format.write(store, replace(file, path=temporary))

@@ -116,8 +116,8 @@ def filter_folder(
             boxes, stage = filter_boxes(row.boxes, row.width, row.height, rules)
             served[stage] += 1
             yield row._replace(boxes=boxes)
-        # What could not be read has no row, and is no surprise.
-        missing = sorted((wanted or set()) - found - failures.keys())
+        # What could not be read has no row, and is no surprise; of tiles, it may be all of an image.
+        missing = sorted((wanted or set()) - found - set(map(images.image_of, failures)))
         if missing:
             raise UserError(
                 f'{raw} lacks {len(missing)} of the {len(image_list.names)} images of the list, '

@@ -2,9 +2,8 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from mmsoco.images.root import ImageRoot
 from mmsoco.proposals.formats.base import Boxes
 from mmsoco.proposals.formats.coco import read_labelled
 from mmsoco.proposals.source import names_of, read_raw
-from mmsoco.proposals.store import ProposalRow
+from mmsoco.proposals.untiled import untiled
 
 #: COCO's.
 THRESHOLDS = np.arange(50, 100, 5) / 100
@@ -85,16 +84,6 @@ class Recall:
         return '\n'.join(lines)
 
 
-def _of_image(rows: Iterable[ProposalRow], tiled: ImageRoot) -> tuple[np.ndarray, tuple[int, int]]:
-    """The boxes of an image, of all of its tiles, and (width, height) of what they cover."""
-    boxes, width, height = [], 0, 0
-    for row in rows:
-        x, y = (tiled.place(row.file_name).window or (0, 0))[:2]
-        boxes.append(row.boxes.astype(np.int64) + np.array([x, y, x, y]))
-        width, height = max(width, x + row.width), max(height, y + row.height)
-    return np.concatenate(boxes), (width, height)
-
-
 def measure_recall(proposals: str | os.PathLike, labels: str | os.PathLike) -> Recall:
     """Compare proposals, filtered or raw, with the boxes of a COCO annotation file, crowds left out.
 
@@ -111,14 +100,15 @@ def measure_recall(proposals: str | os.PathLike, labels: str | os.PathLike) -> R
     of_image = _by_image(labelled, Names(tiled.images_of(names_of(proposals))))
     overlaps, areas = [np.empty(0)], [np.empty(0)]
     images = count = 0
-    for name, parts in groupby(rows, key=lambda row: tiled.image_of(row.file_name)):
+    for image in untiled(rows, tiled):
+        name, width, height, boxes = image.row
         entry = of_image.get(name)
         if entry is None:
             continue
-        boxes, (width, height) = _of_image(parts, tiled)
-        if entry.size not in (None, (width, height)):
+        if entry.size is not None and not image.fits(entry.size, tiled.tiling):
+            tiles = 'tiles up to ' if image.windows else ''
             raise UserError(
-                f'{name} has {width}x{height} pixels in {proposals}, but {entry.size[0]}x'
+                f'{name} has {tiles}{width}x{height} pixels in {proposals}, but {entry.size[0]}x'
                 f'{entry.size[1]} in {labels}; compare proposals and labels of the same images'
             )
         overlaps.append(best_overlaps(entry.boxes, boxes))

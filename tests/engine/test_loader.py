@@ -1,5 +1,6 @@
 """Workers that cannot hand on their batches."""
 
+import faulthandler
 import os
 import shutil
 import signal
@@ -39,6 +40,7 @@ def test_where_shared_memory_ends_it_dies_as_of_that():
     child = os.fork()
     if not child:
         try:
+            faulthandler.disable()  # pytest's would print where it dies
             end_with_lost_batches()
             from multiprocessing.queues import Queue
 

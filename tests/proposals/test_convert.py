@@ -9,6 +9,7 @@ import pytest
 from box_files import BOXES, EVERYTHING, SIZE, contents, official
 from PIL import ExifTags, Image
 
+from mmsoco.datasets import ProposalDataset
 from mmsoco.errors import UserError
 from mmsoco.images.lists import ImageList
 from mmsoco.images.reading import Reading
@@ -381,6 +382,53 @@ def test_how_training_reads_the_images_is_in_the_file(store, root, tmp_path):
     assert Reading.of(ProposalStore.open(tmp_path / 'f.arrow').header).channels == 13
     import_boxes(tmp_path / 'b.csv', tmp_path / 'plain.arrow', root)
     assert 'reading' not in ProposalStore.open(tmp_path / 'plain.arrow').header
+
+
+def deep_images(tmp_path, count):
+    """Images of 16 bits, of which number i has values up to 1,000 + i, and a box in each."""
+    root = tmp_path / 'deep'
+    root.mkdir()
+    for number in range(count):
+        Image.fromarray(np.full((20, 30), 1000 + number, np.uint16)).save(root / f'{number:02}.png')
+    lines = ['file_name,x1,y1,x2,y2', *(f'{path.name},1,2,20,15' for path in sorted(root.iterdir()))]
+    (tmp_path / 'deep.csv').write_text('\n'.join(lines) + '\n')
+    return root
+
+
+def test_values_of_more_than_8_bits_are_told(tmp_path):
+    root = deep_images(tmp_path, 20)
+    done = import_boxes(tmp_path / 'deep.csv', tmp_path / 'a.arrow', root)
+    filter_folder(tmp_path / 'a.arrow', tmp_path / 'f.arrow', ProposalFilter())
+    # The first and the last among them; 10 bits hold values up to 1,023.
+    met = {'uint16': {'images': 16, 'low': 1000, 'high': 1019, 'by': {'0..1023': 16}}}
+    assert ProposalStore.open(tmp_path / 'f.arrow').header['met'] == met
+    line = '16 images of uint16, values 1000 to 1019, scaled to 8 bits (16 by 0..1023)'
+    assert done.notes[-1] == f'of 16 images looked at: {line}'
+    # Detectors are compared with this.
+    assert ProposalDataset(tmp_path / 'f.arrow', []).describe()['deep'] is True
+    import_boxes(tmp_path / 'deep.csv', tmp_path / 'a.arrow', root, reading=Reading(value_range=(0, 2000)))
+    assert ProposalStore.open(tmp_path / 'a.arrow').header['met']['uint16']['by'] == {'0..2000': 16}
+
+
+def test_plain_images_have_no_such_values(store, root, tmp_path):
+    export_boxes(store, tmp_path / 'b.csv')
+    done = import_boxes(tmp_path / 'b.csv', tmp_path / 'a.arrow', root)
+    assert 'met' not in ProposalStore.open(tmp_path / 'a.arrow').header
+    assert not any('looked at' in note for note in done.notes)
+
+
+def test_frames_and_broken_pixels_are_told(tmp_path):
+    root = deep_images(tmp_path, 3)
+    frames = [Image.new('RGB', (30, 20), color) for color in ('red', 'blue')]
+    frames[0].save(root / '01.png', save_all=True, append_images=frames[1:])
+    content = (root / '02.png').read_bytes()
+    (root / '02.png').write_bytes(content[:-25])  # its header is whole
+    done = import_boxes(tmp_path / 'deep.csv', tmp_path / 'a.arrow', root)
+    told = [note.removeprefix('of 3 images looked at: ') for note in done.notes if 'looked at' in note]
+    assert told[0].startswith('1 images of uint16')
+    assert told[1].startswith('1 are in files of several frames')
+    assert told[2].startswith('1 cannot be read, though their headers can; the first: ') and '02.png' in told[2]
+    assert len(told) == 3 and done.images == 3
 
 
 @pytest.mark.parametrize('ending', ['json', 'csv', 'pkl', 'txt'])

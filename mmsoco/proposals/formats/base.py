@@ -8,7 +8,7 @@ A new one is a file beside this one, with a class::
 
         def read(self, file: BoxFile) -> Iterator[Boxes]: ...
 
-        def write(self, store: ProposalStore, file: BoxFile) -> None: ...
+        def write(self, store: WholeImages, file: BoxFile) -> None: ...
 
 ``data_pipelines/convert_proposals.py boxes.txt data/proposals.arrow --images IMAGES`` then reads it.
 """
@@ -25,7 +25,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from mmsoco.errors import UserError
-from mmsoco.proposals.store import ProposalStore
+from mmsoco.proposals.untiled import WholeImages
 
 
 @dataclass
@@ -168,7 +168,7 @@ class BoxFormat(ABC):
         return file_name
 
     @abstractmethod
-    def write(self, store: ProposalStore, file: BoxFile) -> None:
+    def write(self, store: WholeImages, file: BoxFile) -> None:
         """Write the boxes of a proposal file.
 
         Raises:

@@ -16,7 +16,7 @@ from mmsoco.proposals.formats.base import Boxes, BoxFile, BoxFormat, join, read_
 from mmsoco.proposals.formats.outlines import boxes_of
 from mmsoco.proposals.formats.sam import is_sam, read_sam
 from mmsoco.proposals.registry import FORMATS
-from mmsoco.proposals.store import ProposalStore
+from mmsoco.proposals.untiled import WholeImages
 
 
 @FORMATS.register('coco')
@@ -49,7 +49,7 @@ class Coco(BoxFormat):
             raise UserError(f'{file.path} holds results; name the file with their images by --annotations')
         return _read(file, read_json(file.annotations), content, 'results')
 
-    def write(self, store: ProposalStore, file: BoxFile) -> None:
+    def write(self, store: WholeImages, file: BoxFile) -> None:
         """Annotations of one category, or results of score 1 for the images of an annotation file."""
         if file.annotations is None:
             _write_annotations(store, file)
@@ -189,7 +189,7 @@ def _size(path: Path, key: Any, image: dict) -> tuple[int, int] | None:
     return width, height
 
 
-def _write_annotations(store: ProposalStore, file: BoxFile) -> None:
+def _write_annotations(store: WholeImages, file: BoxFile) -> None:
     with file.open_to_write() as text:
         text.write('{"categories": [{"id": 1, "name": "proposal"}], "images": [')
         for number, row in enumerate(store, 1):
@@ -205,7 +205,7 @@ def _write_annotations(store: ProposalStore, file: BoxFile) -> None:
         text.write(']}')
 
 
-def _write_results(store: ProposalStore, file: BoxFile, annotations: Path) -> None:
+def _write_results(store: WholeImages, file: BoxFile, annotations: Path) -> None:
     images = _images(annotations, read_json(annotations))
     numbers = {image.get('file_name'): key for key, image in images.items()}
     first = True

@@ -13,7 +13,7 @@ from mmsoco.errors import UserError
 from mmsoco.proposals.formats.base import Boxes, BoxFile, BoxFormat
 from mmsoco.proposals.formats.dialects import Dialect, find_dialect
 from mmsoco.proposals.registry import FORMATS
-from mmsoco.proposals.store import ProposalStore
+from mmsoco.proposals.untiled import WholeImages
 
 _CORNERS = ('x1', 'y1', 'x2', 'y2')
 
@@ -147,7 +147,7 @@ class Csv(BoxFormat):
                 parts=parts,
             )
 
-    def write(self, store: ProposalStore, file: BoxFile) -> None:
+    def write(self, store: WholeImages, file: BoxFile) -> None:
         """Boxes with sizes, without scores."""
         with file.open_to_write() as text:
             writer = csv.writer(text, delimiter='\t' if file.path.suffix.lower() == '.tsv' else ',')

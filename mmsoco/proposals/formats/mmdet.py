@@ -10,7 +10,7 @@ from mmsoco.errors import UserError, reason
 from mmsoco.plain_pickle import NotPlain, PlainUnpickler, Record
 from mmsoco.proposals.formats.base import Boxes, BoxFile, BoxFormat, to_scores, to_table
 from mmsoco.proposals.registry import FORMATS
-from mmsoco.proposals.store import ProposalStore
+from mmsoco.proposals.untiled import WholeImages
 
 
 @FORMATS.register('mmdet')
@@ -57,7 +57,7 @@ class MMDet(BoxFormat):
         """Its folder and its name."""
         return '/'.join((root / file_name).parts[-2:])
 
-    def write(self, store: ProposalStore, file: BoxFile) -> None:
+    def write(self, store: WholeImages, file: BoxFile) -> None:
         """Plain dicts; all scores are 1."""
         content: dict[str, dict[str, np.ndarray]] = {}
         for row in store:

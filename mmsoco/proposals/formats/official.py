@@ -10,7 +10,7 @@ from mmsoco.boxes import xywh_to_xyxy, xyxy_to_xywh
 from mmsoco.errors import UserError
 from mmsoco.proposals.formats.base import Boxes, BoxFile, BoxFormat, to_table
 from mmsoco.proposals.registry import FORMATS
-from mmsoco.proposals.store import ProposalStore
+from mmsoco.proposals.untiled import WholeImages
 
 
 @FORMATS.register('official', former='released')
@@ -41,7 +41,7 @@ class Official(BoxFormat):
         """Up to the first dot, without folders."""
         return PurePath(file_name).name.split('.')[0]
 
-    def write(self, store: ProposalStore, file: BoxFile) -> None:
+    def write(self, store: WholeImages, file: BoxFile) -> None:
         """Boxes, without scores."""
         seen = set()
         with file.open_to_write() as text:

@@ -109,12 +109,35 @@ def test_all_tiles_of_an_image_are_held_out_together(proposals, tmp_path):
     assert len(names[1]) == 9 and not any(name.startswith('a.tif#') for name in names[1])
 
 
+@pytest.mark.parametrize(('every', 'held'), [(2, {'a.tif', 'c.png'}), (3, {'a.tif'}), (20, {'a.tif'})])
+def test_every_nth_image_is_held_out_with_all_of_its_tiles(proposals, every, held):
+    parts = [ProposalDataset(proposals, [], held_out=every, part=part) for part in ('held_out', 'training')]
+    images = [[split_name(part.store[i].file_name)[0] for i in part.rows] for part in parts]
+    assert set(images[0]) == held and not held & set(images[1])
+    assert len(images[0]) + len(images[1]) == 8 + 8 + 1
+
+
+def test_a_single_image_leaves_no_tile_to_train_on(root, proposals, tmp_path):
+    filter_folder(tmp_path / 'raw', tmp_path / 'a.arrow', ProposalFilter(), ImageList('a', ['a.tif']))
+    with pytest.raises(UserError, match=r'held_out=20 leaves none of the 8 tiles of .* to train on'):
+        ProposalDataset(tmp_path / 'a.arrow', [], held_out=20)
+
+
 def test_a_list_for_the_filter_names_images(root, proposals, tmp_path):
     out = tmp_path / 'some.arrow'
     filter_folder(tmp_path / 'raw', out, ProposalFilter(), ImageList('some', ['b.png', 'c.png']))
     assert {split_name(row.file_name)[0] for row in ProposalStore.open(out)} == {'b.png', 'c.png'}
     with pytest.raises(UserError, match=r'lacks 1 of the 2 images of the list, first gone\.png'):
         filter_folder(tmp_path / 'raw', out, ProposalFilter(), ImageList('some', ['b.png', 'gone.png']))
+
+
+def test_a_list_may_name_an_image_of_which_no_tile_could_be_read(root, tmp_path):
+    content = (root / 'b.png').read_bytes()
+    (root / 'b.png').write_bytes(content[:-2000])  # its header is whole
+    search(root, tmp_path / 'raw')
+    out = tmp_path / 'some.arrow'
+    filter_folder(tmp_path / 'raw', out, ProposalFilter(), ImageList('some', ['b.png', 'c.png']))
+    assert list(ProposalStore.open(out).names()) == ['c.png']
 
 
 def test_an_image_of_another_size_is_refused(root, proposals):
