@@ -16,6 +16,9 @@ from mmsoco.engine.launch import train
 from mmsoco.errors import UserError
 from mmsoco.registry import MODELS
 
+#: They build whole models again and again.
+pytestmark = pytest.mark.slow
+
 CONFIGS = {'fpn': 'soco_r50fpn_8xb256_100e_in1k', 'c4': 'soco_r50c4_8xb256_100e_in1k'}
 HIDDEN = 8
 
