@@ -4,7 +4,7 @@ import os
 import posixpath
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -68,9 +68,10 @@ class Names:
     """
 
     def __init__(self, names: Iterable[str | tuple[str, str]], root: str | os.PathLike | None = None):
-        self._pairs = [(name, name) if isinstance(name, str) else name for name in names]
+        # Bare strings, and no tuples or sets of one: there may be millions of names.
+        self._names = list(names)
         self._root = root
-        self._levels: dict[int, dict[str, set[str]]] = {}
+        self._levels: dict[int, dict[str, str | set[str]]] = {}
 
     def find(self, *spellings: str) -> str | None:
         """The image that a name is of, None where there is none.
@@ -96,14 +97,42 @@ class Names:
                 return next(iter(found))
         return None
 
-    def _alike(self, level: int, name: str) -> Iterable[str]:
+    def _alike(self, level: int, name: str) -> set[str]:
         """The images that answer by one of the spellings."""
+        if not level:
+            return self._of(0, name)
         spelled, asked = SPELLINGS[level]
+        key = asked(self._below(name))
+        if key is None:
+            return set()
+        as_it_is = self._of(0, key) if spelled(key) == key else set()
+        return as_it_is | self._of(level, key)
+
+    def _of(self, level: int, key: str) -> set[str]:
+        """The images that are spelled so; of the lenient levels those alone that are called otherwise."""
         if level not in self._levels:
-            self._levels[level] = images = {}
-            for key, image in self._pairs:
-                images.setdefault(spelled(key), set()).add(image)
-        return self._levels[level].get(asked(self._below(name) if level else name), ())
+            self._levels[level] = self._index(level)
+        images = self._levels[level].get(key, set())
+        return {images} if isinstance(images, str) else images
+
+    def _index(self, level: int) -> dict[str, str | set[str]]:
+        """Spelling -> image or, where it is of several, images."""
+        spelled, _ = SPELLINGS[level]
+        index: dict[str, str | set[str]] = {}
+        for key, image in self._pairs():
+            spelling = spelled(key)
+            if level and spelling == key:
+                continue
+            there = index.setdefault(spelling, image)
+            if isinstance(there, set):
+                there.add(image)
+            elif there != image:
+                index[spelling] = {there, image}
+        return index
+
+    def _pairs(self) -> Iterator[tuple[str, str]]:
+        """What the images are called, and the images."""
+        return ((name, name) if isinstance(name, str) else name for name in self._names)
 
     @cached_property
     def _roots(self) -> set[str]:
@@ -134,7 +163,7 @@ class Names:
     def _by_file(self) -> dict[str, list[str]]:
         folders: dict[str, Path] = {}
         files: dict[str, list[str]] = {}
-        for _, image in self._pairs:
+        for _, image in self._pairs():
             folder, base = posixpath.split(image)
             if folder not in folders:
                 folders[folder] = Path(self._root, folder).resolve()
