@@ -49,7 +49,8 @@ def select_rows(store: ProposalStore, held_out: int | str | os.PathLike | None, 
         chosen = set(range(0, len(store), held_out))
     else:
         images = ImageRoot.of(store.header, '')
-        names = set(locate(read_list(held_out), Names(images.images_of(store.names()))).names)
+        theirs = Names(images.images_of(store.names()), store.header.get('root'))
+        names = set(locate(read_list(held_out), theirs).names)
         # All tiles of an image are held out together: they overlap.
         found = {i: name for i, row in enumerate(store) if (name := images.image_of(row.file_name)) in names}
         chosen = set(found)

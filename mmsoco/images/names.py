@@ -56,6 +56,23 @@ SPELLINGS: tuple[tuple[Callable[[str], str], Callable[[str], str | None]], ...] 
 LOOSE = 3
 
 
+class _Root:
+    """A folder by its path, as it is given and without links."""
+
+    def __init__(self, root: str | os.PathLike | None):
+        self._root = root
+
+    @cached_property
+    def _spellings(self) -> set[str]:
+        if self._root is None:
+            return set()
+        return {f'{root}/' for root in (Path(self._root).absolute(), Path(self._root).resolve())}
+
+    def below(self, name: str) -> str:
+        name = tidy(name)
+        return next((name.removeprefix(root) for root in self._spellings if name.startswith(root)), name)
+
+
 class Names:
     """Names of images, found by any of their usual spellings.
 
@@ -70,7 +87,8 @@ class Names:
     def __init__(self, names: Iterable[str | tuple[str, str]], root: str | os.PathLike | None = None):
         # Bare strings, and no tuples or sets of one: there may be millions of names.
         self._names = list(names)
-        self._root = root
+        self.root = root
+        self._root = _Root(root)
         self._levels: dict[int, dict[str, str | set[str]]] = {}
 
     def find(self, *spellings: str) -> str | None:
@@ -88,7 +106,7 @@ class Names:
             found = {image: name for name in spellings for image in answers(name)}
             if len(found) > 1:
                 one, other, *_ = sorted(found)
-                place = 'there are' if self._root is None else f'{self._root} has'
+                place = 'there are' if self.root is None else f'{self.root} has'
                 raise UserError(
                     f'{place} {one} and {other}, and {found[one]!r} may be either; '
                     'write the name of one of them, or choose by a list'
@@ -102,7 +120,7 @@ class Names:
         if not level:
             return self._of(0, name)
         spelled, asked = SPELLINGS[level]
-        key = asked(self._below(name))
+        key = asked(self.below(name))
         if key is None:
             return set()
         as_it_is = self._of(0, key) if spelled(key) == key else set()
@@ -134,28 +152,21 @@ class Names:
         """What the images are called, and the images."""
         return ((name, name) if isinstance(name, str) else name for name in self._names)
 
-    @cached_property
-    def _roots(self) -> set[str]:
-        if self._root is None:
-            return set()
-        return {f'{root}/' for root in (Path(self._root).absolute(), Path(self._root).resolve())}
-
-    def _below(self, name: str) -> str:
-        """An absolute path below the root relative to it."""
-        name = tidy(name)
-        return next((name.removeprefix(root) for root in self._roots if name.startswith(root)), name)
+    def below(self, name: str) -> str:
+        """A tidy path; an absolute one that is below the root relative to it."""
+        return self._root.below(name)
 
     def _same_file(self, name: str) -> Iterable[str]:
         """The images that are the file that a name leads to; or that one itself, also with another ending."""
-        name = self._below(name)
-        if self._root is None or not exists(f'{self._root}/{name}'):
+        name = self.below(name)
+        if self.root is None or not exists(f'{self.root}/{name}'):
             return ()
-        path = Path(self._root, name)
+        path = Path(self.root, name)
         alike = self._by_file.get(os.path.realpath(path)) or [
             # Where capitals mean nothing to the disk.
             image
             for image in self._alike(LOOSE, name)
-            if Path(self._root, image).exists() and path.samefile(Path(self._root, image))
+            if Path(self.root, image).exists() and path.samefile(Path(self.root, image))
         ]
         return alike or ([name] if is_path_below(name) else [])
 
@@ -166,7 +177,7 @@ class Names:
         for _, image in self._pairs():
             folder, base = posixpath.split(image)
             if folder not in folders:
-                folders[folder] = Path(self._root, folder).resolve()
+                folders[folder] = Path(self.root, folder).resolve()
             path = folders[folder] / base
             files.setdefault(os.path.realpath(path) if path.is_symlink() else str(path), []).append(image)
         return {path: sorted(set(images)) for path, images in files.items()}
@@ -181,6 +192,7 @@ class FolderNames:
 
     def __init__(self, root: str | os.PathLike):
         self.root = Path(root)
+        self._root = _Root(root)
 
     @cached_property
     def _names(self) -> Names:
@@ -189,5 +201,10 @@ class FolderNames:
 
     def find(self, *spellings: str) -> str | None:
         """As :meth:`Names.find`."""
-        there = [name for name in spellings if is_path_below(name) and exists(f'{self.root}/{name}')]
+        names = [self.below(name) if name.startswith('/') else name for name in spellings]
+        there = [name for name in names if is_path_below(name) and exists(f'{self.root}/{name}')]
         return there[0] if len(there) == 1 else self._names.find(*spellings)
+
+    def below(self, name: str) -> str:
+        """As :meth:`Names.below`."""
+        return self._root.below(name)
