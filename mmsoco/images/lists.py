@@ -114,6 +114,18 @@ def locate(images: ImageList, names: Names | FolderNames) -> ImageList:
     return images._replace(names=list(of))
 
 
+def check_listable(names: Sequence[str], path: str | os.PathLike) -> None:
+    """Refuse names that a list cannot hold, as before long work that ends in one.
+
+    Raises:
+        UserError: There is one.
+    """
+    broken = next((name for name in names if re.search('[\n\r]', name)), None)
+    if broken is not None:
+        raise UserError(f'{path} cannot list {broken[:80]!r}, as there is a line break in the name; rename that file')
+    _check_names(names, path)
+
+
 def write_list(path: str | os.PathLike, images: ImageList) -> None:
     """Write a list that :func:`read_list` reads, title first.
 
@@ -123,10 +135,7 @@ def write_list(path: str | os.PathLike, images: ImageList) -> None:
     """
     if not images.names:
         raise UserError(f'{path} would list no images')
-    broken = next((name for name in images.names if re.search('[\n\r]', name)), None)
-    if broken is not None:
-        raise UserError(f'{path} cannot list {broken[:80]!r}, as there is a line break in the name; rename that file')
-    _check_names(images.names, path)
+    check_listable(images.names, path)
     check_out(path)
     if Path(path).suffix.lower() in IMAGE_SUFFIXES:
         raise UserError(f'{path} is called like an image, and could be one; give the list the ending .txt')
