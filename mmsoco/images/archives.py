@@ -142,7 +142,7 @@ class Member(io.RawIOBase):
         self._archive, self._entry, self._path = archive, entry, path
         self._position = 0
         self._start: int | None = entry.offset if entry.method == _TAR else None
-        self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        self._inflater = zlib.decompressobj(-zlib.MAX_WBITS) if entry.method == _DEFLATED else None
         self._inflated, self._consumed, self._is_whole = b'', 0, False
         self.size = entry.size
 
