@@ -13,10 +13,12 @@ import joblib
 from tqdm import tqdm
 
 from mmsoco.arguments import positive
-from mmsoco.errors import UserError, command
+from mmsoco.errors import UserError, command, one_line
 from mmsoco.files import atomic_path, check_out
+from mmsoco.images.arguments import add_reading_arguments, reading_of
 from mmsoco.images.finding import Found, common_root, find_images, report
-from mmsoco.images.lists import ImageList, read_list, write_list
+from mmsoco.images.lists import ImageList, check_listable, locate, read_list, write_list
+from mmsoco.images.names import FolderNames
 from mmsoco.images.near_duplicates import (
     DISTANCE,
     Hashes,
@@ -26,6 +28,7 @@ from mmsoco.images.near_duplicates import (
     near_evaluation,
     read_evaluation,
 )
+from mmsoco.images.reading import Reading
 
 SHOWN = 10
 
@@ -52,17 +55,19 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--distance', type=int, default=DISTANCE, help=f'of 256 bits, so many may differ (default {DISTANCE})'
     )
+    add_reading_arguments(parser)
     parser.add_argument('--jobs', type=positive, default=joblib.cpu_count(), help='processes (default: one a core)')
     return parser.parse_intermixed_args()
 
 
-def hashed(root: Path, names: Sequence[str], jobs: int) -> Hashes:
+def hashed(root: Path, names: Sequence[str], jobs: int, reading: Reading) -> Hashes:
     """Hashes, with a progress bar; prints what has none."""
     with tqdm(total=len(names), unit='image', dynamic_ncols=True) as bar:
-        hashes = hash_images(root, names, jobs, bar.update)
+        hashes = hash_images(root, names, jobs, bar.update, reading)
     if hashes.failures:
         name, reason = next(iter(hashes.failures.items()))
-        print(f'{len(hashes.failures)} of {len(names)} images cannot be read, and are left out; first {name}: {reason}')
+        count = f'{len(hashes.failures)} of {len(names)}'
+        print(f'{count} images cannot be read, and are left out; first {one_line(name)}: {reason}')
     if hashes.flat:
         print(
             f'{len(hashes.flat)} of {len(names)} images are of one color; as all of these are alike, none is compared'
@@ -70,11 +75,16 @@ def hashed(root: Path, names: Sequence[str], jobs: int) -> Hashes:
     return hashes
 
 
-def evaluation(against: Sequence[str], root: Path, jobs: int) -> Hashes:
+def evaluation(against: Sequence[str], root: Path, jobs: int, reading: Reading) -> Hashes:
     """Hashes of the images to be measured on."""
     if len(against) > 2:
         raise UserError(f'--against takes one or two paths, not {len(against)}; list what else there is in a file')
-    hashes = hashed(*read_evaluation(against[0], against[-1] if len(against) > 1 else root), jobs)
+    theirs = read_evaluation(against[0], against[-1] if len(against) > 1 else root)
+    if theirs.missing:
+        count = f'{len(theirs.missing)} of {len(theirs.missing) + len(theirs.names)}'
+        first = one_line(theirs.missing[0])
+        print(f'{count} images of {against[0]} are not in {theirs.root}, and not compared; first {first}')
+    hashes = hashed(theirs.root, theirs.names, jobs, reading)
     if not hashes.names:
         raise UserError(f'of {against[0]}, no image could be read and compared; name the folder of its images after it')
     return hashes
@@ -84,10 +94,10 @@ def show(rows: Sequence[NearDuplicate]) -> None:
     """Print some groups."""
     groups: dict[str, list[str]] = {}
     for row in rows:
-        groups.setdefault(row.near, []).append(f'{row.left_out} ({row.distance})')
+        groups.setdefault(row.near, []).append(f'{one_line(row.left_out)} ({row.distance})')
     for first, others in list(groups.items())[:SHOWN]:
         more = f' and {len(others) - SHOWN} more' if len(others) > SHOWN else ''
-        print(f'  {first}: {", ".join(others[:SHOWN])}{more}')
+        print(f'  {one_line(first)}: {", ".join(others[:SHOWN])}{more}')
     if len(groups) > SHOWN:
         print(f'  and {len(groups) - SHOWN} more; --groups FILE writes all')
 
@@ -97,17 +107,21 @@ def main() -> None:
     args = parse_args()
     if not 0 <= args.distance < 128:
         raise UserError(f'a distance of {args.distance} finds none, or what is as near by chance; give 0 to 127')
+    reading = reading_of(args)
     for path in filter(None, (args.out, args.groups)):
         check_out(path, *filter(None, [args.list, *(args.against or ())]), what='a file to read')
     if args.list is None:
         found = find_images(*args.images)
         report(found)
     else:
-        found = Found(common_root(args.images), read_list(args.list).names)
-    hashes = hashed(found.root, found.names, args.jobs)
+        root = common_root(args.images)
+        found = Found(root, locate(read_list(args.list), FolderNames(root)).names)
+    if args.out:
+        check_listable(found.names, args.out)
+    hashes = hashed(found.root, found.names, args.jobs, reading)
     rows = []
     if args.against:
-        theirs = evaluation(args.against, found.root, args.jobs)
+        theirs = evaluation(args.against, found.root, args.jobs, reading)
         rows = near_evaluation(hashes, theirs, args.distance)
         print(f'{len(rows)} images are near one of {len(theirs.names)} to be measured on, and left out')
         show(rows)

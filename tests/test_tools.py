@@ -382,6 +382,18 @@ def test_near_duplicates(tool, images, tmp_path):
     status, out, _ = tool('data_pipelines/near_duplicates.py', tmp_path / 'in', *against, *files)
     assert '4 images are near one of 2 to be measured on, and left out' in out
     assert read_list(tmp_path / 'list.txt').names == ['a/2.png', 'a/3.jpg', 'a/4.png']
+    # By other spellings, and not all of them there.
+    (tmp_path / 'some.txt').write_text(f'{tmp_path}/in/a/1.jpg\nA/0.PNG\n')
+    (tmp_path / 'val.json').write_text('{"images": [{"file_name": "./0.png"}, {"file_name": "x\\ny.png"}]}')
+    args = ('--list', tmp_path / 'some.txt', '--against', tmp_path / 'val.json', images / 'first', *files)
+    status, out, _ = tool('data_pipelines/near_duplicates.py', tmp_path / 'in', *args)
+    assert status == 0 and f'1 of 2 images of {tmp_path / "val.json"} are not in {images / "first"}, ' in out
+    assert 'first x\\ny.png\n' in out and read_list(tmp_path / 'list.txt').names == ['a/1.jpg']
+    shutil.copy(images / 'first' / '0.png', tmp_path / 'in' / 'a' / 'new\nline.png')
+    assert_one_line(tool('data_pipelines/near_duplicates.py', tmp_path / 'in', *files), 'there is a line break')
+    grey = ('--channels', 1, '--jobs', 1)
+    _, out, _ = tool('data_pipelines/near_duplicates.py', tmp_path / 'in' / 'a', *grey)
+    assert '  0.png: new\\nline.png (0)\n' in out
     wrong = tool('data_pipelines/near_duplicates.py', tmp_path / 'in', '--distance', 200)
     assert_one_line(wrong, 'a distance of 200')
     assert_one_line(tool('data_pipelines/near_duplicates.py', tmp_path / 'in', '--against', *'abc'), 'one or two paths')

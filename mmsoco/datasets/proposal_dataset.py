@@ -54,7 +54,8 @@ def select_rows(store: ProposalStore, held_out: int | str | os.PathLike | None, 
         # Those of an image lie together, as they were searched.
         chosen = {i for _, tiles in every_nth for i, _ in tiles}
     else:
-        names = set(locate(read_list(held_out), Names(images.images_of(store.names()))).names)
+        theirs = Names(images.images_of(store.names()), store.header.get('root'))
+        names = set(locate(read_list(held_out), theirs).names)
         found = {i: name for i, row in enumerate(store) if (name := images.image_of(row.file_name)) in names}
         chosen = set(found)
         lacking = names - set(found.values())

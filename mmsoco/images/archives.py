@@ -42,6 +42,8 @@ _LONGEST_HEADER = 2**20
 _DEPTH = 3
 #: Members at a time that become Python's objects, and from how many on an index is kept on the disk.
 _BATCH, KEPT = 2**15, 20_000
+#: Bytes of a compressed member that are unpacked at least.
+_STEP = 2**16
 #: Of the index's columns; another number is another meaning.
 _VERSION = 1
 _COLUMNS = pa.schema(
@@ -124,8 +126,8 @@ def _whole(table: pa.Table, name: str) -> pa.Array:
 class Member(io.RawIOBase):
     """The bytes of a member, as a file that can be read and sought.
 
-    A compressed one is inflated when it is first read. What is not as the archive says is an
-    :class:`OSError`.
+    A compressed one is inflated as far as it is read, and kept. What is not as the archive says is an
+    :class:`OSError`; of what is read in part, only that part can be.
 
     Args:
         archive: The archive, of which this becomes the owner.
@@ -140,7 +142,8 @@ class Member(io.RawIOBase):
         self._archive, self._entry, self._path = archive, entry, path
         self._position = 0
         self._start: int | None = entry.offset if entry.method == _TAR else None
-        self._inflated: bytes | None = None
+        self._inflater = zlib.decompressobj(-zlib.MAX_WBITS) if entry.method == _DEFLATED else None
+        self._inflated, self._consumed, self._is_whole = b'', 0, False
         self.size = entry.size
 
     def readable(self) -> bool:
@@ -190,8 +193,10 @@ class Member(io.RawIOBase):
         count = max(0, min(count, self.size - position))
         if self._entry.method != _DEFLATED:
             return self._bytes(position, count)
-        if self._inflated is None:
-            self._inflated = self._inflate()
+        end = min(position + count, self.size)
+        if end > len(self._inflated) or (end == self.size and not self._is_whole):
+            # Twice as far each time, or many short reads would copy what there is as often.
+            self._inflate(min(self.size, max(end, 2 * len(self._inflated), _STEP)))
         return self._inflated[position : position + count]
 
     def _bytes(self, position: int, count: int) -> bytes:
@@ -213,18 +218,35 @@ class Member(io.RawIOBase):
             raise OSError(errno.EIO, 'is not where its archive says', self._path)
         return self._entry.offset + 30 + sum(struct.unpack_from('<2H', header, 26))
 
-    def _inflate(self) -> bytes:
+    def _inflate(self, end: int) -> None:
+        """Go on to a byte; the last one only where all is as the archive says."""
         # Deflate adds 5 bytes to blocks of up to 65,535; what claims more would only fill the memory.
         if self._entry.stored > self.size + self.size // 1000 + 1024:
             raise OSError(errno.EIO, 'is larger in its archive than unpacked', self._path)
-        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        is_last = end == self.size
+        # A byte beyond the last one tells that there are more of them than the archive says.
+        room, parts = end + is_last - len(self._inflated), []
         try:
-            data = inflater.decompress(self._bytes(0, self._entry.stored), self.size + 1)
+            while room and not self._inflater.eof:
+                packed = self._inflater.unconsumed_tail or self._next_packed(self._entry.stored if is_last else _STEP)
+                part = self._inflater.decompress(packed, room)
+                if not packed and not part:
+                    break
+                parts.append(part)
+                room -= len(part)
         except zlib.error as error:
             raise OSError(errno.EIO, f'cannot be unpacked ({error})', self._path) from None
-        if len(data) != self.size:
+        self._inflated += b''.join(parts)
+        if len(self._inflated) != end:
             raise OSError(errno.EIO, f'is not of the {self.size} bytes that its archive says', self._path)
-        return self._check(data)
+        self._check(self._inflated)
+        self._is_whole = is_last
+
+    def _next_packed(self, most: int) -> bytes:
+        """What comes next of the compressed bytes."""
+        packed = self._bytes(self._consumed, min(most, self._entry.stored - self._consumed))
+        self._consumed += len(packed)
+        return packed
 
     def _check(self, data: bytes) -> bytes:
         if len(data) == self.size and zlib.crc32(data) != self._entry.crc:

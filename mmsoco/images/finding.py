@@ -174,7 +174,7 @@ class _Finder:
         self._links: list[tuple[int, str, str]] = []  # parts, name, path: of links to folders
         self._file_links: list[tuple[int, str, str]] = []
         self._linked: set[str] = set()  # real paths of files that are read through links
-        self._archives: list[tuple[str, str]] = []  # name, path
+        self._archives: dict[str, tuple[str, str]] = {}  # real path -> name, path
         self._inodes = array('Q')  # of each name of a file
         self._looks: Counter[str] = Counter()
         self._misnamed: list[tuple[str, str, str]] = []  # ending, name, path
@@ -196,7 +196,7 @@ class _Finder:
             self._walk(str(path), name, real)
         else:
             self._linked.add(real)
-            self._archives.append((name, str(path)))
+            self._archives[real] = name, str(path)
 
     def finish(self) -> Found:
         """Follow the links, look into the archives, and sort."""
@@ -223,7 +223,7 @@ class _Finder:
                 f'the first: {first.filename}: {first.strerror}; make it readable, or name folders without it'
             )
         self._leave_hard_links()
-        for name, path in sorted(self._archives):
+        for name, path in sorted(self._archives.values()):
             self._open(name, path)
         for ending, name, path in sorted(self._misnamed):
             if os.path.realpath(path) not in self._linked:
@@ -275,7 +275,9 @@ class _Finder:
             self.found.names.append(name)
             self._inodes.append(inode or 0)
         elif ending in ARCHIVE_SUFFIXES:
-            self._archives.append((name, path))
+            known = self._archives.setdefault(os.path.realpath(path), (name, path))
+            if known != (name, path):
+                self.found.passed_over['archive that is read already'] += 1
         else:
             self._pass_over(ending, name, path)
 

@@ -45,11 +45,12 @@ def read_list(path: str | os.PathLike) -> ImageList:
     """Read a list: one image a line; empty lines and those that begin with ``# `` are skipped.
 
     The title is the first line when that is such a comment, else the file's name. ``./`` and ``//`` in
-    names mean nothing; so a name that begins with ``# `` is written ``./# ...``.
+    names mean nothing; so a name that begins with ``# `` is written ``./# ...``. Absolute paths stay as they are, for
+    :func:`locate`.
 
     Raises:
         UserError: There is no such file, it is no text, holds no image, one
-            twice, or a name that is not a path below a folder.
+            twice, or a name that no file of a folder can have.
     """
     try:
         content = read_regular(path)
@@ -65,17 +66,17 @@ def read_list(path: str | os.PathLike) -> ImageList:
     names = [line for line in lines if line.strip() and not line.startswith('# ')]
     if not names:
         raise UserError(f'{path} lists no images; write one a line, relative to their folder')
-    names = [name if name.startswith('/') else PurePosixPath(name).as_posix() for name in names]
-    _check_names(names, path)
+    names = [PurePosixPath(name).as_posix() for name in names]
+    _check_names(names, path, absolute=True)
     title = lines[0].removeprefix('# ') if lines[0].startswith('# ') else Path(path).name
     return ImageList(title, names)
 
 
-def _check_names(names: Sequence[str], path: str | os.PathLike) -> None:
+def _check_names(names: Sequence[str], path: str | os.PathLike, absolute: bool = False) -> None:
     """Refuse what no file of a folder can be called, and nothing else."""
     seen = set()
     for name in names:
-        if not is_path_below(name):
+        if not is_path_below(name.lstrip('/') if absolute else name):
             raise UserError(f'{path} lists {name[:80]!r}; write paths relative to the folder, such as a/1.jpg')
         try:
             length = max(len(part.encode()) for part in name.split('/'))
@@ -92,19 +93,37 @@ def locate(images: ImageList, names: Names | FolderNames) -> ImageList:
     """The same list with the names that others use for the images, found by any of their usual spellings.
 
     Args:
-        names: The images that there are. Names that are not among them stay as they are.
+        names: The images that there are. Names that are not among them stay as they are, relative to their folder.
 
     Raises:
-        UserError: A name may be that of two images, or two names are of one.
+        UserError: A name may be that of two images, two names are of one, or an absolute path is not below the folder.
     """
     of: dict[str, str] = {}
     for name in images.names:
-        found = names.find(name) or name
+        found = names.find(name) or (names.below(name) if name.startswith('/') else name)
+        if found.startswith('/'):
+            where = 'their folder' if names.root is None else names.root
+            raise UserError(
+                f'the list {images.title!r} has {name!r}, which is not below {where}; write paths relative to the '
+                'folder, such as a/1.jpg'
+            )
         if of.setdefault(found, name) != name:
             raise UserError(
                 f'the list {images.title!r} has {of[found]!r} and {name!r}, which are one image; leave one out'
             )
     return images._replace(names=list(of))
+
+
+def check_listable(names: Sequence[str], path: str | os.PathLike) -> None:
+    """Refuse names that a list cannot hold, as before long work that ends in one.
+
+    Raises:
+        UserError: There is one.
+    """
+    broken = next((name for name in names if re.search('[\n\r]', name)), None)
+    if broken is not None:
+        raise UserError(f'{path} cannot list {broken[:80]!r}, as there is a line break in the name; rename that file')
+    _check_names(names, path)
 
 
 def write_list(path: str | os.PathLike, images: ImageList) -> None:
@@ -116,10 +135,7 @@ def write_list(path: str | os.PathLike, images: ImageList) -> None:
     """
     if not images.names:
         raise UserError(f'{path} would list no images')
-    broken = next((name for name in images.names if re.search('[\n\r]', name)), None)
-    if broken is not None:
-        raise UserError(f'{path} cannot list {broken[:80]!r}, as there is a line break in the name; rename that file')
-    _check_names(images.names, path)
+    check_listable(images.names, path)
     check_out(path)
     if Path(path).suffix.lower() in IMAGE_SUFFIXES:
         raise UserError(f'{path} is called like an image, and could be one; give the list the ending .txt')

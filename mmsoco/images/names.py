@@ -4,7 +4,7 @@ import os
 import posixpath
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -56,6 +56,23 @@ SPELLINGS: tuple[tuple[Callable[[str], str], Callable[[str], str | None]], ...] 
 LOOSE = 3
 
 
+class _Root:
+    """A folder by its path, as it is given and without links."""
+
+    def __init__(self, root: str | os.PathLike | None):
+        self._root = root
+
+    @cached_property
+    def _spellings(self) -> set[str]:
+        if self._root is None:
+            return set()
+        return {f'{root}/' for root in (Path(self._root).absolute(), Path(self._root).resolve())}
+
+    def below(self, name: str) -> str:
+        name = tidy(name)
+        return next((name.removeprefix(root) for root in self._spellings if name.startswith(root)), name)
+
+
 class Names:
     """Names of images, found by any of their usual spellings.
 
@@ -68,9 +85,11 @@ class Names:
     """
 
     def __init__(self, names: Iterable[str | tuple[str, str]], root: str | os.PathLike | None = None):
-        self._pairs = [(name, name) if isinstance(name, str) else name for name in names]
-        self._root = root
-        self._levels: dict[int, dict[str, set[str]]] = {}
+        # Bare strings, and no tuples or sets of one: there may be millions of names.
+        self._names = list(names)
+        self.root = root
+        self._root = _Root(root)
+        self._levels: dict[int, dict[str, str | set[str]]] = {}
 
     def find(self, *spellings: str) -> str | None:
         """The image that a name is of, None where there is none.
@@ -87,7 +106,7 @@ class Names:
             found = {image: name for name in spellings for image in answers(name)}
             if len(found) > 1:
                 one, other, *_ = sorted(found)
-                place = 'there are' if self._root is None else f'{self._root} has'
+                place = 'there are' if self.root is None else f'{self.root} has'
                 raise UserError(
                     f'{place} {one} and {other}, and {found[one]!r} may be either; '
                     'write the name of one of them, or choose by a list'
@@ -96,37 +115,58 @@ class Names:
                 return next(iter(found))
         return None
 
-    def _alike(self, level: int, name: str) -> Iterable[str]:
+    def _alike(self, level: int, name: str) -> set[str]:
         """The images that answer by one of the spellings."""
+        if not level:
+            return self._of(0, name)
         spelled, asked = SPELLINGS[level]
-        if level not in self._levels:
-            self._levels[level] = images = {}
-            for key, image in self._pairs:
-                images.setdefault(spelled(key), set()).add(image)
-        return self._levels[level].get(asked(self._below(name) if level else name), ())
-
-    @cached_property
-    def _roots(self) -> set[str]:
-        if self._root is None:
+        key = asked(self.below(name))
+        if key is None:
             return set()
-        return {f'{root}/' for root in (Path(self._root).absolute(), Path(self._root).resolve())}
+        as_it_is = self._of(0, key) if spelled(key) == key else set()
+        return as_it_is | self._of(level, key)
 
-    def _below(self, name: str) -> str:
-        """An absolute path below the root relative to it."""
-        name = tidy(name)
-        return next((name.removeprefix(root) for root in self._roots if name.startswith(root)), name)
+    def _of(self, level: int, key: str) -> set[str]:
+        """The images that are spelled so; of the lenient levels those alone that are called otherwise."""
+        if level not in self._levels:
+            self._levels[level] = self._index(level)
+        images = self._levels[level].get(key, set())
+        return {images} if isinstance(images, str) else images
+
+    def _index(self, level: int) -> dict[str, str | set[str]]:
+        """Spelling -> image or, where it is of several, images."""
+        spelled, _ = SPELLINGS[level]
+        index: dict[str, str | set[str]] = {}
+        for key, image in self._pairs():
+            spelling = spelled(key)
+            if level and spelling == key:
+                continue
+            there = index.setdefault(spelling, image)
+            if isinstance(there, set):
+                there.add(image)
+            elif there != image:
+                index[spelling] = {there, image}
+        return index
+
+    def _pairs(self) -> Iterator[tuple[str, str]]:
+        """What the images are called, and the images."""
+        return ((name, name) if isinstance(name, str) else name for name in self._names)
+
+    def below(self, name: str) -> str:
+        """A tidy path; an absolute one that is below the root relative to it."""
+        return self._root.below(name)
 
     def _same_file(self, name: str) -> Iterable[str]:
         """The images that are the file that a name leads to; or that one itself, also with another ending."""
-        name = self._below(name)
-        if self._root is None or not exists(f'{self._root}/{name}'):
+        name = self.below(name)
+        if self.root is None or not exists(f'{self.root}/{name}'):
             return ()
-        path = Path(self._root, name)
+        path = Path(self.root, name)
         alike = self._by_file.get(os.path.realpath(path)) or [
             # Where capitals mean nothing to the disk.
             image
             for image in self._alike(LOOSE, name)
-            if Path(self._root, image).exists() and path.samefile(Path(self._root, image))
+            if Path(self.root, image).exists() and path.samefile(Path(self.root, image))
         ]
         return alike or ([name] if is_path_below(name) else [])
 
@@ -134,10 +174,10 @@ class Names:
     def _by_file(self) -> dict[str, list[str]]:
         folders: dict[str, Path] = {}
         files: dict[str, list[str]] = {}
-        for _, image in self._pairs:
+        for _, image in self._pairs():
             folder, base = posixpath.split(image)
             if folder not in folders:
-                folders[folder] = Path(self._root, folder).resolve()
+                folders[folder] = Path(self.root, folder).resolve()
             path = folders[folder] / base
             files.setdefault(os.path.realpath(path) if path.is_symlink() else str(path), []).append(image)
         return {path: sorted(set(images)) for path, images in files.items()}
@@ -154,6 +194,7 @@ class FolderNames:
     def __init__(self, root: str | os.PathLike, paths: Sequence[str | os.PathLike] | None = None):
         self.root = Path(root)
         self._paths = [self.root] if paths is None else paths
+        self._root = _Root(root)
 
     @cached_property
     def _names(self) -> Names:
@@ -162,5 +203,10 @@ class FolderNames:
 
     def find(self, *spellings: str) -> str | None:
         """As :meth:`Names.find`."""
-        there = [name for name in spellings if is_path_below(name) and exists(f'{self.root}/{name}')]
+        names = [self.below(name) if name.startswith('/') else name for name in spellings]
+        there = [name for name in names if is_path_below(name) and exists(f'{self.root}/{name}')]
         return there[0] if len(there) == 1 else self._names.find(*spellings)
+
+    def below(self, name: str) -> str:
+        """As :meth:`Names.below`."""
+        return self._root.below(name)

@@ -10,16 +10,21 @@ import os
 from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import NoneType
 from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
 
 import joblib
 import numpy as np
 from PIL import Image
 
 from mmsoco.errors import UserError
+from mmsoco.images.channels import to_triple
 from mmsoco.images.decoding import UnreadableImage, read_image
 from mmsoco.images.finding import find_images
 from mmsoco.images.lists import read_list
+from mmsoco.images.names import FolderNames
+from mmsoco.images.reading import Reading
 
 SIDE = 16
 BITS = SIDE**2
@@ -76,6 +81,7 @@ def hash_images(
     names: Sequence[str],
     jobs: int = 1,
     on_progress: Callable[[int], None] = lambda count: None,
+    reading: Reading = Reading(),
 ) -> Hashes:
     """Hash images.
 
@@ -83,12 +89,14 @@ def hash_images(
         root: What the names are relative to.
         jobs: Processes.
         on_progress: Called with how many more are done.
+        reading: How they are read; of other than three channels those are compared that a search would see.
 
     Raises:
         UserError: imagehash is not installed.
     """
     parts = [names[i : i + 32] for i in range(0, len(names), 32)]
-    done = joblib.Parallel(jobs, return_as='generator')(joblib.delayed(_hash_some)(Path(root), part) for part in parts)
+    run = joblib.Parallel(jobs, return_as='generator')
+    done = run(joblib.delayed(_hash_some)(Path(root), part, reading) for part in parts)
     hashes, bits = Hashes(), []
     for part, results in zip(parts, done, strict=True):
         for name, result in zip(part, results, strict=True):
@@ -105,11 +113,11 @@ def hash_images(
     return hashes
 
 
-def _hash_some(root: Path, names: Sequence[str]) -> list[np.ndarray | str | None]:
+def _hash_some(root: Path, names: Sequence[str], reading: Reading) -> list[np.ndarray | str | None]:
     results = []
     for name in names:
         try:
-            results.append(hash_image(read_image(root / name)))
+            results.append(hash_image(to_triple(read_image(root / name, reading), reading.triple)))
         except UnreadableImage as error:
             results.append(error.reason)
     return results
@@ -229,31 +237,57 @@ def near_each_other(
     ]
 
 
-def read_evaluation(what: str | os.PathLike, folder: str | os.PathLike) -> tuple[Path, list[str]]:
+class Evaluation(NamedTuple):
+    """Images that a model is measured on.
+
+    Attributes:
+        root: What the names are relative to.
+        names: The images, each once.
+        missing: What else is named, and is not there.
+    """
+
+    root: Path
+    names: list[str]
+    missing: list[str]
+
+
+def read_evaluation(what: str | os.PathLike, folder: str | os.PathLike) -> Evaluation:
     """Images that a model is measured on.
 
     Args:
         what: Their folder or archive, COCO JSON, or a list of images.
-        folder: What names of the last two are relative to.
-
-    Returns:
-        What the names are relative to, and the names.
+        folder: What names of the last two are relative to; any usual spelling is found.
 
     Raises:
-        UserError: It is none of these.
+        UserError: It is none of these, or a name may be that of two images.
     """
     path = Path(what)
-    if path.is_file() and path.suffix.lower() == '.json':
-        try:
-            names = [_coco_name(image) for image in json.loads(path.read_bytes())['images']]
-        except (OSError, ValueError, RecursionError, LookupError, TypeError):
-            raise UserError(f'{path} is not COCO JSON with the names of images; give a folder, or a list') from None
-        return Path(folder), names
-    if path.is_file() and path.suffix.lower() == '.txt':
-        return Path(folder), read_list(path).names
-    return path, find_images(path, root=path).names
+    ending = path.suffix.lower() if path.is_file() else ''
+    if ending not in ('.json', '.txt'):
+        return Evaluation(path, find_images(path, root=path).names, [])
+    named = _coco_names(path) if ending == '.json' else [(name,) for name in read_list(path).names]
+    there = FolderNames(folder)
+    found = {spellings: there.find(*spellings) for spellings in named}
+    names = dict.fromkeys(name for name in found.values() if name is not None)
+    return Evaluation(Path(folder), list(names), [first for (first, *_), name in found.items() if name is None])
 
 
-def _coco_name(image: dict) -> str:
-    # LVIS has addresses instead, that end in folder and name.
-    return image['file_name'] if 'file_name' in image else '/'.join(image['coco_url'].split('/')[-2:])
+def _coco_names(path: Path) -> list[tuple[str, ...]]:
+    """What each image of COCO JSON may be called below its folder; LVIS says only where it was fetched."""
+    try:
+        images = json.loads(path.read_bytes())['images']
+        return [_coco_name(image) for image in images]
+    except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        raise UserError(f'{path} is not COCO JSON with the names of images; give a folder, or a list') from None
+
+
+def _coco_name(image: dict) -> tuple[str, ...]:
+    name = image.get('file_name')
+    if name is None:
+        parts = unquote(urlsplit(image['coco_url']).path).strip('/').split('/')
+        spellings = '/'.join(parts[-2:]), parts[-1]
+    else:
+        spellings = (str(name),)
+    if not isinstance(name, (str, int, NoneType)) or not spellings[0]:
+        raise TypeError('no name')
+    return spellings

@@ -23,7 +23,7 @@ from mmsoco.images.root import ImageRoot
 from mmsoco.images.sizes import measure_sizes
 from mmsoco.images.values import summarise, words
 from mmsoco.proposals.checks import check_sizes, evenly, links_entry
-from mmsoco.proposals.formats.base import Boxes, BoxFile, BoxFormat, join
+from mmsoco.proposals.formats.base import NEGATIVE, Boxes, BoxFile, BoxFormat, join
 from mmsoco.proposals.formats.foreign import what_it_is
 from mmsoco.proposals.frames import Framed, find_misfit, is_flat, leaves
 from mmsoco.proposals.registry import FORMATS
@@ -306,8 +306,10 @@ def _whole_boxes(
     boxes = np.asarray(entry.boxes, np.float64)
     cut = clip_boxes(boxes, *size)
     flat = is_flat(boxes)
+    negative = entry.negative
     outside = is_flat(cut) & ~flat
-    left_out['without area: no width or no height'] += int(flat.sum())
+    left_out['without area: no width or no height'] += int((flat & ~negative).sum())
+    left_out[NEGATIVE] += int(negative.sum())
     left_out['outside of their image'] += int(outside.sum())
     keep = np.flatnonzero(~flat & ~outside)
     if entry.scores is not None:

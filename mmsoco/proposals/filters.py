@@ -101,7 +101,7 @@ def filter_folder(
     header = {**header, 'kind': 'filtered', 'filter': asdict(rules), 'mmsoco': mmsoco.__version__}
     wanted, images = None, ImageRoot.of(header, '')
     if image_list is not None:
-        image_list = locate(image_list, Names(images.images_of([*names_of(raw), *failures])))
+        image_list = locate(image_list, Names(images.images_of([*names_of(raw), *failures]), header.get('root')))
         header['list'] = image_list.describe()
         wanted = set(image_list.names)
     served, found = Counter(dict.fromkeys(STAGES, 0)), set()

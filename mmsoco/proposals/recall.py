@@ -118,7 +118,7 @@ def measure_recall(proposals: str | os.PathLike, labels: str | os.PathLike) -> R
     if not images:
         raise UserError(f'{proposals} has none of the labelled images of {labels}; file names are compared')
     missing = len(labelled) - images
-    return Recall(np.concatenate(overlaps), np.concatenate(areas), images, missing, count, dict(left_out))
+    return Recall(np.concatenate(overlaps), np.concatenate(areas), images, missing, count, dict(+left_out))
 
 
 def _by_image(labelled: Sequence[Boxes], names: Names) -> dict[str, Boxes]:

@@ -352,12 +352,14 @@ def test_every_nth_image_is_held_out(parts, proposal_file):
     assert not set(training) & set(held_out)
 
 
-def test_the_images_of_a_list_are_held_out(parts, tmp_path, proposal_file):
+def test_the_images_of_a_list_are_held_out(parts, images, tmp_path, proposal_file):
     names = [row.file_name for row in ProposalStore.open(proposal_file)]
     (tmp_path / 'list.txt').write_text(f'# some\n{names[4]}\n{names[1]}\n')
     training, held_out = parts(tmp_path / 'list.txt')
     assert held_out == [names[1], names[4]] and len(training) == len(names) - 2
     (tmp_path / 'list.txt').write_text(f'./{names[4]}\n{names[1].upper()}\n')
+    assert parts(tmp_path / 'list.txt') == [training, held_out]
+    (tmp_path / 'list.txt').write_text(f'{images}/{names[4]}\n{names[1]}\n')
     assert parts(tmp_path / 'list.txt') == [training, held_out]
 
 

@@ -2,8 +2,11 @@ import io
 import os
 import tarfile
 import threading
+import tracemalloc
 import zipfile
+from contextlib import contextmanager
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -250,9 +253,59 @@ def test_a_member_is_bound_to_the_size_that_is_declared(tmp_path):
     at = data.index(b'PK\1\2') + 24
     data[at : at + 4] = (100_000).to_bytes(4, 'little')
     path.write_bytes(data)
-    with open_image(path / 'a.jpg') as file, pytest.raises(OSError, match='not of the 100000 bytes'):
-        assert size_of(file) == 100_000
-        file.read()
+    with open_image(path / 'a.jpg') as file, at_most(400_000):
+        assert size_of(file) == 100_000 and file.read(64) == bytes(64)
+        # However often one asks.
+        for _ in range(2):
+            file.seek(0)
+            with pytest.raises(OSError, match='not of the 100000 bytes'):
+                file.read()
+
+
+@contextmanager
+def at_most(nbytes):
+    """Memory that Python takes meanwhile."""
+    tracemalloc.start()
+    try:
+        yield
+        assert tracemalloc.get_traced_memory()[1] < nbytes
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.fixture(scope='module')
+def noise():
+    return np.random.default_rng(0).integers(0, 16, 3_000_000, np.uint8).tobytes()
+
+
+def test_a_look_at_a_member_unpacks_no_more_than_that(tmp_path, noise):
+    path = zipped(tmp_path / 'x.zip', {'a.csv': noise})
+    index_of(path)
+    with open_image(path / 'a.csv') as file, at_most(400_000):
+        assert file.read(64) == noise[:64] and file.seek(50_000) and file.read(64) == noise[50_000:50_064]
+
+
+def test_parts_of_a_compressed_member_make_the_whole(tmp_path, noise):
+    path = zipped(tmp_path / 'x.zip', {'a.jpg': noise})
+    with open_image(path / 'a.jpg') as file:
+        parts = list(iter(lambda: file.read(70_001), b''))
+        assert b''.join(parts) == noise
+        assert file.seek(0) == 0 and file.read() == noise
+    with open_image(path / 'a.jpg') as file:
+        assert file.seek(1_000_000) and file.read(10) == noise[1_000_000:1_000_010]
+        assert file.seek(999_000) and file.read() == noise[999_000:]
+
+
+def test_the_checksum_counts_however_a_member_is_read(tmp_path, noise):
+    path = zipped(tmp_path / 'x.zip', {'a.jpg': noise})
+    data = bytearray(path.read_bytes())
+    data[data.index(b'PK\1\2') + 16] ^= 1
+    path.write_bytes(data)
+    with open_image(path / 'a.jpg') as file:
+        assert file.read(100_000) == noise[:100_000]
+        for _ in range(2):
+            with pytest.raises(OSError, match='its checksum in the archive is another'):
+                file.read()
 
 
 @pytest.mark.parametrize('method', [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])

@@ -197,6 +197,16 @@ def test_several_folders_and_archives_lie_in_their_common_folder(tmp_path):
     assert common_root([a, b / 'sub']) == tmp_path / 'd' and common_root([a]) == a and common_root([c]) == c.parent
 
 
+def test_an_archive_that_links_lead_to_as_well_is_read_once(tmp_path):
+    given = archive(tmp_path / 'g' / 'd' / 'x.zip', {'1.jpg': JPEG})
+    make(tmp_path / 'h', '2.jpg')
+    make(tmp_path / 'g', 'd/3.jpg')
+    (tmp_path / 'h' / 'link').symlink_to('../g/d')
+    found = find_images(tmp_path / 'h', given)
+    assert found.names == ['g/d/x.zip/1.jpg', 'h/2.jpg', 'h/link/3.jpg'] and found.archives == {'g/d/x.zip': 1}
+    assert found.passed_over == {'archive that is read already': 1}
+
+
 def test_archives_below_a_folder_are_looked_into(tmp_path):
     make(tmp_path, '1.jpg')
     archive(tmp_path / 'sub' / 'A.ZIP', {'2.jpg': b'', '._2.jpg': b'', '__MACOSX/3.jpg': b'', 'd.part': JPEG})

@@ -2,7 +2,7 @@ import pytest
 
 from mmsoco.errors import UserError
 from mmsoco.images.lists import ImageList, list_folders, locate, read_list, sample_names, write_list
-from mmsoco.images.names import Names
+from mmsoco.images.names import FolderNames, Names
 
 
 def test_written_lists_are_read(tmp_path):
@@ -24,9 +24,10 @@ def test_a_list_by_hand(tmp_path):
         (b'', 'lists no images'),
         (b'a.jpg\nb.jpg\na.jpg\n', 'lists a.jpg twice'),
         (b'\xff\xd8\xff\xe0', 'not a text file'),
-        (b'/data/a.jpg\n', 'write paths relative to the folder'),
+        (b'/data/../a.jpg\n', 'write paths relative to the folder'),
+        (b'/\n', 'write paths relative to the folder'),
+        (b'/a.jpg\n//a.jpg/\n/a.jpg\n', 'lists /a.jpg twice'),
         (b'a/../b.jpg\n', 'write paths relative to the folder'),
-        (b'/a.jpg\n', 'write paths relative to the folder'),
         (b'a.jpg\n./a.jpg\n', 'lists a.jpg twice'),
         (b'a\0b.jpg\n', 'write paths relative to the folder'),
         (b'[' + 300 * b'x' + b']\n', 'which is no name of a file'),
@@ -104,3 +105,27 @@ def test_a_list_finds_images_by_other_spellings():
     assert locate(images, names) == ImageList('t', ['a/1.jpg', 'b/2\u202f.jpg', 'gone.jpg'])
     with pytest.raises(UserError, match=r"the list 't' has 'a/1\.jpg' and 'A/1\.jpg', which are one image"):
         locate(ImageList('t', ['a/1.jpg', 'A/1.jpg']), names)
+
+
+def test_absolute_paths_below_the_folder_are_found(tmp_path):
+    root = tmp_path / 'data'
+    (root / 'a').mkdir(parents=True)
+    (root / 'a/1.jpg').touch()
+    (tmp_path / 'link').symlink_to('data')
+    (tmp_path / 'list.txt').write_text(f'{root}/a/1.jpg\n{root}/gone.jpg\n{root}//A/2.jpg\n')
+    images = read_list(tmp_path / 'list.txt')
+    for names in (FolderNames(tmp_path / 'link'), FolderNames(root), Names(['a/1.jpg'], root)):
+        # Those that are not there are missing images like any other.
+        assert locate(images, names).names == ['a/1.jpg', 'gone.jpg', 'A/2.jpg']
+    with pytest.raises(UserError, match=r"a/1\.jpg' and '/.*/a/1\.jpg', which are one image"):
+        locate(ImageList('t', ['a/1.jpg', f'{root}/a/1.jpg']), FolderNames(root))
+    for name in ('/etc/passwd', f'{root}2/a/1.jpg', f'{root}'):
+        for names in (FolderNames(root), Names(['a/1.jpg'], root), Names(['a/1.jpg'])):
+            with pytest.raises(UserError, match=r"the list 't' has '/.*', which is not below .*; write paths relative"):
+                locate(ImageList('t', [name]), names)
+
+
+def test_absolute_paths_are_found_without_listing_the_folder(tmp_path, monkeypatch):
+    (tmp_path / '1.jpg').touch()
+    monkeypatch.setattr('mmsoco.images.names.list_images', None)
+    assert FolderNames(tmp_path).find(f'{tmp_path}/1.jpg') == '1.jpg'

@@ -1,7 +1,10 @@
+import itertools
+import tracemalloc
+
 import pytest
 
 from mmsoco.errors import UserError
-from mmsoco.images.names import FolderNames, Names, tidy
+from mmsoco.images.names import SPELLINGS, FolderNames, Names, tidy
 
 
 @pytest.mark.parametrize(
@@ -109,3 +112,27 @@ def test_what_no_path_is_is_no_crash(tmp_path):
 
 def test_tidy_is_tidy():
     assert tidy(tidy('.\\a//b\\..\\1.jpg ')) == tidy('.\\a//b\\..\\1.jpg ') == 'a/1.jpg'
+
+
+def test_each_level_finds_what_comparing_all_names_finds():
+    names = [''.join(letters) for letters in itertools.product('aA\u0301/\\\u017f ', repeat=3)]
+    names += [f'{name}.png' for name in names[::7]]
+    kept = Names((name, f'{i // 2}') for i, name in enumerate(names))
+    for level, (spelled, asked) in enumerate(SPELLINGS):
+        for name in names[::5]:
+            # What is asked for is made tidy in any case.
+            key = asked(tidy(name) if level else name)
+            same = {f'{i // 2}' for i, other in enumerate(names) if spelled(other) == key}
+            assert kept._alike(level, name) == same, (level, name)
+
+
+def test_a_missing_name_among_many_takes_little_memory():
+    names = [f'n{i % 100:04d}/n{i % 100:04d}_{i}.JPEG' for i in range(20_000)]
+    tracemalloc.start()
+    try:
+        kept = Names(names)
+        assert kept.find(names[7]) == names[7] and kept.find('gone.jpg') is None
+        # Two tables, and one of them with strings of its own.
+        assert tracemalloc.get_traced_memory()[1] < 300 * len(names)
+    finally:
+        tracemalloc.stop()

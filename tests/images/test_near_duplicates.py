@@ -18,6 +18,7 @@ from mmsoco.images.near_duplicates import (
     nearest,
     read_evaluation,
 )
+from mmsoco.images.reading import Reading
 
 
 def scene(seed, height=120, width=160):
@@ -143,14 +144,50 @@ def test_what_is_left_out(folder, tmp_path):
     assert isinstance(rows[0], NearDuplicate) and near_evaluation(hashes, hash_images(folder, [])) == []
 
 
+def coco(path, *images):
+    path.write_text(json.dumps({'images': images}))
+    return path
+
+
 def test_where_evaluation_images_are_named(folder, tmp_path):
-    assert read_evaluation(folder, 'x')[1][:2] == ['a.png', 'b.png']
-    (tmp_path / 'list.txt').write_text('a.png\n')
-    assert read_evaluation(tmp_path / 'list.txt', folder) == (folder, ['a.png'])
-    images = [{'file_name': 'a.png'}, {'coco_url': 'http://images.cocodataset.org/val2017/000000000139.jpg'}]
-    (tmp_path / 'val.json').write_text(json.dumps({'images': images}))
-    assert read_evaluation(tmp_path / 'val.json', folder) == (folder, ['a.png', 'val2017/000000000139.jpg'])
-    for content in ('[]', '{', '{"images": [{}]}'):
+    assert read_evaluation(folder, 'x').names[:2] == ['a.png', 'b.png']
+    (tmp_path / 'list.txt').write_text(f'.\\A.png\n{folder}/b.png\ngone.png\n/etc/passwd\n')
+    found = read_evaluation(tmp_path / 'list.txt', folder)
+    assert found == (folder, ['a.png', 'b.png'], ['gone.png', '/etc/passwd'])
+    save(folder / 'val2017' / '000000000139.jpg', scene(3))
+    save(folder / '7.jpg', scene(4))
+    images = (
+        {'file_name': './a.png'},
+        {'file_name': 'A.png'},
+        {'coco_url': 'http://x.org/val2017/000000000139.jpg'},
+        {'file_name': None, 'coco_url': 'http://x.org/other/b.png?x=1'},
+        {'file_name': 7},
+        {'coco_url': 'http://x.org/val2017/000000000140.jpg'},
+        {'file_name': 'gone.png'},
+    )
+    found = read_evaluation(coco(tmp_path / 'val.json', *images), folder)
+    assert found.names == ['a.png', 'val2017/000000000139.jpg', 'b.png', '7.jpg']
+    assert found.root == folder and found.missing == ['val2017/000000000140.jpg', 'gone.png']
+
+
+@pytest.mark.parametrize(
+    'image', [{}, 3, [], {'file_name': ['a.png']}, {'file_name': ''}, {'coco_url': 5}, {'coco_url': None}]
+)
+def test_what_is_no_coco_json_with_names(tmp_path, image):
+    with pytest.raises(UserError, match='not COCO JSON with the names of images'):
+        read_evaluation(coco(tmp_path / 'val.json', {'file_name': 'a.png'}, image), tmp_path)
+    for content in ('[]', '{', '{"images": 3}'):
         (tmp_path / 'val.json').write_text(content)
         with pytest.raises(UserError, match='not COCO JSON with the names of images'):
-            read_evaluation(tmp_path / 'val.json', folder)
+            read_evaluation(tmp_path / 'val.json', tmp_path)
+
+
+def test_images_of_many_channels_are_compared_as_a_search_sees_them(tmp_path):
+    for name, seed in (('a', 1), ('b', 2), ('c', 1)):
+        np.save(tmp_path / f'{name}.npy', np.concatenate([scene(seed + 10 * i) for i in range(5)], axis=2)[..., :13])
+    names = ['a.npy', 'b.npy', 'c.npy']
+    assert len(hash_images(tmp_path, names).failures) == 3
+    for triple, seen in ((None, None), ((1, 2, 3), scene(1)), ((4, 5, 6), scene(11))):
+        hashes = hash_images(tmp_path, names, reading=Reading(13, triple=triple))
+        assert [row[1:3] for row in near_each_other(hashes)] == [('a.npy', 'c.npy')]
+        assert seen is None or (hashes.bits[0] == hash_image(seen)).all()

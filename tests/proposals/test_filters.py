@@ -154,7 +154,7 @@ def test_a_list_takes_a_part_of_what_was_searched(images, tmp_path):
     store = ProposalStore.open(tmp_path / 'part.arrow')
     assert sum(served.values()) == 2 and [row.file_name for row in store] == sorted(chosen.names)
     assert store.header['list'] == chosen.describe()
-    spelled = ImageList('two', ['second\\6.png', './First/1.jpg'])
+    spelled = ImageList('two', ['second\\6.png', f'{images}/first/1.jpg'])
     filter_folder(tmp_path / 'raw', tmp_path / 'same.arrow', ProposalFilter(min_side=8), spelled)
     assert (tmp_path / 'same.arrow').read_bytes() == (tmp_path / 'part.arrow').read_bytes()
     filter_folder(tmp_path / 'raw', tmp_path / 'all.arrow', ProposalFilter(min_side=8))

@@ -74,13 +74,15 @@ def test_labels_as_they_are_in_the_wild(tmp_path):
         dict(id=1, file_name='b.jpg', width=400, height=300),
         dict(id=2, file_name='b.jpg'),
     ]
-    boxes = [(0, [0, 0, 9, 9]), (1, [0, 0, 5, 5]), (2, [0, 0, 10, 5]), (1, [3, 3, 0, 5])]
+    boxes = [(0, [0, 0, 9, 9]), (1, [0, 0, 5, 5]), (2, [0, 0, 10, 5]), (1, [3, 3, 0, 5]), (1, [3, 3, -1, 5])]
     annotations = [dict(image_id=i, bbox=box) for i, box in boxes] + [dict(image_id=0, bbox=[0, 0, 9, 9], iscrowd=1)]
     labels.write_text(json.dumps(dict(images=images, annotations=annotations)))
     recall = measure_recall(proposals, labels)
     assert recall.images == 2 and sorted(recall.overlaps) == [0.5, 1, 1]
-    assert recall.left_out == {'regions marked as crowds': 1, 'without area': 1}
+    assert recall.left_out == {'regions marked as crowds': 1, 'without area': 1, 'with negative width or height': 1}
     assert '1 labelled boxes left out: without area' in str(recall)
+    labels.write_text(json.dumps(dict(images=images, annotations=[annotations[0], annotations[-2]])))
+    assert measure_recall(proposals, labels).left_out == {'with negative width or height': 1}
     images[1]['file_name'] = './TRAIN/a.jpg'
     labels.write_text(json.dumps(dict(images=images, annotations=annotations)))
     with pytest.raises(UserError, match=r"'train/a\.jpg' and './TRAIN/a\.jpg' of the labels are one image"):

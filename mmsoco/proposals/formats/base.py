@@ -54,6 +54,15 @@ class Boxes:
     sides: bool = False
     parts: bool = False
 
+    @property
+    def negative(self) -> np.ndarray:
+        """(N,) bool: which have a negative width or height, as the file gives these."""
+        return (self.boxes[:, 2:] < self.boxes[:, :2]).any(axis=1) & self.sides
+
+
+#: Why these are left out.
+NEGATIVE = 'with negative width or height'
+
 
 def join(entries: Sequence[Boxes], source: Path) -> Boxes:
     """What a file says of an image at several places.

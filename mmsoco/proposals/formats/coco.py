@@ -12,7 +12,7 @@ import numpy as np
 
 from mmsoco.boxes import xywh_to_xyxy, xyxy_to_xywh
 from mmsoco.errors import UserError
-from mmsoco.proposals.formats.base import Boxes, BoxFile, BoxFormat, join, read_json, to_scores
+from mmsoco.proposals.formats.base import NEGATIVE, Boxes, BoxFile, BoxFormat, join, read_json, to_scores
 from mmsoco.proposals.formats.outlines import boxes_of
 from mmsoco.proposals.formats.sam import is_sam, read_sam
 from mmsoco.proposals.registry import FORMATS
@@ -65,7 +65,7 @@ def read_labelled(path: Path, left_out: Counter[str] | None = None) -> tuple[lis
     """The categories of an annotation file by their numbers, in order, and the boxes of its images.
 
     Args:
-        left_out: Where boxes that are left out are counted, by reason: crowds, and those without area.
+        left_out: Where boxes that are left out are counted, by reason: crowds, those without area or of negative sides.
 
     Raises:
         UserError: The file is missing or broken, or holds no annotations.
@@ -86,7 +86,9 @@ def _with_area(entry: Boxes, file: BoxFile) -> Boxes:
     if keep.all():
         return entry
     numbers = np.flatnonzero(keep)
-    file.left_out['without area'] += len(keep) - len(numbers)
+    negative = int(entry.negative.sum())
+    file.left_out['without area'] += len(keep) - len(numbers) - negative
+    file.left_out[NEGATIVE] += negative
     return replace(
         entry,
         boxes=entry.boxes[keep],

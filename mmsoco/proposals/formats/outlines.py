@@ -41,7 +41,8 @@ def _box(file: BoxFile, entry: Any, where: str, name: str) -> np.ndarray:
     if not isinstance(entry, dict):
         raise UserError(f'{where}: it is no object with a bbox')
     box = entry.get('bbox')
-    if box is None and entry.get('segmentation'):
+    # Tools that write masks leave it empty, too.
+    if box in (None, []) and entry.get('segmentation'):
         file.taken['from their outlines, as they have no bbox'] += 1
         return bounds(entry['segmentation'], where)
     if box is None:

@@ -126,10 +126,12 @@ def test_lvis_names_images_by_where_they_were_fetched(tmp_path, place):
 
 def test_boxes_without_area_are_counted(root, tmp_path):
     """As in COCO's own training annotations."""
-    flat = [dict(image_id=1, bbox=box) for box in ([1, 2, 3, 0], [1, 2, 0, 3], [5, 5, 0, 0], [5, 5, -1, 2])]
+    boxes = ([1, 2, 3, 0], [1, 2, 0, 3], [5, 5, 0, 0], [5, 5, -1, 2], [9, 9, 3, -2], [9, 9, -1, 0])
+    flat = [dict(image_id=1, bbox=box) for box in boxes]
     done = convert(root, tmp_path, coco(annotations=[*coco()['annotations'], *flat]))
-    assert (done.boxes, done.left_out['without area: no width or no height']) == (2, 4)
-    with pytest.raises(UserError, match=r'has no box, or none .*; 4 left out: without area: no width or no height'):
+    assert done.boxes == 2
+    assert done.left_out['without area: no width or no height'] == done.left_out['with negative width or height'] == 3
+    with pytest.raises(UserError, match=r'has no box, or none .*; 3 left out: without area: no width or no height'):
         convert(root, tmp_path, coco(annotations=flat))
 
 
@@ -149,16 +151,18 @@ def test_boxes_of_outlines(root, tmp_path):
     outlines = [
         dict(image_id=0, segmentation=[[5, 6, 40, 6, 40, 30]]),
         dict(image_id=1, segmentation=dict(counts=[33, 2, 28, 2, 1135], size=[30, 40]), bbox=None),
+        dict(image_id=1, segmentation=[[3, 4, 9, 4, 9, 8]], bbox=[]),
         dict(image_id=1, bbox=[0, 0, 9, 9], segmentation=[[5, 6, 40, 6, 40, 30]]),
     ]
     done = convert(root, tmp_path, coco(annotations=outlines))
     boxes = contents(tmp_path / 'a.arrow')
     assert boxes['n01/n01_1.png'][2] == [[5, 6, 40, 30]]
-    assert boxes['n01/n01_2.png'][2] == [[0, 0, 9, 9], [1, 3, 3, 5]]
-    assert done.notes == ['2 boxes taken from their outlines, as they have no bbox']
+    assert boxes['n01/n01_2.png'][2] == [[0, 0, 9, 9], [1, 3, 3, 5], [3, 4, 9, 8]]
+    assert done.notes == ['3 boxes taken from their outlines, as they have no bbox']
     for entry, words in (
         (dict(caption='a cat'), r'annotations\[0\]: it is of captions and no boxes'),
         (dict(segments_info=[]), r'annotations\[0\]: it is of COCO panoptic annotations'),
+        (dict(bbox=[], segmentation=[]), r'annotations\[0\]: a bbox of n01/n01_1.png is empty'),
         (dict(segmentation='x'), r'annotations\[0\]: it has no bbox, and its segmentation is neither'),
     ):
         with pytest.raises(UserError, match=words):
