@@ -109,6 +109,7 @@ def end(folder):
     return checkpoint['state_dict'], checkpoint['optimizer'], checkpoint['param_schedulers'], checkpoint['meta']['iter']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(('step', 'validating'), [(5, False), (7, False), (10, True)])
 @pytest.mark.parametrize('loop', LOOPS)
 def test_a_stopped_run_goes_on_where_it_was(tmp_path, loop, step, validating):
