@@ -23,7 +23,9 @@ _BEGINNINGS = (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+')
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _ORIENTATION, _SAMPLES = 256, 257, 258, 259, 262, 274, 277
 _PLANES, _TILE_WIDTH, _TILE_HEIGHT, _FORMAT, _NODATA = 284, 322, 323, 339, 42113  # the last is GDAL's
 #: Kinds of colours (PhotometricInterpretation).
-_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK, _YCBCR = 0, 1, 2, 5, 6
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK, _YCBCR, _LOG_L, _LOG_LUV = 0, 1, 2, 5, 6, 32844, 32845
+#: Those of which samples are grey or RGB as they are decoded; the logarithms are OpenCV's to decode.
+_PLAIN = (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _LOG_L, _LOG_LUV)
 #: MinSampleValue and MaxSampleValue, and those of any type.
 _DECLARED = ((340, 341), (280, 281))
 _MOST_PAGES = 100
@@ -194,7 +196,7 @@ def _colours(array: np.ndarray, tags: Tags, channels: int) -> np.ndarray:
         Undecodable: The colours are of another kind.
     """
     white = 2**tags.bits - 1
-    if channels not in (1, 3) or tags.photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB) or tags.is_jpeg:
+    if channels not in (1, 3) or tags.photometric in _PLAIN or tags.is_jpeg:
         return array
     if tags.photometric == _CMYK and array.shape[2] == 4 and array.dtype.kind == 'u':
         share = 1 - array.astype(np.float64) / white

@@ -127,5 +127,5 @@ def test_absolute_paths_below_the_folder_are_found(tmp_path):
 
 def test_absolute_paths_are_found_without_listing_the_folder(tmp_path, monkeypatch):
     (tmp_path / '1.jpg').touch()
-    monkeypatch.setattr('mmsoco.images.names.list_images', None)
+    monkeypatch.setattr('mmsoco.images.names.find_images', None)
     assert FolderNames(tmp_path).find(f'{tmp_path}/1.jpg') == '1.jpg'

@@ -64,7 +64,8 @@ def test_pillows_own_bound_does_not_count(tmp_path, monkeypatch, recwarn):
     """What telephones make is more than it allows."""
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 10)
     Image.new('RGB', (120, 100)).save(tmp_path / 'a.png')
-    assert read_image(tmp_path / 'a.png').shape == (100, 120, 3) and not recwarn.list
+    assert read_image(tmp_path / 'a.png').shape == (100, 120, 3)
+    assert not [warning for warning in recwarn.list if 'pixels' in str(warning.message)]
 
 
 def test_kinds_of_pixels_that_pillow_does_not_open(tmp_path):

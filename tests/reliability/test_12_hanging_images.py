@@ -63,7 +63,7 @@ def test_an_error_without_words(monkeypatch):
     def fail(*_):
         raise OSError
 
-    monkeypatch.setattr('mmsoco.images.decoding.open_regular', fail)
+    monkeypatch.setattr('mmsoco.images.archives.open_regular', fail)
     with pytest.raises(UnreadableImage, match=r'a\.jpg: OSError'):
         read_image('a.jpg')
 
