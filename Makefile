@@ -15,11 +15,11 @@ quickstart: setup  ## pretrain on real images, fine-tune, look at it (about 8 mi
 	@$(PYTHON) -W ignore tools/quickstart.py
 
 test: setup  ## the core tests (some minutes)
-	@echo 'test: the core tests, about 9 minutes on 2 cores'
+	@echo 'test: the core tests, about 8 minutes on 2 cores'
 	@$(PYTHON) -m pytest -m 'not slow' $(ARGS)
 
 test-slow: setup  ## the tests that train, in several processes and by the command-line tools
-	@echo 'test-slow: tests that train and start processes, about 21 minutes on 2 cores'
+	@echo 'test-slow: tests that train and start processes, about 24 minutes on 2 cores'
 	@$(PYTHON) -m pytest -m slow $(ARGS)
 
 torture: setup  ## kill a small pretraining 200 times and compare what becomes of it
