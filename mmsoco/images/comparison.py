@@ -7,7 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
+from mmsoco.errors import reason
 from mmsoco.images.decoding import UnreadableImage, image_size, load_image
+from mmsoco.images.orientation import TAG
 
 #: Levels by which pixels may differ: decoders round differently.
 TOLERANCE = 3
@@ -60,12 +62,14 @@ def compare(path: str | os.PathLike) -> Comparison:
 
 def _pillow(path: str | os.PathLike) -> tuple[str, np.ndarray | None, str]:
     """Kind, (H, W, 3) uint8 as Pillow reads it, or None and why."""
+    ending = os.path.splitext(path)[1].lower() or 'without an ending'  # noqa: PTH122, takes names of any length
+    kind = f'not for Pillow ({ending})'
     try:
         with Image.open(path) as image:
             kind = f'{image.format} {image.mode}'
             if getattr(image, 'n_frames', 1) > 1:
                 kind += ', frames'
-            orientation = image.getexif().get(0x0112, 1)
+            orientation = image.getexif().get(TAG, 1)
             if orientation in range(2, 9):
                 kind += ', turned'
             image = ImageOps.exif_transpose(image)
@@ -75,5 +79,4 @@ def _pillow(path: str | os.PathLike) -> tuple[str, np.ndarray | None, str]:
             return kind, np.asarray(image.convert('RGB')), ''
     # Of a broken file, Pillow may say anything.
     except Exception as error:
-        name = os.path.splitext(path)[1].lower() or 'without an ending'  # noqa: PTH122, takes names of any length
-        return locals().get('kind', f'not for Pillow ({name})'), None, f'{type(error).__name__}: {error}'
+        return kind, None, reason(error)

@@ -166,8 +166,10 @@ def _highest(data: bytes, image: Image.Image) -> int:
     if image.format == 'PNG':
         return 2 ** data[24] - 1
     if image.format == 'PPM' and image.mode != 'F':
-        rawmode, *more = np.atleast_1d(np.array(image.tile[0].args, object))
-        return more[0] if more and isinstance(more[0], int) else 65535 if rawmode.startswith('I;16') else 255
+        args = image.tile[0].args  # a raw mode alone, or with the maxval
+        if isinstance(args, tuple) and isinstance(args[-1], int):
+            return args[-1]
+        return 65535 if 'I;16' in str(args) else 255
     if image.format == 'JPEG2000':
         # The two markers that a codestream begins with (ISO 15444-1, A.4.1 and A.5.1); 42 bytes on, the bits of the
         # first channel.

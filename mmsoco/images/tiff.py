@@ -28,6 +28,7 @@ _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _CMYK, _YCBCR, _LOG_L, _LOG_LUV = 0, 1, 2,
 _PLAIN = (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _LOG_L, _LOG_LUV)
 #: MinSampleValue and MaxSampleValue, and those of any type.
 _DECLARED = ((340, 341), (280, 281))
+#: So many are counted.
 _MOST_PAGES = 100
 CODECS_MISSING = "needs another package: pip install 'mmsoco[images]'"
 
@@ -146,13 +147,9 @@ def _frames(tiff: tifffile.TiffFile) -> int:
     count = 0
     with suppress(IndexError):
         for number in range(_MOST_PAGES):
-            page = _whole_page(tiff.pages[number])
+            page = tiff.pages[number].aspage()
             count += not page.is_reduced and not page.is_mask
     return max(1, count)
-
-
-def _whole_page(page: tifffile.TiffPage | tifffile.TiffFrame) -> tifffile.TiffPage:
-    return page.aspage()
 
 
 def _has_pages_of_channels(tiff: tifffile.TiffFile, tags: Tags, channels: int) -> bool:
@@ -281,7 +278,7 @@ def read_window(file: BinaryIO, window: tuple[int, int, int, int], channels: int
         if _has_pages_of_channels(tiff, tags, channels):
             if len(tiff.pages) != channels:  # one after the other behind a single header
                 return None
-            pages = [_whole_page(page) for page in tiff.pages]
+            pages = [page.aspage() for page in tiff.pages]
         try:
             parts = [_rows(page, window) if page.is_final else _segments(page, window) for page in pages]
         except (ValueError, RuntimeError) as error:

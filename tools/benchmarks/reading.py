@@ -16,6 +16,10 @@ from statistics import median
 
 import cv2
 import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from PIL import Image
 from torch.utils.data import DataLoader
 
 from mmsoco.arguments import positive
@@ -30,6 +34,8 @@ from mmsoco.proposals.search.folder import search_folder
 
 #: Width and height of the images that are searched: the search takes the most time, and hides what is measured.
 SIDE = 64
+#: The views whose samples are timed.
+PAPER = Path(__file__).parents[2] / 'configs/_base_/imagenet_3views.py'
 
 
 def parse_args() -> argparse.Namespace:
@@ -70,16 +76,16 @@ def load(dataset: ProposalDataset, workers: int) -> None:
         pass
 
 
-def measure_each(function: Callable[[Path], object], roots: dict[str, Path], names: list[str], repeat: int) -> dict:
-    """Seconds for all images: of each the median of rounds, in which each is read in all places, in some order."""
-    seconds = {kind: np.empty((repeat + 1, len(names))) for kind in roots}
+def measure_each(functions: dict[str, Callable[[int], object]], count: int, repeat: int) -> dict[str, float]:
+    """Seconds of this process for all images: of each the median of rounds in which all functions have their turn."""
+    seconds = {kind: np.empty((repeat + 1, count)) for kind in functions}
     rng = np.random.default_rng(0)
     for i in range(repeat + 1):
-        for j, name in enumerate(names):
-            for kind in rng.permutation(list(roots)).tolist():
-                start = time.perf_counter()
-                function(roots[kind] / name)
-                seconds[kind][i, j] = time.perf_counter() - start
+        for j in range(count):
+            for kind in rng.permutation(list(functions)).tolist():
+                start = time.process_time()
+                functions[kind](j)
+                seconds[kind][i, j] = time.process_time() - start
     return {kind: float(np.median(values[1:], axis=0).sum()) for kind, values in seconds.items()}
 
 
@@ -101,7 +107,10 @@ def measure(kinds: dict[str, Callable[[], None]], repeat: int) -> dict[str, floa
 def main() -> None:
     args = parse_args()
     cv2.setNumThreads(0)
+    torch.set_num_threads(1)
     photos = Path(args.photos).resolve()
+    paper = Config.fromfile(PAPER)
+    init_default_scope('mmsoco')
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
         roots = pack(photos, out)
@@ -122,10 +131,26 @@ def main() -> None:
             cells = [f'{1000 * s / len(names):.3f} ({s / seconds["folder"]:.3f})' for s in seconds.values()]
             print(f'| {part} | {" | ".join(cells)} |', flush=True)
 
-        row('bytes', measure_each(read_bytes, roots, names, args.repeat))
-        row('decoded', measure_each(read_image, roots, names, args.repeat))
+        paths = {kind: [root / name for name in names] for kind, root in roots.items()}
+        samples = {
+            kind: ProposalDataset(out / f'{kind}.arrow', paper.train_dataloader.dataset.pipeline, data_root=root)
+            for kind, root in roots.items()
+        }
+        each = {
+            'bytes': {kind: lambda i, p=p: read_bytes(p[i]) for kind, p in paths.items()},
+            'decoded': {kind: lambda i, p=p: read_image(p[i]) for kind, p in paths.items()},
+            "a sample of the paper's views": {kind: lambda i, d=d: d[0, i] for kind, d in samples.items()},
+        }
+        for part, functions in each.items():
+            row(f'{part}, CPU time', measure_each(functions, len(names), args.repeat))
+        decoders = {
+            'folder': lambda i: read_image(paths['folder'][i]),
+            'Pillow': lambda i: np.asarray(Image.open(paths['folder'][i]).convert('RGB')),
+        }
+        decoded = measure_each(decoders, len(names), args.repeat)
         for part, kinds in parts.items():
             row(part, measure(kinds, -(-args.repeat // 3) if part.startswith('searched') else args.repeat))
+        print(f"\nread_image takes {decoded['folder'] / decoded['Pillow']:.2f} of Pillow's CPU time")
 
 
 if __name__ == '__main__':

@@ -61,7 +61,7 @@ class Shard:
         return store
 
 
-class Found(NamedTuple):
+class Searched(NamedTuple):
     """What a search made of an image.
 
     Attributes:
@@ -74,25 +74,25 @@ class Found(NamedTuple):
     frames: int = 1
 
 
-def search_image(images: ImageRoot, generator: Generator, name: str) -> Found:
+def search_image(images: ImageRoot, generator: Generator, name: str) -> Searched:
     """Propose boxes for an image or a tile."""
     try:
         image = images.load(name)
         boxes = generator.propose(to_triple(image.pixels, images.reading.triple), name)
     except UnreadableImage as error:
-        return Found(error.reason)
+        return Searched(error.reason)
     except cv2.error as error:
-        return Found(f'OpenCV: {error.err}')
+        return Searched(f'OpenCV: {error.err}')
     except MemoryError:
-        return Found('needs more memory than there is')
+        return Searched('needs more memory than there is')
     except Exception as error:
         # Whatever it is, the other images are not to suffer from it.
-        return Found(reason(error))
+        return Searched(reason(error))
     height, width = image.pixels.shape[:2]
     good = inside(boxes, width, height)
     if not good.all():
-        return Found(f'its generator proposes {boxes[good.argmin()].tolist()}, no box of the image')
-    return Found(ProposalRow(name, width, height, boxes), image.met, image.frames)
+        return Searched(f'its generator proposes {boxes[good.argmin()].tolist()}, no box of the image')
+    return Searched(ProposalRow(name, width, height, boxes), image.met, image.frames)
 
 
 def search_shard(shard: Shard, images: ImageRoot, generator: Generator, timeout: float | None) -> dict[str, str]:
@@ -119,7 +119,7 @@ def search_shard(shard: Shard, images: ImageRoot, generator: Generator, timeout:
         try:
             result = search(name, timeout=timeout)
         except Lost as error:
-            result = Found(str(error))
+            result = Searched(str(error))
         if isinstance(result.row, str):
             failures[name] = result.row
         else:
