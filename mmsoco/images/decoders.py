@@ -1,7 +1,7 @@
 """From a file's bytes to its samples: which library decodes which kind, and why.
 
 Pillow decodes, and what it makes of a file is right. Three kinds are left to others: JPEG to OpenCV, which has the
-same pixels in 60 % of the time; PNG and PNM of 16 bits to OpenCV, too, as Pillow cuts colours to 8; TIFF of many
+same pixels in two thirds of the time; PNG and PNM of 16 bits to OpenCV, too, as Pillow cuts colours to 8; TIFF of many
 channels or of types that Pillow has not to tifffile (:mod:`mmsoco.images.tiff`). OpenCV is given nothing else: broken
 animations, for one, kill it.
 """

@@ -132,10 +132,8 @@ def main() -> None:
             print(f'| {part} | {" | ".join(cells)} |', flush=True)
 
         paths = {kind: [root / name for name in names] for kind, root in roots.items()}
-        samples = {
-            kind: ProposalDataset(out / f'{kind}.arrow', paper.train_dataloader.dataset.pipeline, data_root=root)
-            for kind, root in roots.items()
-        }
+        steps = paper.train_dataloader.dataset.pipeline
+        samples = {kind: ProposalDataset(out / f'{kind}.arrow', steps) for kind in roots}
         each = {
             'bytes': {kind: lambda i, p=p: read_bytes(p[i]) for kind, p in paths.items()},
             'decoded': {kind: lambda i, p=p: read_image(p[i]) for kind, p in paths.items()},
