@@ -97,6 +97,7 @@ OFFLINE = GROUND | {'images', 'proposals'}
 ROOMS = {
     **{room: {'errors'} for room in GROUND},
     'registry': set(),
+    'devices': {'errors'},
     'images': GROUND,
     'proposals': OFFLINE,
     'datasets': OFFLINE | {'registry'},
@@ -107,9 +108,20 @@ ROOMS = {
     'keys': GROUND,
     'options': GROUND | {'keys'},
     'config': GROUND | {'registry', 'models', 'keys', 'options'},
-    'probe': OFFLINE | {'registry', 'models', 'datasets', 'checkpoints', 'config'},
+    'probe': OFFLINE | {'registry', 'models', 'datasets', 'checkpoints', 'config', 'devices'},
     'engine': OFFLINE
-    | {'registry', 'models', 'datasets', 'checkpoints', 'keys', 'config', 'probe', 'evaluation', 'visualization'},
+    | {
+        'registry',
+        'models',
+        'datasets',
+        'checkpoints',
+        'keys',
+        'config',
+        'devices',
+        'probe',
+        'evaluation',
+        'visualization',
+    },
 }
 
 

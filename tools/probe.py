@@ -8,6 +8,7 @@ python tools/probe.py resnet50.pth --config configs/soco/soco_r50fpn_8xb256_100e
 import argparse
 
 from mmsoco.arguments import positive
+from mmsoco.devices import use_device
 from mmsoco.errors import command
 from mmsoco.probe.run import probe
 
@@ -40,7 +41,7 @@ def parse_args() -> argparse.Namespace:
         '--size', type=positive, help="side of the views in pixels (default: the pretraining's, or 224)"
     )
     parser.add_argument('--boxes', type=positive, default=2000, metavar='N', help='boxes to tell apart (default 2000)')
-    parser.add_argument('--device', default='cpu', help='where to compute (default cpu)')
+    parser.add_argument('--device', help='where to compute: cpu (the default), cuda, or one of several, such as cuda:1')
     parser.add_argument('--json', metavar='FILE', help='write the figures there, too')
     parser.add_argument(
         '--trust-checkpoint', action='store_true', help='run code that the checkpoint holds, if it needs any'
@@ -51,6 +52,8 @@ def parse_args() -> argparse.Namespace:
 @command
 def main() -> None:
     args = parse_args()
+    if args.device is not None:
+        use_device(args.device)
     print(
         probe(
             args.checkpoint,
@@ -62,7 +65,7 @@ def main() -> None:
             classes=args.classes,
             size=args.size,
             boxes=args.boxes,
-            device=args.device,
+            device=args.device or 'cpu',
             out=args.json,
             trust_checkpoint=args.trust_checkpoint,
         )

@@ -51,13 +51,15 @@ def variant_name(variant: str, seed: int, times: int) -> str:
     return variant + (f'_{times}x' if times > 1 else '') + (f'_seed{seed}' if seed else '')
 
 
-def plan(folder: Path, seeds: int = 1, times: int = 1) -> list[Step]:
+def plan(folder: Path, seeds: int = 1, times: int = 1, device: str | None = None) -> list[Step]:
     """All steps up to the fine-tuned detectors, in order.
 
     Args:
         seeds: Fine-tunings of each variant, with seeds from 0 on.
         times: How many times the schedule they last.
+        device: Where to compute, as tools/train.py takes it.
     """
+    on = f' --device {device}' if device else ''
     data = folder / 'data'
     configs = Path('configs/quickstart')
     steps = [
@@ -79,7 +81,7 @@ def plan(folder: Path, seeds: int = 1, times: int = 1) -> list[Step]:
         Step(
             'pretrain backbone, FPN and box head without labels',
             'about 5 minutes',
-            (f'tools/train.py {configs}/soco_r18fpn_digits.py --work-dir {folder}/pretrain --resume --progress',),
+            (f'tools/train.py {configs}/soco_r18fpn_digits.py --work-dir {folder}/pretrain --resume --progress{on}',),
             folder / f'pretrain/iter_{PRETRAIN_STEPS}.pth',
         ),
     ]
@@ -94,8 +96,8 @@ def plan(folder: Path, seeds: int = 1, times: int = 1) -> list[Step]:
                     f'fine-tune Faster R-CNN on the 40 labelled sheets {words}{more}',
                     'about 1.5 minutes' if times == 1 else f'about {times} minutes',
                     (
-                        f'tools/train.py {config} --work-dir {work} --resume --progress{_options(seed, times)}',
-                        f'tools/test.py {config} {work}/iter_{FINETUNE_STEPS * times}.pth --work-dir {work} '
+                        f'tools/train.py {config} --work-dir {work} --resume --progress{on}{_options(seed, times)}',
+                        f'tools/test.py {config} {work}/iter_{FINETUNE_STEPS * times}.pth --work-dir {work}{on} '
                         f'--out {work}/metrics.json --cfg-options test_evaluator.outfile_prefix={work}/val',
                     ),
                     work / 'metrics.json',
@@ -114,7 +116,13 @@ def _options(seed: int, times: int) -> str:
     return ' --cfg-options ' + ' '.join(f'{key}={value}' for key, value in options.items()) if options else ''
 
 
-def run(folder: str | os.PathLike, seeds: int = 1, times: int = 1, say: Callable[[str], None] = print) -> None:
+def run(
+    folder: str | os.PathLike,
+    seeds: int = 1,
+    times: int = 1,
+    say: Callable[[str], None] = print,
+    device: str | None = None,
+) -> None:
     """Do all steps that are not done yet, then draw the figures and print the results.
 
     Args:
@@ -123,6 +131,7 @@ def run(folder: str | os.PathLike, seeds: int = 1, times: int = 1, say: Callable
         seeds: Fine-tunings of each variant; more than one show the spread.
         times: How many times the schedule the fine-tunings last.
         say: Prints a line.
+        device: Where to compute, as tools/train.py takes it.
 
     Raises:
         UserError: A step failed; the message names its log.
@@ -131,7 +140,7 @@ def run(folder: str | os.PathLike, seeds: int = 1, times: int = 1, say: Callable
     folder.mkdir(parents=True, exist_ok=True)
     times_file = folder / 'times.json'
     durations = json.loads(times_file.read_text()) if times_file.exists() else {}
-    steps = plan(folder, seeds, times)
+    steps = plan(folder, seeds, times, device)
     minutes = 5 + 3 * seeds * times
     say(f'quickstart: {len(steps) + 1} steps, about {minutes} minutes on 2 cores; results go to {folder}')
     for number, step in enumerate(steps, 1):
@@ -225,10 +234,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument('--seeds', type=positive, default=1, help='fine-tunings of each kind (default 1)')
     parser.add_argument('--times', type=positive, default=1, help='how many times as long they last (default 1)')
+    parser.add_argument('--device', choices=('cpu', 'cuda'), help='where to train (default: CUDA where it is there)')
     args = parser.parse_args()
     # The configs name the folder relative to the checkout.
     os.chdir(Path(__file__).parents[1])
-    run('work_dirs/quickstart', args.seeds, args.times)
+    run('work_dirs/quickstart', args.seeds, args.times, device=args.device)
 
 
 if __name__ == '__main__':

@@ -7,6 +7,7 @@ python tools/test.py configs/transfer/coco/mask-rcnn_r50fpn_soco_1x.py work_dirs
 import argparse
 
 from mmsoco.config import add_config_arguments
+from mmsoco.devices import DEVICES, use_device
 from mmsoco.engine.launch import LAUNCHERS, test
 from mmsoco.errors import command
 
@@ -16,6 +17,7 @@ def parse_args() -> argparse.Namespace:
     add_config_arguments(parser)
     parser.add_argument('checkpoint')
     parser.add_argument('--out', help='write the metrics to this file, as JSON')
+    parser.add_argument('--device', choices=DEVICES, help='where to compute (default: CUDA where it is there)')
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='who started the processes')
     parser.add_argument(
         '--trust-checkpoint', action='store_true', help='run code that the checkpoint holds, if it needs any'
@@ -26,6 +28,7 @@ def parse_args() -> argparse.Namespace:
 @command
 def main() -> None:
     args = parse_args()
+    use_device(args.device)
     test(
         args.config,
         args.checkpoint,

@@ -54,7 +54,7 @@ def random_features(model_cfg: dict, data: ProbeData, device: str | torch.device
     Its BN layers get the statistics of the probe's views; without any its maps
     would be of another size at each layer, and a weak thing to compare with.
     """
-    with torch.random.fork_rng([torch.cuda.current_device()] if torch.cuda.is_available() else []):
+    with torch.random.fork_rng([device] if torch.device(device).type == 'cuda' else []):
         torch.manual_seed(seed)
         features = BoxFeatures(build(model_cfg), device=device)
     views = [view for i in (0, 1) for view, _ in data.matched.batches(i)]
