@@ -2,6 +2,8 @@
 PYTHON := .venv/bin/python
 # The maintained OpenMMLab packages (onedl, the default), or the original ones (upstream).
 LINE ?=
+# Where torch comes from and which, such as TORCH_INDEX=cu126 TORCH=2.7.1 (tools/setup.sh); kept by .venv.
+export TORCH_INDEX TORCH
 
 .PHONY: help setup quickstart test test-slow torture lint format clean
 
@@ -12,7 +14,7 @@ setup:  ## build .venv: torch, the OpenMMLab packages, mmsoco
 	@tools/setup.sh $(LINE)
 
 quickstart: setup  ## pretrain on real images, fine-tune, look at it (about 8 minutes on 2 cores)
-	@$(PYTHON) -W ignore tools/quickstart.py
+	@$(PYTHON) -W ignore tools/quickstart.py $(ARGS)
 
 test: setup  ## the core tests (some minutes)
 	@echo 'test: the core tests, about 8 minutes on 2 cores'

@@ -4,7 +4,11 @@
 #   tools/setup.sh onedl         the maintained OpenMMLab packages (onedl-*); the default
 #   tools/setup.sh upstream      the original ones
 #
-# mmcv is compiled once for each torch version; the wheel is kept in
+# TORCH_INDEX: where torch comes from, an index of packages or a short name of one of PyTorch's, such
+# as cu126 or cpu. TORCH: which, a version or a requirement, such as 2.7.1 or 'torch<2.8'. By default
+# the newest that setup.cfg allows, from PyPI.
+#
+# mmcv is compiled once for each torch version, and card; the wheel is kept in
 # $MMSOCO_CACHE (default ~/.cache/mmsoco), outside the checkout.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -23,10 +27,30 @@ if [[ -n $kept && $kept != "$line" ]]; then
     exit 2
 fi
 
+# So it does with its torch.
+if [[ -z ${TORCH_INDEX:-}${TORCH:-} ]]; then
+    { read -r TORCH_INDEX && read -r TORCH; } 2>/dev/null <"$venv/.mmsoco-torch" || TORCH_INDEX='' TORCH=''
+elif [[ -x $venv/bin/python ]] &&
+    ! cmp -s "$venv/.mmsoco-torch" <(printf '%s\n%s\n' "${TORCH_INDEX:-}" "${TORCH:-}"); then
+    echo "setup: .venv holds another torch; run 'make clean', then the same again" >&2
+    exit 2
+fi
+case ${TORCH_INDEX:=} in
+    '' | *://*) index=$TORCH_INDEX ;;
+    *[!a-z0-9._-]*) echo "setup: TORCH_INDEX '$TORCH_INDEX' is neither an address nor a name such as cu126" >&2; exit 2 ;;
+    *) index=https://download.pytorch.org/whl/$TORCH_INDEX ;;
+esac
+case ${TORCH:=} in
+    '' | torch | torch[' <>=!~']*) torch=${TORCH:-torch} ;;
+    [0-9]*) torch=torch==$TORCH ;;
+    [\<\>=!~]*) torch=torch$TORCH ;;
+    *) echo "setup: TORCH '$TORCH' is no version of torch, such as 2.7.1 or 'torch<2.8'" >&2; exit 2 ;;
+esac
+
 python=${PYTHON:-python3}
 stamp=$venv/.mmsoco-setup
 # What the environment was made from: set up again only when that changes.
-wanted=$(cat setup.cfg pyproject.toml tools/setup.sh stubs/*/setup.cfg | sha256sum | cut -d' ' -f1)-$line
+wanted=$(cat setup.cfg pyproject.toml tools/setup.sh stubs/*/setup.cfg | sha256sum | cut -d' ' -f1)-$line-$index-$torch
 if [[ -f $stamp && $(<"$stamp") == "$wanted" ]]; then
     echo "setup: .venv is up to date"
     exit 0
@@ -34,6 +58,17 @@ fi
 
 say() { echo "setup: $*"; }
 pip() { "$venv/bin/python" -m pip "$@"; }
+# What setup.cfg requires for an extra, a line each.
+requirements() {
+    "$venv/bin/python" - "$1" <<'PY'
+import configparser
+import sys
+
+config = configparser.ConfigParser()
+config.read('setup.cfg')
+print(*config['options.extras_require'][sys.argv[1]].split(), sep='\n')
+PY
+}
 
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
     { echo "setup: Python 3.10 or newer is needed; name it as PYTHON=..." >&2; exit 2; }
@@ -41,37 +76,28 @@ say "creating .venv (2 minutes of downloads, plus mmcv's compilation the first t
 rm -f "$stamp"
 [[ -x $venv/bin/python ]] || "$python" -m venv "$venv"
 echo "$line" >"$venv/.mmsoco-line"
+printf '%s\n%s\n' "$TORCH_INDEX" "$TORCH" >"$venv/.mmsoco-torch"
 pip install -qq -U pip 'setuptools>=64,<82' wheel ninja psutil
 
 say "installing torch and torchvision (1 to 5 minutes: some GB of downloads)"
+if [[ -n $TORCH_INDEX$TORCH ]]; then
+    mapfile -t allowed < <(requirements torch)
+    pip install -qq ${index:+--index-url "$index"} "$torch" "${allowed[@]}" || {
+        echo "setup: there is no torch for TORCH='$TORCH' TORCH_INDEX='$TORCH_INDEX' that setup.cfg allows" \
+            "(${allowed[*]}); run 'make clean', then make setup with others" >&2
+        exit 2
+    }
+fi
 pip install -qq --no-build-isolation -e '.[torch]'
 
-# The requirement as setup.cfg has it, and a cache folder for this torch, Python and,
-# as mmcv compiles CUDA operators only where it sees a GPU, for GPU or none.
-mmcv=$("$venv/bin/python" - "$extra" <<'PY'
-import configparser
-import sys
-
-config = configparser.ConfigParser()
-config.read('setup.cfg')
-requirements = config['options.extras_require'][sys.argv[1]].split()
-print(next(r for r in requirements if r.startswith(('mmcv', 'onedl-mmcv'))))
-PY
-)
-tag=$("$venv/bin/python" - <<'PY'
-import os
-import sys
-
-import torch
-
-device = 'cuda' if torch.cuda.is_available() or os.environ.get('FORCE_CUDA') == '1' else 'cpu'
-print(f'torch-{torch.__version__}-cp{sys.version_info.major}{sys.version_info.minor}-{device}')
-PY
-)
+# As setup.cfg has it; and a cache folder for this torch, Python, and the cards that it is compiled for.
+mmcv=$(requirements "$extra" | grep -E '^(onedl-)?mmcv=')
+tag=$("$venv/bin/python" -W ignore tools/setup_check.py)
 wheels=${MMSOCO_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/mmsoco}/wheels/$tag
 mkdir -p "$wheels"
 name=${mmcv//-/_}
 if ! compgen -G "$wheels/${name/==/-}-*.whl" >/dev/null; then
+    "$venv/bin/python" -W ignore tools/setup_check.py --compiler
     say "getting $mmcv; where no wheel is found it is compiling, about $((16 / $(nproc) + 1)) minutes, once"
     building=$(mktemp -d "$wheels/building.XXXXXX")
     trap 'rm -rf "$building"' EXIT
