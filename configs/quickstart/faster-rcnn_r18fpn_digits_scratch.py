@@ -61,6 +61,7 @@ test_evaluator = val_evaluator
 # AdamW learns faster than SGD where there is only time for some hundred steps.
 iterations = 200
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=1e-3, weight_decay=0.05))
+auto_scale_lr = dict(base_batch_size=8)  # one process
 train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=iterations, val_interval=iterations)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=20),

@@ -39,7 +39,8 @@ masks_640_to_800 = [
     dict(type='PackDetInputs'),
 ]
 
-# The paper's schedules on COCO and LVIS, 16 images a step: drops at 2/3 and 8/9 of the time.
+# The paper's schedules on COCO and LVIS, 16 images a step: drops at 2/3 and 8/9 of the time. For
+# 16 are the rates here and mmdet's (its auto_scale_lr.base_batch_size); see --auto-scale-lr.
 shuffled_forever = dict(_delete_=True, type='InfiniteSampler', shuffle=True)
 sgd = dict(optimizer=dict(lr=0.02, momentum=0.9, weight_decay=2.5e-5), paramwise_cfg=dict(norm_decay_mult=0))
 iterations = dict(_delete_=True, type='IterBasedTrainLoop')

@@ -13,6 +13,7 @@ _base_ = [
 model = dict(backbone=dict(frozen_stages=4, norm_eval=True, init_cfg=None))
 
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=30.0, momentum=0.9, weight_decay=0.0))
+auto_scale_lr = dict(base_batch_size=256)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=True, begin=0, end=5, convert_to_iter_based=True),
     dict(type='CosineAnnealingLR', T_max=95, by_epoch=True, begin=5, end=100, convert_to_iter_based=True),

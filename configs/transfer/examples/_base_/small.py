@@ -25,6 +25,7 @@ pack_unflipped = dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'or
 
 # AdamW learns faster than SGD where there is only time for some hundred steps.
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=1e-3, weight_decay=0.05))
+auto_scale_lr = dict(base_batch_size=4)  # one process
 steps = 400
 train_cfg = dict(**_base_.iterations, max_iters=steps, val_interval=steps)
 param_scheduler = [
