@@ -5,10 +5,13 @@ python tools/train.py configs/soco/soco_r50fpn_8xb256_400e_in1k.py --accumulate 
 """
 
 import argparse
+import sys
 
 from mmsoco.arguments import positive
 from mmsoco.config import add_config_arguments
+from mmsoco.devices import DEVICES, use_device
 from mmsoco.engine.launch import LAUNCHERS, train
+from mmsoco.engine.precision import PRECISIONS
 from mmsoco.errors import command
 
 
@@ -24,9 +27,19 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--amp',
-        action=argparse.BooleanOptionalAction,
-        help='mixed precision (default: for pretraining on CUDA)',
+        nargs='?',
+        const=True,
+        type=precision,
+        metavar='fp16|bf16',
+        help='mixed precision: fp16 with loss scaling (default for pretraining on CUDA), or bf16 (that of CPUs)',
     )
+    parser.add_argument('--no-amp', dest='amp', action='store_false', help='no mixed precision')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help="scale a fine-tuning's learning rate to its images a step, from those it is made for",
+    )
+    parser.add_argument('--device', choices=DEVICES, help='where to compute (default: CUDA where it is there)')
     parser.add_argument(
         '--accumulate', type=positive, default=1, metavar='N', help='batches a process takes for one optimizer step'
     )
@@ -35,12 +48,24 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--trust-checkpoint', action='store_true', help='run code that the checkpoint holds, if it needs any'
     )
-    return parser.parse_args()
+    # What follows a bare `--amp` may be the config.
+    following = [*sys.argv[2:], ''][: len(sys.argv) - 1]
+    bare = [one == '--amp' and not word.isalnum() for one, word in zip(sys.argv[1:], following, strict=True)]
+    words = ['--amp=' if it_is else word for word, it_is in zip(sys.argv[1:], bare, strict=True)]
+    return parser.parse_args(words)
+
+
+def precision(word: str) -> str | bool:
+    """One of those that ``--amp`` takes; True of none."""
+    if word and word not in PRECISIONS:
+        raise argparse.ArgumentTypeError(f'{word} is none of {", ".join(PRECISIONS)}')
+    return word or True
 
 
 @command
 def main() -> None:
     args = parse_args()
+    use_device(args.device)
     train(
         args.config,
         args.work_dir,
@@ -51,6 +76,7 @@ def main() -> None:
         launcher=args.launcher,
         progress=args.progress,
         trust_checkpoint=args.trust_checkpoint,
+        auto_scale_lr=args.auto_scale_lr,
     )
 
 

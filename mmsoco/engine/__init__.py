@@ -2,11 +2,11 @@ from mmsoco.engine import hooks
 from mmsoco.engine.lars import LARS
 from mmsoco.engine.loops import PretrainLoop
 from mmsoco.engine.optim_constructor import PretrainOptimConstructor
-from mmsoco.engine.optim_wrappers import CPUAmpOptimWrapper, FiniteAmpOptimWrapper, FiniteOptimWrapper
+from mmsoco.engine.optim_wrappers import BFloat16OptimWrapper, FiniteAmpOptimWrapper, FiniteOptimWrapper
 
 __all__ = [
     'LARS',
-    'CPUAmpOptimWrapper',
+    'BFloat16OptimWrapper',
     'FiniteAmpOptimWrapper',
     'FiniteOptimWrapper',
     'PretrainLoop',

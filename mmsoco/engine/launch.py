@@ -14,9 +14,14 @@ from mmengine.runner import Runner
 
 from mmsoco.checkpoints.guard import guard_loading
 from mmsoco.config import FORMER_HOOKS, hold_out, is_pretraining, read_config, read_files, require
+from mmsoco.devices import require_usable, try_device
+from mmsoco.engine.base_batch import settle_rate
 from mmsoco.engine.batch import divide_batch
+from mmsoco.engine.hooks.precision import PrecisionHook
 from mmsoco.engine.hooks.preparation import PreparationHook
+from mmsoco.engine.hooks.step_seed import StepSeedHook
 from mmsoco.engine.interruption import follow_parent, shielded, stop_signals
+from mmsoco.engine.precision import set_amp, set_tf32
 from mmsoco.engine.resuming import SavedCheckpoints
 from mmsoco.engine.run_lock import RunLock
 from mmsoco.engine.together import Together, first_decides
@@ -41,8 +46,10 @@ def prepare_processes(cfg: Config, launcher: str) -> list[str]:
         What was changed, to be logged.
 
     Raises:
-        UserError: The launcher has not started this process, or needs CUDA.
+        UserError: The launcher has not started this process, or needs CUDA; or a GPU is there
+            and cannot be used.
     """
+    require_usable()
     cfg.launcher = launcher
     notes = []
     if 'TORCHELASTIC_RUN_ID' in os.environ:
@@ -71,38 +78,22 @@ def prepare_processes(cfg: Config, launcher: str) -> list[str]:
     return notes
 
 
-def set_amp(cfg: Config, amp: bool | None) -> list[str]:
-    """Choose the precision: mixed when asked for or, for pretraining on CUDA, by default.
+def prepare_device(cfg: Config) -> None:
+    """Try this process' device, of which there is one by now, and settle how it computes.
 
-    Args:
-        cfg: Config of a training; changed in place.
-        amp: True and False as ``--amp`` and ``--no-amp``; None leaves it to the
-            default, and mmdet's configs as they are.
-
-    Returns:
-        What was chosen, to be logged.
+    Raises:
+        UserError: It does not compute; in all processes.
     """
-    cuda = torch.cuda.is_available()
-    pretraining = is_pretraining(cfg)
-    if amp is False:
-        cfg.optim_wrapper.type = 'mmsoco.FiniteOptimWrapper' if pretraining else 'OptimWrapper'
-        for option in ('loss_scale', 'dtype', 'use_fsdp'):
-            cfg.optim_wrapper.pop(option, None)
-        return ['full precision']
-    if amp is None and not (cuda and pretraining):
-        return []
-    if not cuda:
-        cfg.optim_wrapper.type = 'mmsoco.CPUAmpOptimWrapper'
-        return ['mixed precision: bfloat16']
-    cfg.optim_wrapper.type = 'mmsoco.FiniteAmpOptimWrapper' if pretraining else 'AmpOptimWrapper'
-    return ['mixed precision: float16 with loss scaling']
+    Together().raise_any(try_device())
+    set_tf32(cfg.get('env_cfg', {}).get('tf32'))
 
 
 def build_runner(cfg: Config, notes: list[str], whole: bool) -> Runner:
     """Build the Runner and log what the config was changed to; ``whole``: its checkpoint has to be of its model."""
     runner = Runner.from_cfg(cfg)
     runner.build_dataloader = shielded(runner.build_dataloader)
-    runner.register_hook(PreparationHook(whole))
+    for hook in (PreparationHook(whole), PrecisionHook(), StepSeedHook()):
+        runner.register_hook(hook)
     for note in notes:
         runner.logger.info(note[0].upper() + note[1:])
     return runner
@@ -194,12 +185,13 @@ def train(
     config: str | os.PathLike,
     work_dir: str | None = None,
     resume: str | None = None,
-    amp: bool | None = None,
+    amp: bool | str | None = None,
     accumulate: int = 1,
     options: dict | None = None,
     launcher: str = 'none',
     progress: bool = False,
     trust_checkpoint: bool = False,
+    auto_scale_lr: bool = False,
 ) -> Runner:
     """Train a config of mmsoco, mmdet or mmpretrain.
 
@@ -208,12 +200,14 @@ def train(
         work_dir: Folder for logs and checkpoints; ``work_dirs/NAME`` by default.
         resume: 'auto' goes on from the newest checkpoint in the work folder or,
             if there is none, begins; a path goes on from that file.
-        amp: Mixed precision; None means for pretraining on CUDA only.
+        amp: Mixed precision, see :func:`~mmsoco.engine.precision.set_amp`; None means for
+            pretraining on CUDA only.
         accumulate: Micro-batches for an optimizer step (pretraining only).
         options: What ``--cfg-options`` gave.
         launcher: Who started the processes, one of :data:`LAUNCHERS`.
         progress: Show a progress bar on stderr.
         trust_checkpoint: Allow code in the file that it begins with or goes on from.
+        auto_scale_lr: Scale a fine-tuning's learning rate to its batch.
 
     Returns:
         The Runner, trained.
@@ -228,7 +222,9 @@ def train(
         check_folder(cfg.work_dir)
         if 'train_dataloader.batch_size' in (options or {}) and is_pretraining(cfg):
             raise UserError('a pretraining divides total_batch_size over processes; set that, not batch_size')
-        notes = prepare_processes(cfg, launcher) + settle(cfg, amp, accumulate, progress)
+        notes = prepare_processes(cfg, launcher)
+        prepare_device(cfg)
+        notes += settle(cfg, amp, accumulate, progress, auto_scale_lr, options)
         if resume is None and cfg.get('resume'):
             resume = cfg.get('load_from') or 'auto'
         saved = SavedCheckpoints.of(cfg)
@@ -245,7 +241,14 @@ def train(
     return runner
 
 
-def settle(cfg: Config, amp: bool | None, accumulate: int, progress: bool) -> list[str]:
+def settle(
+    cfg: Config,
+    amp: bool | str | None,
+    accumulate: int,
+    progress: bool,
+    auto_scale_lr: bool = False,
+    options: dict | None = None,
+) -> list[str]:
     """Let a config say all that a training of it is to be; the arguments are those of :func:`train`.
 
     Returns:
@@ -258,6 +261,11 @@ def settle(cfg: Config, amp: bool | None, accumulate: int, progress: bool) -> li
     if named := [name for name in FORMER_HOOKS if 'custom_hooks' in cfg and name in cfg.get('default_hooks', {})]:
         notes.append(f'beside custom_hooks run the named hooks {", ".join(named)}; default_hooks.NAME=None drops one')
     if is_pretraining(cfg):
+        if auto_scale_lr:
+            raise UserError(
+                '--auto-scale-lr is for fine-tuning; a pretraining has the same total_batch_size whatever the number '
+                'of processes, and its learning rate with it: leave it out'
+            )
         notes.append('batch: ' + divide_batch(cfg, get_world_size(), accumulate))
         if accumulate > 1:
             notes.append('accumulated batches: boxes are compared with those of their own batch, each a part of a step')
@@ -268,10 +276,13 @@ def settle(cfg: Config, amp: bool | None, accumulate: int, progress: bool) -> li
             '--accumulate is for pretraining; in an mmdet config set optim_wrapper.accumulative_counts, and multiply '
             'its iterations: mmengine counts every batch'
         )
+    else:
+        notes.append(settle_rate(cfg, get_world_size(), auto_scale_lr, options))
     if progress:
         cfg.custom_hooks = [*(cfg.get('custom_hooks') or ()), dict(type='mmsoco.ProgressBarHook')]
     settle_saving(cfg)
-    return notes + set_amp(cfg, amp)
+    set_amp(cfg, amp)
+    return notes
 
 
 def test(
@@ -310,6 +321,7 @@ def test(
     if out is not None:
         check_out(out, checkpoint, *read_files(cfg))
     notes = prepare_processes(cfg, launcher)
+    prepare_device(cfg)
     cfg.load_from = checkpoint
     metrics = build_runner(cfg, notes, whole=True).test()
     columns = paper_columns(metrics)

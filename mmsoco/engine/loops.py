@@ -9,12 +9,13 @@ from itertools import chain, islice
 from typing import Any
 
 import torch
-from mmengine.dist import get_world_size
+from mmengine.dist import get_rank, get_world_size
 from mmengine.logging import print_log
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
+from mmsoco.engine.draws import seed_step
 from mmsoco.engine.loader import fit_to_workers, next_batch
 from mmsoco.engine.model import bare_model
 from mmsoco.engine.together import Together
@@ -118,7 +119,10 @@ class PretrainLoop(EpochBasedTrainLoop):
             data_batch: The step's micro-batches. Hooks are given the last one.
         """
         self.runner.call_hook('before_train_iter', batch_idx=idx, data_batch=data_batch[-1])
-        outputs = [self.runner.model.train_step(batch, self.runner.optim_wrapper) for batch in data_batch]
+        outputs = []
+        for number, batch in enumerate(data_batch):
+            seed_step(self.runner.seed, get_rank(), idx, number)
+            outputs.append(self.runner.model.train_step(batch, self.runner.optim_wrapper))
         self.runner.call_hook('after_train_iter', batch_idx=idx, data_batch=data_batch[-1], outputs=average(outputs))
         self._iter += 1
 

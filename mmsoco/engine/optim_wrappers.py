@@ -52,9 +52,10 @@ class FiniteAmpOptimWrapper(AmpOptimWrapper, FiniteOptimWrapper):
         self.loss_scaler.update(self._scale_update_param)
 
 
-@OPTIM_WRAPPERS.register_module()
-class CPUAmpOptimWrapper(FiniteOptimWrapper):
-    """Autocast to bfloat16 on a CPU, which mmengine's AmpOptimWrapper refuses.
+# Earlier versions had it for CPUs alone.
+@OPTIM_WRAPPERS.register_module(name=['BFloat16OptimWrapper', 'CPUAmpOptimWrapper'])
+class BFloat16OptimWrapper(FiniteOptimWrapper):
+    """Autocast to bfloat16, on whatever device the model is; mmengine's AmpOptimWrapper refuses CPUs.
 
     There is no loss scaling: bfloat16 has the range of float32.
     """
@@ -62,5 +63,6 @@ class CPUAmpOptimWrapper(FiniteOptimWrapper):
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Autocast, and no gradient synchronisation between accumulated batches."""
-        with super().optim_context(model), torch.autocast('cpu', torch.bfloat16):
+        device = next(model.parameters()).device.type
+        with super().optim_context(model), torch.autocast(device, torch.bfloat16):
             yield

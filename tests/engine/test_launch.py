@@ -2,10 +2,11 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from mmsoco.engine import launch
 from mmsoco.engine.launch import (
     LAUNCHERS,
     prepare_processes,
-    set_amp,
+    settle,
     train,
 )
 from mmsoco.errors import UserError
@@ -17,17 +18,37 @@ def test_without_cuda_the_switches_for_gpus_go_and_it_is_said(recipe):
     notes = prepare_processes(cfg, 'none')
     assert 'sync_bn' not in cfg
     assert notes == ['no CUDA: BN is not synchronised over processes']
-    assert set_amp(cfg, None) == [] and cfg.optim_wrapper.type == 'FiniteOptimWrapper'
 
 
-@pytest.mark.parametrize('amp', [None, True])
-def test_with_cuda_pretraining_is_in_mixed_precision(recipe, monkeypatch, amp):
+def test_with_cuda_they_stay(recipe, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 1)
     cfg = Config.fromfile(recipe)
-    assert set_amp(cfg, amp) == ['mixed precision: float16 with loss scaling']
-    assert cfg.optim_wrapper.type == 'mmsoco.FiniteAmpOptimWrapper'
-    assert set_amp(cfg, False) == ['full precision'] and cfg.optim_wrapper.type == 'mmsoco.FiniteOptimWrapper'
     assert prepare_processes(cfg, 'none') == [] and cfg.sync_bn == 'torch'
+
+
+def test_a_card_that_cannot_be_used_ends_a_run_before_it_writes(recipe, tiny_options, tmp_path, monkeypatch):
+    monkeypatch.setattr(launch, 'try_device', lambda: UserError('the card is broken'))
+    with pytest.raises(UserError, match='the card is broken'):
+        train(recipe, str(tmp_path / 'out'), options=tiny_options)
+    monkeypatch.setattr('mmsoco.devices.why_unusable', lambda root: 'a GPU is there')
+    with pytest.raises(UserError, match='a GPU is there; --device cpu'):
+        train(recipe, str(tmp_path / 'out'), options=tiny_options)
+    assert not (tmp_path / 'out').exists()
+
+
+def test_the_rate_of_a_pretraining_goes_with_its_own_batch(recipe, tiny_options, tmp_path):
+    with pytest.raises(UserError, match='--auto-scale-lr is for fine-tuning'):
+        train(recipe, str(tmp_path / 'out'), options=tiny_options, auto_scale_lr=True)
+
+
+def test_a_fine_tuning_with_another_batch(root):
+    config = root / 'configs/transfer/coco/mask-rcnn_r50fpn_soco_1x.py'
+    cfg = Config.fromfile(config)
+    with pytest.raises(UserError, match='made for 16 images a step, and these are 2 = 1 x 2; add --auto-scale-lr'):
+        settle(cfg, amp=None, accumulate=1, progress=False)
+    notes = settle(cfg, amp=None, accumulate=1, progress=False, auto_scale_lr=True)
+    assert cfg.optim_wrapper.optimizer.lr == 0.0025 and any('scaled linearly from 0.02' in note for note in notes)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='about machines without CUDA')
