@@ -273,6 +273,17 @@ def test_slurm_starts_a_task_for_each_gpu(root, tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ('environment', 'tasks', 'per_node'),
+    [({}, 8, 8), ({'GPUS': '2'}, 2, 2), ({'GPUS': '16'}, 16, 8), ({'GPUS': '16', 'GPUS_PER_NODE': '4'}, 16, 4)],
+)
+def test_slurm_takes_a_node_of_eight(root, tmp_path, environment, tasks, per_node):
+    fake_program(tmp_path / 'srun')
+    environment = {'PATH': f'{tmp_path}:{os.environ["PATH"]}', **environment}
+    lines = shell(root, 'tools/slurm_train.sh', 'gpu', 'job', 'cfg.py', 'out', **environment).stdout.split()
+    assert {f'--ntasks={tasks}', f'--ntasks-per-node={per_node}', f'--gres=gpu:{per_node}'} <= set(lines)
+
+
 def test_slurm_arrays_share_a_search(root, tmp_path):
     program = str(fake_program(tmp_path / 'python'))
     array = dict(SLURM_ARRAY_TASK_ID='3', SLURM_ARRAY_TASK_COUNT='64', SLURM_CPUS_PER_TASK='8')

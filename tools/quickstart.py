@@ -140,7 +140,7 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     times_file = folder / 'times.json'
     durations = json.loads(times_file.read_text()) if times_file.exists() else {}
-    steps = plan(folder, seeds, times, device)
+    steps = plan(folder, seeds, times, *filter(None, [device]))
     minutes = 5 + 3 * seeds * times
     say(f'quickstart: {len(steps) + 1} steps, about {minutes} minutes on 2 cores; results go to {folder}')
     for number, step in enumerate(steps, 1):

@@ -33,7 +33,10 @@ def settle_rate(cfg: Config, world_size: int, scale: bool, options: Mapping | No
     base, scale = given.get('base_batch_size'), scale or bool(given.get('enable'))
     # mmengine's own scaling would not count accumulated batches.
     cfg.auto_scale_lr = dict(enable=False, base_batch_size=base)
-    batch_size = _batch_size(cfg.train_dataloader)
+    loader = cfg.train_dataloader
+    batch_size = loader.get('batch_size', (loader.get('batch_sampler') or {}).get('batch_size'))
+    if not isinstance(batch_size, int) or batch_size < 1:  # building the loader says more of it
+        return f'images a step cannot be counted by train_dataloader.batch_size {batch_size!r}'
     accumulate = cfg.optim_wrapper.get('accumulative_counts', 1)
     batch = world_size * batch_size * accumulate
     split = f'{batch} = {world_size} x {batch_size}' + (f' x {accumulate} accumulated' if accumulate > 1 else '')
@@ -64,13 +67,6 @@ def settle_rate(cfg: Config, world_size: int, scale: bool, options: Mapping | No
         f'the command, for {scaled}, or give one yourself: --cfg-options optim_wrapper.optimizer.lr={scaled}; if '
         f'{now} is meant for {batch}, --cfg-options auto_scale_lr.base_batch_size={batch}'
     )
-
-
-def _batch_size(loader: Mapping) -> int:
-    size = loader.get('batch_size', (loader.get('batch_sampler') or {}).get('batch_size'))
-    if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-        raise UserError(f'train_dataloader.batch_size {size} is not a number of images; set 1 or more')
-    return size
 
 
 def _optimizers(cfg: Config) -> list[dict]:

@@ -348,6 +348,7 @@ def class_folders(root, classes):
 
 
 LINEAR_OPTIONS = {
+    'auto_scale_lr.base_batch_size': None,  # batches are small here
     'model.backbone.depth': 18,
     'model.backbone.base_channels': 8,
     'model.backbone.stem_channels': 8,
@@ -462,6 +463,7 @@ def test_quickstart_detectors_train(start, coco, images, proposal_file, tmp_path
         'train_cfg.max_iters': 2,
         'train_cfg.val_interval': 2,
         'train_dataloader.batch_size': 2,
+        'auto_scale_lr.base_batch_size': 2,
         'val_dataloader.dataset.pipeline.1.scale': (128, 96),
         'default_hooks.checkpoint.interval': 2,
     }
@@ -523,7 +525,8 @@ def test_example_trains_and_evaluates(path, coco, monkeypatch, tmp_path):
     options = {'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2, 'default_hooks.checkpoint.interval': 2}
     for loader in ('train', 'val', 'test'):
         options |= {f'{loader}_dataloader.num_workers': 0, f'{loader}_dataloader.persistent_workers': False}
-    options |= {'train_dataloader.batch_size': 2, 'model.test_cfg.score_thr': 0.0, 'model.test_cfg.rcnn.score_thr': 0.0}
+    options |= {'train_dataloader.batch_size': 2, 'auto_scale_lr.base_batch_size': 2}
+    options |= {'model.test_cfg.score_thr': 0.0, 'model.test_cfg.rcnn.score_thr': 0.0}
     if path.stem.endswith('soco'):
         pretraining = CONFIGS / f'transfer/examples/soco_r18fpn_{data.lower()}.py'
         with DefaultScope.overwrite_default_scope('mmsoco'):

@@ -99,6 +99,20 @@ def test_a_batch_that_is_none(cfg, base):
         settle_rate(cfg, 1, scale=True)
 
 
+@pytest.mark.parametrize(
+    ('loader', 'words'),
+    [
+        (dict(batch_size=0), 'cannot be counted by train_dataloader.batch_size 0'),
+        (dict(), 'cannot be counted by train_dataloader.batch_size None'),
+        (dict(batch_sampler=dict(type='AspectRatioBatchSampler', batch_size=2)), '16 = 8 x 2, as the'),
+        (dict(batch_size=2, batch_sampler=None), '16 = 8 x 2, as the'),
+    ],
+)
+def test_where_a_loader_says_its_batch(cfg, loader, words):
+    cfg.train_dataloader = loader
+    assert words in settle_rate(cfg, 8, scale=False)
+
+
 def test_all_groups_follow(cfg):
     """Of paramwise rates and of layer decay, and what mmengine logs as the base rate."""
     model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))

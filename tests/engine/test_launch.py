@@ -3,6 +3,7 @@ import torch
 from mmengine.config import Config
 
 from mmsoco.engine import launch
+from mmsoco.engine.hooks.step_seed import StepSeedHook
 from mmsoco.engine.launch import (
     LAUNCHERS,
     prepare_processes,
@@ -103,3 +104,5 @@ def test_seed_reaches_images_and_samples(recipe, tiny_options, tmp_path):
     runner = train(recipe, str(tmp_path), amp=False, options={**tiny_options, 'randomness.seed': 7})
     assert runner.train_dataloader.dataset.seed == 7
     assert runner.train_dataloader.sampler.seed == 7
+    # And to what a model draws.
+    assert runner.seed == 7 and any(isinstance(hook, StepSeedHook) for hook in runner.hooks)

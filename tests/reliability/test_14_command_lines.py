@@ -67,6 +67,7 @@ model = dict(
     ),
 )
 train_cfg = dict(max_iters=2, val_interval=2)
+auto_scale_lr = dict(base_batch_size=None)
 """
 
 
@@ -241,6 +242,15 @@ COMMAND_LINES = {
     '{tiny} --accumulate x': 'accumulate',
     '{tiny} --accumulate 3': 'does not divide',
     '{detector} --accumulate 2': '--accumulate is for pretraining',
+    '{detector} auto_scale_lr.base_batch_size=16': 'add --auto-scale-lr to the command',
+    '{detector} auto_scale_lr.base_batch_size=x --auto-scale-lr': 'base_batch_size',
+    '{detector} --auto-scale-lr': 'auto_scale_lr.base_batch_size=16',
+    '{tiny} --auto-scale-lr': '--auto-scale-lr is for fine-tuning',
+    '{tiny} --amp fp8': 'fp8 is none of fp16, bf16',
+    '{tiny} --amp fp16': '--amp fp16 needs CUDA',
+    '{tiny} env_cfg.tf32=maybe': 'env_cfg.tf32',
+    '{tiny} --device gpu': 'device',
+    '{tiny} --device cuda': '--device cuda: there is none',
     '{tiny} --launcher pytorch': 'tools/dist_train.sh',
     '{tiny} --launcher slurm': 'slurm',
     '{tiny} --launcher mpi': 'mpi',

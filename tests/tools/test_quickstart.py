@@ -17,6 +17,14 @@ def test_steps_name_files_that_exist(root, tmp_path):
             assert all((root / a).is_file() for a in arguments if a.startswith('configs/'))
 
 
+def test_the_device_is_handed_on_to_what_trains(tmp_path):
+    plain, on = (quickstart.plan(tmp_path, device=device) for device in (None, 'cpu'))
+    for former, step in zip(plain, on, strict=True):
+        for before, command in zip(former.commands, step.commands, strict=True):
+            trains = command.startswith(('tools/train.py', 'tools/test.py'))
+            assert ('--device cpu' in command) is trains and command.replace(' --device cpu', '') == before
+
+
 def test_a_checkpoint_that_a_step_leaves_is_what_its_config_makes(root, tmp_path):
     from mmengine.config import Config
 
