@@ -18,6 +18,9 @@ def seed_step(seed: int, rank: int, step: int, batch: int = 0) -> None:
         batch: Number of the micro-batch in the step.
     """
     # SeedSequence mixes: neighbours get seeds that have nothing in common. torch's generator
-    # of the CPU takes 32 bits, those of devices 64.
+    # of the CPU takes 32 bits of it, those of devices all 64.
     (mixed,) = np.random.SeedSequence((seed, rank, step, batch)).generate_state(1, np.uint64)
-    torch.manual_seed(int(mixed))
+    torch.default_generator.manual_seed(int(mixed))
+    # Not torch.manual_seed(), which for each kind of device that is not there writes down from where it was called.
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed(int(mixed))
