@@ -177,8 +177,9 @@ def why_unusable(root: str | os.PathLike = '/') -> str | None:
     needed = next((w.driver for w in WHEELS if w.index[2:4] == torch.version.cuda.split('.')[0]), None)
     if driver and needed and int(driver.split('.')[0]) < needed:
         return f'{words}, which needs driver {needed} or later; update it, or {advice(card, driver)}'
+    shown = f', {VISIBLE}={os.environ[VISIBLE]}' if VISIBLE in os.environ else ''
     return (
-        f'{words} ({_words_of_cuda()}); look whether nvidia-smi shows it and whether this job or container was given '
+        f'{words}{shown} ({_words_of_cuda()}); look whether nvidia-smi shows it and whether this job or container was given '
         f'it (Slurm: --gres=gpu:1, Docker: --gpus all)'
     )
 

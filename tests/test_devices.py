@@ -134,7 +134,8 @@ def test_where_versions_fit_torch_says_why(root, monkeypatch):
         raise RuntimeError('CUDA unknown error - this may be due to an incorrectly set up environment.\nmore')
 
     monkeypatch.setattr(torch.cuda, 'init', fail)
-    with pytest.raises(UserError, match=r'driver 580.82.07, .*\(CUDA unknown error .*--gres=gpu:1'):
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '9')
+    with pytest.raises(UserError, match=r'driver 580.82.07, .*, CUDA_VISIBLE_DEVICES=9 \(CUDA unknown error .*--gres=gpu:1'):
         require_usable(root)
 
 
