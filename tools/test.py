@@ -7,7 +7,8 @@ python tools/test.py configs/transfer/coco/mask-rcnn_r50fpn_soco_1x.py work_dirs
 import argparse
 
 from mmsoco.config import add_config_arguments
-from mmsoco.engine.launch import LAUNCHERS, test
+from mmsoco.engine.launch import test
+from mmsoco.engine.processes import LAUNCHERS
 from mmsoco.errors import command
 
 

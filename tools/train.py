@@ -8,7 +8,8 @@ import argparse
 
 from mmsoco.arguments import positive
 from mmsoco.config import add_config_arguments
-from mmsoco.engine.launch import LAUNCHERS, train
+from mmsoco.engine.launch import train
+from mmsoco.engine.processes import LAUNCHERS
 from mmsoco.errors import command
 
 

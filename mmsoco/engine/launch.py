@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 import torch
 from mmengine import hooks
 from mmengine.config import Config
-from mmengine.dist import get_world_size, init_dist, is_main_process
+from mmengine.dist import get_world_size, is_main_process
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
@@ -16,7 +16,8 @@ from mmsoco.checkpoints.guard import guard_loading
 from mmsoco.config import FORMER_HOOKS, hold_out, is_pretraining, read_config, read_files, require
 from mmsoco.engine.batch import divide_batch
 from mmsoco.engine.hooks.preparation import PreparationHook
-from mmsoco.engine.interruption import follow_parent, shielded, stop_signals
+from mmsoco.engine.interruption import shielded, stop_signals
+from mmsoco.engine.processes import finish, join, meet
 from mmsoco.engine.resuming import SavedCheckpoints
 from mmsoco.engine.run_lock import RunLock
 from mmsoco.engine.together import Together, first_decides
@@ -24,14 +25,6 @@ from mmsoco.errors import UserError
 from mmsoco.evaluation.columns import format_columns, paper_columns
 from mmsoco.files import atomic_path, check_folder, check_out, remove_leftovers
 from mmsoco.keys import unread_keys
-
-#: Who may have started the processes, and the environment variables that tell each of them so.
-LAUNCHERS = {
-    'none': (),
-    'pytorch': ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
-    'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST'),
-    'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_SIZE'),
-}
 
 
 def prepare_processes(cfg: Config, launcher: str) -> list[str]:
@@ -41,27 +34,13 @@ def prepare_processes(cfg: Config, launcher: str) -> list[str]:
         What was changed, to be logged.
 
     Raises:
-        UserError: The launcher has not started this process, or needs CUDA.
+        UserError: See :mod:`mmsoco.engine.processes`.
     """
     cfg.launcher = launcher
     notes = []
-    if 'TORCHELASTIC_RUN_ID' in os.environ:
-        follow_parent()
     cuda = torch.cuda.is_available()
-    missing = [name for name in LAUNCHERS[launcher] if name not in os.environ]
-    if missing and (cuda or launcher == 'pytorch'):
-        raise UserError(
-            f'--launcher {launcher} is for processes that it has started, which have {missing[0]} set; start them by '
-            'tools/dist_train.sh, dist_test.sh or slurm_train.sh, or leave --launcher out'
-        )
-    if launcher != 'none' and not torch.distributed.is_initialized():
-        if cuda:
-            init_dist(launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {}))
-        elif launcher != 'pytorch':
-            raise UserError(f'launcher {launcher} needs CUDA; without it use tools/dist_train.sh')
-        else:
-            # mmengine's init_dist wants a GPU for each process.
-            torch.distributed.init_process_group('gloo')
+    meet(launcher)
+    join(cfg, launcher)
     if not cuda:
         if cfg.pop('sync_bn', None) is not None:
             notes.append('no CUDA: BN is not synchronised over processes')
@@ -211,7 +190,7 @@ def train(
         amp: Mixed precision; None means for pretraining on CUDA only.
         accumulate: Micro-batches for an optimizer step (pretraining only).
         options: What ``--cfg-options`` gave.
-        launcher: Who started the processes, one of :data:`LAUNCHERS`.
+        launcher: Who started the processes, one of :data:`~mmsoco.engine.processes.LAUNCHERS`.
         progress: Show a progress bar on stderr.
         trust_checkpoint: Allow code in the file that it begins with or goes on from.
 
@@ -223,6 +202,7 @@ def train(
         Interrupted: SIGTERM or Ctrl-C came; what was done is saved.
     """
     with stop_signals:
+        meet(launcher)
         cfg = read_config(config, options, work_dir)
         require(cfg, 'model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
         check_folder(cfg.work_dir)
@@ -242,6 +222,7 @@ def train(
             moved = first_decides(saved.set_aside, resume, cfg.load_from, trust_checkpoint)
             runner = build_runner(cfg, notes + passed + moved, whole=cfg.resume)
             runner.train()
+    finish()
     return runner
 
 
@@ -292,7 +273,7 @@ def test(
         out: File for the metrics, as JSON; ``columns`` holds those that the paper's
             tables have, in percent.
         options: What ``--cfg-options`` gave.
-        launcher: Who started the processes, one of :data:`LAUNCHERS`.
+        launcher: Who started the processes, one of :data:`~mmsoco.engine.processes.LAUNCHERS`.
         trust_checkpoint: Allow code in the checkpoint.
 
     Returns:
@@ -301,6 +282,7 @@ def test(
     Raises:
         UserError: The config or the checkpoint does not exist, or they do not fit.
     """
+    meet(launcher)
     cfg = read_config(config, options, work_dir)
     guard_loading(checkpoint, trust_checkpoint)
     if is_pretraining(cfg):
@@ -318,4 +300,5 @@ def test(
         if out is not None:
             with atomic_path(out) as temporary:
                 temporary.write_text(json.dumps({**metrics, 'columns': columns}, indent=2))
+    finish()
     return metrics
