@@ -24,6 +24,11 @@ def parse_args() -> argparse.Namespace:
         help='go on from the checkpoint given, or from the newest one in the work folder',
     )
     parser.add_argument(
+        '--resume-anyway',
+        action='store_true',
+        help='go on also where the checkpoint is of a run with another schedule or other samples',
+    )
+    parser.add_argument(
         '--amp',
         action=argparse.BooleanOptionalAction,
         help='mixed precision (default: for pretraining on CUDA)',
@@ -52,6 +57,7 @@ def main() -> None:
         launcher=args.launcher,
         progress=args.progress,
         trust_checkpoint=args.trust_checkpoint,
+        resume_anyway=args.resume_anyway,
     )
 
 

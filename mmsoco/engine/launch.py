@@ -12,15 +12,21 @@ from mmengine.dist import get_world_size, is_main_process
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
+from mmsoco.checkpoints.files import read_meta
 from mmsoco.checkpoints.guard import guard_loading
 from mmsoco.config import FORMER_HOOKS, hold_out, is_pretraining, read_config, read_files, require
 from mmsoco.engine.batch import divide_batch
+from mmsoco.engine.definition import contents, define, require_same_run
+from mmsoco.engine.gathering import gather_without_files
+from mmsoco.engine.hooks.agreement import AgreementHook
+from mmsoco.engine.hooks.definition import DefinitionHook
 from mmsoco.engine.hooks.preparation import PreparationHook
 from mmsoco.engine.interruption import shielded, stop_signals
 from mmsoco.engine.processes import finish, join, meet
 from mmsoco.engine.resuming import SavedCheckpoints
 from mmsoco.engine.run_lock import RunLock
-from mmsoco.engine.together import Together, first_decides
+from mmsoco.engine.shared_memory import check_shared_memory
+from mmsoco.engine.together import Together, everywhere, first_decides
 from mmsoco.errors import UserError
 from mmsoco.evaluation.columns import format_columns, paper_columns
 from mmsoco.files import atomic_path, check_folder, check_out, remove_leftovers
@@ -79,9 +85,11 @@ def set_amp(cfg: Config, amp: bool | None) -> list[str]:
 
 def build_runner(cfg: Config, notes: list[str], whole: bool) -> Runner:
     """Build the Runner and log what the config was changed to; ``whole``: its checkpoint has to be of its model."""
+    gather_without_files()
     runner = Runner.from_cfg(cfg)
     runner.build_dataloader = shielded(runner.build_dataloader)
     runner.register_hook(PreparationHook(whole))
+    runner.register_hook(AgreementHook())
     for note in notes:
         runner.logger.info(note[0].upper() + note[1:])
     return runner
@@ -153,6 +161,29 @@ def find_checkpoint(cfg: Config, resume: str | None, restarted: bool = False) ->
     return str(newest), [f'passed over: {words}' for words in passed]
 
 
+def define_run(cfg: Config, resume: str | None, anyway: bool, trust: bool) -> tuple[dict, list[str]]:
+    """What defines a run, and that a checkpoint to go on from is of one that was defined alike.
+
+    Args:
+        cfg: Settled.
+        resume: The checkpoint; None where the run begins.
+        anyway: Go on where it is of another one.
+        trust: Whether the checkpoint may run code.
+
+    Returns:
+        The settings, see :func:`~mmsoco.engine.definition.define`, and what is to be logged.
+
+    Raises:
+        UserError: It is of another one.
+    """
+    pretraining = is_pretraining(cfg)
+    settings = define(cfg, pretraining, get_world_size()) | contents(cfg)
+    notes = []
+    if resume is not None:
+        notes = require_same_run(resume, read_meta(resume, trust), settings, pretraining, anyway)
+    return settings, notes
+
+
 @contextmanager
 def sole_run(*folders: str | os.PathLike) -> Iterator[None]:
     """Hold the :class:`~mmsoco.engine.run_lock.RunLock` of folders, for all processes of a run.
@@ -179,6 +210,7 @@ def train(
     launcher: str = 'none',
     progress: bool = False,
     trust_checkpoint: bool = False,
+    resume_anyway: bool = False,
 ) -> Runner:
     """Train a config of mmsoco, mmdet or mmpretrain.
 
@@ -193,6 +225,8 @@ def train(
         launcher: Who started the processes, one of :data:`~mmsoco.engine.processes.LAUNCHERS`.
         progress: Show a progress bar on stderr.
         trust_checkpoint: Allow code in the file that it begins with or goes on from.
+        resume_anyway: Go on also from a checkpoint of a run with another schedule or other
+            samples, see :func:`~mmsoco.engine.definition.define`.
 
     Returns:
         The Runner, trained.
@@ -209,8 +243,12 @@ def train(
         if 'train_dataloader.batch_size' in (options or {}) and is_pretraining(cfg):
             raise UserError('a pretraining divides total_batch_size over processes; set that, not batch_size')
         notes = prepare_processes(cfg, launcher) + settle(cfg, amp, accumulate, progress)
+        if is_pretraining(cfg):
+            notes += check_shared_memory(cfg.train_dataloader)
         if resume is None and cfg.get('resume'):
             resume = cfg.get('load_from') or 'auto'
+        if resume_anyway and resume is None:
+            raise UserError('--resume-anyway is for runs that go on; add --resume, or leave it out')
         saved = SavedCheckpoints.of(cfg)
         check_folder(saved.folder)
         # Work folders of one name may share the folder of their checkpoints.
@@ -218,9 +256,11 @@ def train(
             resume, passed = first_decides(find_checkpoint, cfg, resume, was_restarted())
             cfg.resume = resume is not None
             cfg.load_from = resume or cfg.get('load_from')
-            guard_loading(cfg.load_from, trust_checkpoint)
+            everywhere(guard_loading, cfg.load_from, trust_checkpoint)
+            settings, differing = first_decides(define_run, cfg, resume, resume_anyway, trust_checkpoint)
             moved = first_decides(saved.set_aside, resume, cfg.load_from, trust_checkpoint)
-            runner = build_runner(cfg, notes + passed + moved, whole=cfg.resume)
+            runner = build_runner(cfg, notes + passed + differing + moved, whole=cfg.resume)
+            runner.register_hook(DefinitionHook(settings))
             runner.train()
     finish()
     return runner
@@ -284,7 +324,6 @@ def test(
     """
     meet(launcher)
     cfg = read_config(config, options, work_dir)
-    guard_loading(checkpoint, trust_checkpoint)
     if is_pretraining(cfg):
         raise UserError(f'{config} is a pretraining, which has nothing to test; tools/probe.py measures what it knows')
     require(cfg, 'model', 'test_dataloader', 'test_evaluator', 'test_cfg')
@@ -292,6 +331,7 @@ def test(
     if out is not None:
         check_out(out, checkpoint, *read_files(cfg))
     notes = prepare_processes(cfg, launcher)
+    everywhere(guard_loading, checkpoint, trust_checkpoint)
     cfg.load_from = checkpoint
     metrics = build_runner(cfg, notes, whole=True).test()
     columns = paper_columns(metrics)

@@ -3,7 +3,6 @@ import torch
 from mmengine.config import Config
 
 from mmsoco.engine.launch import (
-    LAUNCHERS,
     prepare_processes,
     set_amp,
     train,
@@ -28,21 +27,6 @@ def test_with_cuda_pretraining_is_in_mixed_precision(recipe, monkeypatch, amp):
     assert cfg.optim_wrapper.type == 'mmsoco.FiniteAmpOptimWrapper'
     assert set_amp(cfg, False) == ['full precision'] and cfg.optim_wrapper.type == 'mmsoco.FiniteOptimWrapper'
     assert prepare_processes(cfg, 'none') == [] and cfg.sync_bn == 'torch'
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason='about machines without CUDA')
-def test_slurm_needs_cuda(recipe):
-    with pytest.raises(UserError, match='launcher slurm needs CUDA'):
-        prepare_processes(Config.fromfile(recipe), 'slurm')
-
-
-@pytest.mark.parametrize(('launcher', 'cuda'), [('pytorch', False), ('pytorch', True), ('slurm', True), ('mpi', True)])
-def test_processes_that_no_launcher_started(recipe, monkeypatch, launcher, cuda):
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: cuda)
-    for name in LAUNCHERS[launcher]:
-        monkeypatch.delenv(name, raising=False)
-    with pytest.raises(UserError, match=rf'{launcher} is for processes .* {LAUNCHERS[launcher][0]} set; start them by'):
-        prepare_processes(Config.fromfile(recipe), launcher)
 
 
 def test_keys_that_nothing_reads_are_in_the_log(recipe, tiny_options, tmp_path):
