@@ -121,7 +121,7 @@ def test_both_values_are_named_and_it_can_be_resumed_anyway(recipe, tiny_options
         train(recipe, str(tmp_path / 'run'), options=tiny_options, **again)
     assert {path.name for path in (tmp_path / 'run').glob('*')} == files
     # The same proposals elsewhere, and other workers, are no other run.
-    moved = shutil.copy(tiny_options['train_dataloader.dataset.proposal_file'], tmp_path / 'moved.arrow')
+    moved = str(shutil.copy(tiny_options['train_dataloader.dataset.proposal_file'], tmp_path / 'moved.arrow'))
     options = tiny_options | {'train_dataloader.dataset.proposal_file': moved, 'default_hooks.logger.interval': 1}
     runner = train(recipe, str(tmp_path / 'run'), options=options, resume_anyway=True, **again)
     assert runner.iter == 4
