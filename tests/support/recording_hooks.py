@@ -91,6 +91,16 @@ class CollapseHook(Hook):
 
 
 @HOOKS.register_module()
+class OtherWeightsHook(Hook):
+    """The second process has a parameter of another last bit."""
+
+    def before_train(self, runner):
+        if get_rank() == 1:
+            last = list(unwrapped(runner).parameters())[-1]
+            last.data.view(-1).view(torch.int32)[-1] ^= 1
+
+
+@HOOKS.register_module()
 class SlowSaveHook(Hook):
     """Saving takes three seconds longer."""
 
