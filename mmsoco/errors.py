@@ -10,13 +10,17 @@ import time
 import traceback
 from collections.abc import Callable
 from types import SimpleNamespace
+from typing import Protocol
 
 #: With this environment variable a tool shows where an error comes from.
 TRACEBACK = 'MMSOCO_TRACEBACK'
 #: Full disk, exceeded quota, file system that became read-only.
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
-#: Seconds that processes other than the first wait with their error, which is most often the same.
+#: Seconds that processes other than the first wait with their error, which is most often the same, before they know
+#: of each other.
 PATIENCE = 3
+#: Where launchers (torchrun, Slurm, Open MPI) say which process this is.
+RANKS = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
 #: torch's words for it; the last ones where a worker of a data loader was killed over it.
 _NO_SHARED_MEMORY = re.compile(
     r'unable to \w+ .*(shared memory|</torch_)|insufficient shared memory|out of shared memory|signal: Bus error', re.I
@@ -24,7 +28,7 @@ _NO_SHARED_MEMORY = re.compile(
 #: What of Python makes semaphores and shared memory.
 _OF_PROCESSES = re.compile(r'multiprocessing.(synchronize|heap|shared_memory)\.py$')
 
-_phase = SimpleNamespace(preparing=False, suspects=[])
+_phase = SimpleNamespace(preparing=False, suspects=[], company=None)
 
 
 class UserError(Exception):
@@ -34,11 +38,16 @@ class UserError(Exception):
 
     Attributes:
         status: Exit status of a tool that it ends.
-        shared: Whether all processes of a run raise it, so that the first one alone has to say it.
     """
 
     status = 2
-    shared = False
+
+
+class Company(Protocol):
+    """The processes of a run, see :class:`mmsoco.engine.leaving.Company`."""
+
+    def leave(self, kind: str, line: str | None, status: int) -> int | None:
+        """Say a line once and wait until all can end; the status to end with."""
 
 
 class Stopped(BaseException):
@@ -62,6 +71,16 @@ def preparation_over() -> None:
 def suspect(words: str) -> None:
     """Say what may be wrong, in case that something fails before :func:`preparation_over` without naming it."""
     _phase.suspects.append(words)
+
+
+def leave_with(company: Company | None) -> None:
+    """Let :func:`command` end this process together with those that do the same work; None for alone."""
+    _phase.company = company
+
+
+def rank() -> int:
+    """Which of the processes that a launcher started this one is; 0 without a launcher."""
+    return next((int(os.environ[name]) for name in RANKS if os.environ.get(name, '').isdigit()), 0)
 
 
 def words_of(error: UserError) -> str:
@@ -197,7 +216,7 @@ def command(main: Callable[[], int | None]) -> Callable[[], None]:
 
     @functools.wraps(main)
     def run() -> None:
-        _phase.preparing, _phase.suspects = True, []
+        _phase.preparing, _phase.suspects, _phase.company = True, [], None
         # Logging goes on where its file cannot be written, and should not show that for every line.
         logging.raiseExceptions = False
         try:
@@ -206,21 +225,31 @@ def command(main: Callable[[], int | None]) -> Callable[[], None]:
             print('interrupted', file=sys.stderr)
             sys.exit(130)
         except Stopped as stop:
-            if os.environ.get('RANK', '0') == '0':
+            if rank() == 0:
                 print(f'stopped: {stop}', file=sys.stderr)
             sys.exit(stop.status)
         except Exception as error:
             line = _line(error)
-            if line is None or os.environ.get(TRACEBACK):
+            if os.environ.get(TRACEBACK):
                 raise
-            status = getattr(error, 'status', 2)
-            rank = os.environ.get('RANK', '0')
-            if rank != '0' and not getattr(error, 'shared', False):
-                # The launcher ends this process meanwhile if the first one has the same to say.
-                time.sleep(PATIENCE)
-                line = f'process {rank}: {line}'
-            if rank == '0' or not getattr(error, 'shared', False):
-                print(f'{"error" if status == 2 else "stopped"}: {line}', file=sys.stderr)
+            status = _leave(line, getattr(error, 'status', 2))
+            if status is None:
+                raise
             sys.exit(status)
 
     return run
+
+
+def _leave(line: str | None, status: int) -> int | None:
+    """Say what ends this process, in one of all processes; None where it has to be shown as it is."""
+    kind = 'error' if status == 2 else 'stopped'
+    if _phase.company is not None:
+        return _phase.company.leave(kind, line, status)
+    if line is None:
+        return None
+    if rank():
+        # The launcher ends this process meanwhile if the first one has the same to say.
+        time.sleep(PATIENCE)
+        line = f'process {rank()}: {line}'
+    print(f'{kind}: {line}', file=sys.stderr)
+    return status

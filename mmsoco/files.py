@@ -18,6 +18,8 @@ from typing import BinaryIO
 from mmsoco.errors import UserError, reason
 
 _umask_lock = threading.Lock()
+#: A mark for everything that is being finished.
+_unfinished: list[object] = []
 #: Of temporary files: what is written, the process that writes it and its machine, eight letters by tempfile.
 _TEMPORARY = re.compile(r'\..*\.(\d+)-([0-9a-f]{8})\.[a-z0-9_]{8}(\.\w+)?')
 
@@ -94,6 +96,22 @@ def check_folder(folder: str | os.PathLike) -> None:
 
 
 @contextmanager
+def finishing() -> Iterator[None]:
+    """What is begun in this block is to be finished before anything of this program ends the process."""
+    mark = object()
+    _unfinished.append(mark)
+    try:
+        yield
+    finally:
+        _unfinished.remove(mark)
+
+
+def is_finishing() -> bool:
+    """Whether some thread is in a block of :func:`finishing`, as while it writes a file."""
+    return bool(_unfinished)
+
+
+@contextmanager
 def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     """Give a temporary path in ``path``'s folder and rename it to ``path`` when the block succeeds.
 
@@ -119,10 +137,11 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
-        _sync(temporary)
-        _open_to_others(temporary)
-        temporary.replace(path)
+        with finishing():
+            yield temporary
+            _sync(temporary)
+            _open_to_others(temporary)
+            temporary.replace(path)
     finally:
         with suppress(OSError):  # what ended the block says more
             temporary.unlink(missing_ok=True)

@@ -3,7 +3,8 @@
 #
 #   tools/dist_test.sh CONFIG CHECKPOINT PROCESSES [options of tools/test.py]
 #
-# Several nodes: run it on each, with NNODES, NODE_RANK and MASTER_ADDR set.
+# Several nodes: run it on each, with NNODES, NODE_RANK and MASTER_ADDR set (and PORT,
+# where 29500 is taken). On one node they meet at any free port.
 set -euo pipefail
 if (($# < 3)); then
     echo "usage: $0 CONFIG CHECKPOINT PROCESSES [options of tools/test.py]" >&2

@@ -4,6 +4,7 @@
 #   [GPUS=8] [GPUS_PER_NODE=8] [CPUS_PER_TASK=9] [SRUN_ARGS=...] \
 #       tools/slurm_train.sh PARTITION JOB_NAME CONFIG WORK_DIR [options of tools/train.py]
 #
+# PORT: where the tasks meet; by default it follows from the job's number, so that jobs on a node do not collide.
 # GRACE seconds before the time is up (default 180), and when it is preempted, the run saves and ends.
 set -euo pipefail
 if (($# < 4)); then

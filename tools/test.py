@@ -8,7 +8,8 @@ import argparse
 
 from mmsoco.config import add_config_arguments
 from mmsoco.devices import DEVICES, use_device
-from mmsoco.engine.launch import LAUNCHERS, test
+from mmsoco.engine.launch import test
+from mmsoco.engine.processes import LAUNCHERS
 from mmsoco.errors import command
 
 

@@ -10,8 +10,9 @@ import sys
 from mmsoco.arguments import positive
 from mmsoco.config import add_config_arguments
 from mmsoco.devices import DEVICES, use_device
-from mmsoco.engine.launch import LAUNCHERS, train
+from mmsoco.engine.launch import train
 from mmsoco.engine.precision import PRECISIONS
+from mmsoco.engine.processes import LAUNCHERS
 from mmsoco.errors import command
 
 
@@ -24,6 +25,11 @@ def parse_args() -> argparse.Namespace:
         const='auto',
         metavar='CHECKPOINT',
         help='go on from the checkpoint given, or from the newest one in the work folder',
+    )
+    parser.add_argument(
+        '--resume-anyway',
+        action='store_true',
+        help='go on also where the checkpoint is of a run with another schedule or other samples',
     )
     parser.add_argument(
         '--amp',
@@ -77,6 +83,7 @@ def main() -> None:
         progress=args.progress,
         trust_checkpoint=args.trust_checkpoint,
         auto_scale_lr=args.auto_scale_lr,
+        resume_anyway=args.resume_anyway,
     )
 
 

@@ -4,7 +4,9 @@ randomness = dict(seed=0)  # of the weights, and of all samples
 env_cfg = dict(
     cudnn_benchmark=True,  # views have fixed sizes
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'),
+    # Seconds that processes wait for each other: where a probe or an evaluation is long, the first one
+    # works alone, and NCCL's own 10 minutes would end the run.
+    dist_cfg=dict(backend='nccl', timeout=3600),
 )
 # BN is synchronised over processes (paper, section 4.1); without CUDA
 # tools/train.py drops the switch.

@@ -1,5 +1,6 @@
 """Images and their proposals, without labels."""
 
+import hashlib
 import logging
 import math
 import multiprocessing
@@ -179,6 +180,16 @@ class ProposalDataset(Dataset):
         check_images(store, root, follow_links=options.get('follow_links', False))
         select_rows(store, options.get('held_out'), wanted=False)
         options['seed'] = seed
+
+    @classmethod
+    def identify(cls, options: dict) -> dict:
+        """What a data set of these options holds, wherever its files are: content -> checksum, and ``images``."""
+        store = ProposalStore.open(options['proposal_file'])
+        rows = select_rows(store, options.get('held_out'), options.get('part') == 'held_out')
+        found = {'content of proposal_file': store.header.get('checksum'), 'images': len(rows)}
+        if len(rows) != len(store):
+            found['content of held_out'] = hashlib.sha256(np.asarray(rows, np.int64)).hexdigest()
+        return found
 
     @property
     def metainfo(self) -> dict:

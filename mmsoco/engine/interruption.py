@@ -11,7 +11,7 @@ from types import FrameType
 from torch.utils.data import DataLoader
 
 from mmsoco.engine.loader import end_with_lost_batches
-from mmsoco.errors import Stopped, UserError
+from mmsoco.errors import RANKS, Stopped, UserError
 
 
 class Interrupted(UserError):
@@ -21,8 +21,6 @@ class Interrupted(UserError):
         message: What was saved and how to go on.
         number: The signal; the exit status is 128 more, as shells have it.
     """
-
-    shared = True
 
     def __init__(self, message: str, number: int):
         super().__init__(message)
@@ -84,7 +82,7 @@ class StopSignals:
 
 
 def _is_launched() -> bool:
-    return 'RANK' in os.environ or 'SLURM_PROCID' in os.environ
+    return any(name in os.environ for name in RANKS)
 
 
 #: Those of this process.

@@ -8,35 +8,34 @@ from contextlib import ExitStack, contextmanager
 import torch
 from mmengine import hooks
 from mmengine.config import Config
-from mmengine.dist import get_world_size, init_dist, is_main_process
+from mmengine.dist import get_world_size, is_main_process
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
 
+from mmsoco.checkpoints.files import read_meta
 from mmsoco.checkpoints.guard import guard_loading
 from mmsoco.config import FORMER_HOOKS, hold_out, is_pretraining, read_config, read_files, require
 from mmsoco.devices import require_usable, try_device
 from mmsoco.engine.base_batch import settle_rate
 from mmsoco.engine.batch import divide_batch
+from mmsoco.engine.definition import contents, define, require_same_run
+from mmsoco.engine.gathering import gather_without_files
+from mmsoco.engine.hooks.agreement import AgreementHook
+from mmsoco.engine.hooks.definition import DefinitionHook
 from mmsoco.engine.hooks.precision import PrecisionHook
 from mmsoco.engine.hooks.preparation import PreparationHook
 from mmsoco.engine.hooks.step_seed import StepSeedHook
-from mmsoco.engine.interruption import follow_parent, shielded, stop_signals
+from mmsoco.engine.interruption import shielded, stop_signals
 from mmsoco.engine.precision import set_amp, set_tf32
+from mmsoco.engine.processes import finish, join, meet
 from mmsoco.engine.resuming import SavedCheckpoints
 from mmsoco.engine.run_lock import RunLock
-from mmsoco.engine.together import Together, first_decides
+from mmsoco.engine.shared_memory import check_shared_memory
+from mmsoco.engine.together import Together, everywhere, first_decides
 from mmsoco.errors import UserError
 from mmsoco.evaluation.columns import format_columns, paper_columns
 from mmsoco.files import atomic_path, check_folder, check_out, remove_leftovers
 from mmsoco.keys import unread_keys
-
-#: Who may have started the processes, and the environment variables that tell each of them so.
-LAUNCHERS = {
-    'none': (),
-    'pytorch': ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'),
-    'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_NODELIST'),
-    'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_SIZE'),
-}
 
 
 def prepare_processes(cfg: Config, launcher: str) -> list[str]:
@@ -46,29 +45,14 @@ def prepare_processes(cfg: Config, launcher: str) -> list[str]:
         What was changed, to be logged.
 
     Raises:
-        UserError: The launcher has not started this process, or needs CUDA; or a GPU is there
-            and cannot be used.
+        UserError: See :mod:`mmsoco.engine.processes`; or a GPU is there and cannot be used.
     """
     require_usable()
     cfg.launcher = launcher
     notes = []
-    if 'TORCHELASTIC_RUN_ID' in os.environ:
-        follow_parent()
     cuda = torch.cuda.is_available()
-    missing = [name for name in LAUNCHERS[launcher] if name not in os.environ]
-    if missing and (cuda or launcher == 'pytorch'):
-        raise UserError(
-            f'--launcher {launcher} is for processes that it has started, which have {missing[0]} set; start them by '
-            'tools/dist_train.sh, dist_test.sh or slurm_train.sh, or leave --launcher out'
-        )
-    if launcher != 'none' and not torch.distributed.is_initialized():
-        if cuda:
-            init_dist(launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {}))
-        elif launcher != 'pytorch':
-            raise UserError(f'launcher {launcher} needs CUDA; without it use tools/dist_train.sh')
-        else:
-            # mmengine's init_dist wants a GPU for each process.
-            torch.distributed.init_process_group('gloo')
+    meet(launcher)
+    join(cfg, launcher)
     if not cuda:
         if cfg.pop('sync_bn', None) is not None:
             notes.append('no CUDA: BN is not synchronised over processes')
@@ -90,9 +74,10 @@ def prepare_device(cfg: Config) -> None:
 
 def build_runner(cfg: Config, notes: list[str], whole: bool) -> Runner:
     """Build the Runner and log what the config was changed to; ``whole``: its checkpoint has to be of its model."""
+    gather_without_files()
     runner = Runner.from_cfg(cfg)
     runner.build_dataloader = shielded(runner.build_dataloader)
-    for hook in (PreparationHook(whole), PrecisionHook(), StepSeedHook()):
+    for hook in (PreparationHook(whole), AgreementHook(), PrecisionHook(), StepSeedHook()):
         runner.register_hook(hook)
     for note in notes:
         runner.logger.info(note[0].upper() + note[1:])
@@ -165,6 +150,29 @@ def find_checkpoint(cfg: Config, resume: str | None, restarted: bool = False) ->
     return str(newest), [f'passed over: {words}' for words in passed]
 
 
+def define_run(cfg: Config, resume: str | None, anyway: bool, trust: bool) -> tuple[dict, list[str]]:
+    """What defines a run, and that a checkpoint to go on from is of one that was defined alike.
+
+    Args:
+        cfg: Settled.
+        resume: The checkpoint; None where the run begins.
+        anyway: Go on where it is of another one.
+        trust: Whether the checkpoint may run code.
+
+    Returns:
+        The settings, see :func:`~mmsoco.engine.definition.define`, and what is to be logged.
+
+    Raises:
+        UserError: It is of another one.
+    """
+    pretraining = is_pretraining(cfg)
+    settings = define(cfg, pretraining, get_world_size()) | contents(cfg)
+    notes = []
+    if resume is not None:
+        notes = require_same_run(resume, read_meta(resume, trust), settings, pretraining, anyway)
+    return settings, notes
+
+
 @contextmanager
 def sole_run(*folders: str | os.PathLike) -> Iterator[None]:
     """Hold the :class:`~mmsoco.engine.run_lock.RunLock` of folders, for all processes of a run.
@@ -192,6 +200,7 @@ def train(
     progress: bool = False,
     trust_checkpoint: bool = False,
     auto_scale_lr: bool = False,
+    resume_anyway: bool = False,
 ) -> Runner:
     """Train a config of mmsoco, mmdet or mmpretrain.
 
@@ -204,10 +213,12 @@ def train(
             pretraining on CUDA only.
         accumulate: Micro-batches for an optimizer step (pretraining only).
         options: What ``--cfg-options`` gave.
-        launcher: Who started the processes, one of :data:`LAUNCHERS`.
+        launcher: Who started the processes, one of :data:`~mmsoco.engine.processes.LAUNCHERS`.
         progress: Show a progress bar on stderr.
         trust_checkpoint: Allow code in the file that it begins with or goes on from.
         auto_scale_lr: Scale a fine-tuning's learning rate to its batch.
+        resume_anyway: Go on also from a checkpoint of a run with another schedule or other
+            samples, see :func:`~mmsoco.engine.definition.define`.
 
     Returns:
         The Runner, trained.
@@ -217,6 +228,7 @@ def train(
         Interrupted: SIGTERM or Ctrl-C came; what was done is saved.
     """
     with stop_signals:
+        meet(launcher)
         cfg = read_config(config, options, work_dir)
         require(cfg, 'model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
         check_folder(cfg.work_dir)
@@ -225,8 +237,12 @@ def train(
         notes = prepare_processes(cfg, launcher)
         prepare_device(cfg)
         notes += settle(cfg, amp, accumulate, progress, auto_scale_lr, options)
+        if is_pretraining(cfg):
+            notes += check_shared_memory(cfg.train_dataloader)
         if resume is None and cfg.get('resume'):
             resume = cfg.get('load_from') or 'auto'
+        if resume_anyway and resume is None:
+            raise UserError('--resume-anyway is for runs that go on; add --resume, or leave it out')
         saved = SavedCheckpoints.of(cfg)
         check_folder(saved.folder)
         # Work folders of one name may share the folder of their checkpoints.
@@ -234,10 +250,13 @@ def train(
             resume, passed = first_decides(find_checkpoint, cfg, resume, was_restarted())
             cfg.resume = resume is not None
             cfg.load_from = resume or cfg.get('load_from')
-            guard_loading(cfg.load_from, trust_checkpoint)
+            everywhere(guard_loading, cfg.load_from, trust_checkpoint)
+            settings, differing = first_decides(define_run, cfg, resume, resume_anyway, trust_checkpoint)
             moved = first_decides(saved.set_aside, resume, cfg.load_from, trust_checkpoint)
-            runner = build_runner(cfg, notes + passed + moved, whole=cfg.resume)
+            runner = build_runner(cfg, notes + passed + differing + moved, whole=cfg.resume)
+            runner.register_hook(DefinitionHook(settings))
             runner.train()
+    finish()
     return runner
 
 
@@ -303,7 +322,7 @@ def test(
         out: File for the metrics, as JSON; ``columns`` holds those that the paper's
             tables have, in percent.
         options: What ``--cfg-options`` gave.
-        launcher: Who started the processes, one of :data:`LAUNCHERS`.
+        launcher: Who started the processes, one of :data:`~mmsoco.engine.processes.LAUNCHERS`.
         trust_checkpoint: Allow code in the checkpoint.
 
     Returns:
@@ -312,8 +331,8 @@ def test(
     Raises:
         UserError: The config or the checkpoint does not exist, or they do not fit.
     """
+    meet(launcher)
     cfg = read_config(config, options, work_dir)
-    guard_loading(checkpoint, trust_checkpoint)
     if is_pretraining(cfg):
         raise UserError(f'{config} is a pretraining, which has nothing to test; tools/probe.py measures what it knows')
     require(cfg, 'model', 'test_dataloader', 'test_evaluator', 'test_cfg')
@@ -322,6 +341,7 @@ def test(
         check_out(out, checkpoint, *read_files(cfg))
     notes = prepare_processes(cfg, launcher)
     prepare_device(cfg)
+    everywhere(guard_loading, checkpoint, trust_checkpoint)
     cfg.load_from = checkpoint
     metrics = build_runner(cfg, notes, whole=True).test()
     columns = paper_columns(metrics)
@@ -330,4 +350,5 @@ def test(
         if out is not None:
             with atomic_path(out) as temporary:
                 temporary.write_text(json.dumps({**metrics, 'columns': columns}, indent=2))
+    finish()
     return metrics

@@ -1,10 +1,13 @@
 """Decisions that all processes of a run take together."""
 
+import pickle
+import socket
 from collections.abc import Callable
-from typing import Any
+from datetime import timedelta
+from typing import Any, ClassVar
 
 import torch
-from mmengine.dist import get_world_size, is_main_process
+from mmengine.dist import get_rank, get_world_size, is_main_process
 from torch import distributed
 
 from mmsoco.errors import UserError
@@ -27,16 +30,30 @@ def first_decides(decide: Callable[..., Any], *args) -> Any:
             outcome[1] = str(error)
     if get_world_size() > 1:
         # By gloo, too: reading large checkpoints may take longer than NCCL waits.
-        distributed.broadcast_object_list(outcome, group=Together()._gloo)
+        distributed.broadcast_object_list(outcome, group=Together().gloo)
     if outcome[1] is not None:
-        raise _shared(outcome[1])
+        raise UserError(outcome[1])
     return outcome[0]
 
 
-def _shared(words: str) -> UserError:
-    error = UserError(words)
-    error.shared = True
-    return error
+def everywhere(check: Callable[..., Any], *args) -> None:
+    """Call a function in all processes; all raise what it raises in any, with its machine's name where not in all.
+
+    Raises:
+        UserError: Of the function.
+    """
+    error = None
+    try:
+        check(*args)
+    except UserError as raised:
+        error = raised
+    if get_world_size() == 1 and error is not None:
+        raise error
+    outcomes = Together().share((socket.gethostname(), None if error is None else str(error)))
+    failed = [rank for rank, (_, words) in enumerate(outcomes) if words is not None]
+    if failed:
+        host, words = outcomes[failed[0]]
+        raise UserError(words if len(failed) == len(outcomes) else f'on {host} (process {failed[0]}): {words}')
 
 
 class Together:
@@ -45,21 +62,27 @@ class Together:
     They talk on the CPU, by gloo, so that no GPU waits for it.
     """
 
-    def __init__(self):
-        self._group = None
+    #: How long they wait for each other; :func:`mmsoco.engine.processes.join` sets it.
+    timeout: ClassVar[timedelta] = timedelta(hours=1)
+    _group: ClassVar[tuple[Any, Any]] = (None, None)
+    #: Bytes that are sent at a time: a process has room for so many of each other one.
+    PART: ClassVar[int] = 64 << 20
 
     @property
-    def _gloo(self) -> distributed.ProcessGroup:
-        if self._group is None:
-            self._group = distributed.new_group(backend='gloo')
-        return self._group
+    def gloo(self) -> distributed.ProcessGroup:
+        """The group that all of them share, made when it is first asked for, by all processes."""
+        world, group = Together._group
+        if world is not distributed.group.WORLD:
+            group = distributed.new_group(backend='gloo', timeout=self.timeout)
+            Together._group = (distributed.group.WORLD, group)
+        return group
 
     def highest(self, number: int) -> int:
         """The highest of all processes' numbers."""
         if get_world_size() == 1:
             return number
         numbers = torch.tensor(number)
-        distributed.all_reduce(numbers, distributed.ReduceOp.MAX, group=self._gloo)
+        distributed.all_reduce(numbers, distributed.ReduceOp.MAX, group=self.gloo)
         return int(numbers)
 
     def gather(self, value: Any) -> list[Any] | None:
@@ -67,7 +90,32 @@ class Together:
         if get_world_size() == 1:
             return [value]
         values = [None] * get_world_size() if is_main_process() else None
-        distributed.gather_object(value, values, group=self._gloo)
+        distributed.gather_object(value, values, group=self.gloo)
+        return values
+
+    def gather_large(self, value: Any) -> list[Any] | None:
+        """As :meth:`gather`, in parts: values may be of gigabytes, and of very different sizes."""
+        if get_world_size() == 1:
+            return [value]
+        content = torch.frombuffer(bytearray(pickle.dumps(value)), dtype=torch.uint8)
+        sizes = self.share(len(content))
+        if get_rank():
+            for part in content.split(self.PART):
+                distributed.send(part, 0, group=self.gloo)
+            return None
+        values = [value]
+        for other, size in enumerate(sizes[1:], 1):
+            buffer = torch.empty(size, dtype=torch.uint8)
+            for part in buffer.split(self.PART):
+                distributed.recv(part, other, group=self.gloo)
+            values.append(pickle.loads(buffer.numpy()))
+        return values
+
+    def share(self, value: Any) -> list[Any]:
+        """All processes' values, in all of them."""
+        values = [value] * get_world_size()
+        if len(values) > 1:
+            distributed.all_gather_object(values, value, group=self.gloo)
         return values
 
     def wait(self) -> None:
@@ -81,8 +129,7 @@ class Together:
             UserError: The first one.
         """
         if self.highest(int(error is not None)):
-            words = [None] * get_world_size()
             if get_world_size() == 1:
                 raise error
-            distributed.all_gather_object(words, None if error is None else str(error), group=self._gloo)
-            raise _shared(next(word for word in words if word is not None))
+            words = self.share(None if error is None else str(error))
+            raise UserError(next(word for word in words if word is not None))

@@ -141,7 +141,10 @@ def test_the_whole_way(coco, tmp_path):
     assert int(trained['state_dict']['backbone.bn1.num_batches_tracked']) > 0, 'BN should train'
 
     # The detector's own checkpoint passes the hook unchanged.
-    again = train(config, str(tmp_path / 'out'), resume='auto', options={**options, 'train_cfg.max_iters': 3})
+    longer = {**options, 'train_cfg.max_iters': 3}
+    with pytest.raises(UserError, match=r'iter_2.pth is of a run with train_cfg.max_iters 2, not 3'):
+        train(config, str(tmp_path / 'out'), resume='auto', options=longer)
+    again = train(config, str(tmp_path / 'out'), resume='auto', resume_anyway=True, options=longer)
     assert again.iter == 3
     metrics = evaluate(
         config,

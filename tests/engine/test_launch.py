@@ -5,7 +5,6 @@ from mmengine.config import Config
 from mmsoco.engine import launch
 from mmsoco.engine.hooks.step_seed import StepSeedHook
 from mmsoco.engine.launch import (
-    LAUNCHERS,
     prepare_processes,
     settle,
     train,
@@ -50,21 +49,6 @@ def test_a_fine_tuning_with_another_batch(root):
         settle(cfg, amp=None, accumulate=1, progress=False)
     notes = settle(cfg, amp=None, accumulate=1, progress=False, auto_scale_lr=True)
     assert cfg.optim_wrapper.optimizer.lr == 0.0025 and any('scaled linearly from 0.02' in note for note in notes)
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason='about machines without CUDA')
-def test_slurm_needs_cuda(recipe):
-    with pytest.raises(UserError, match='launcher slurm needs CUDA'):
-        prepare_processes(Config.fromfile(recipe), 'slurm')
-
-
-@pytest.mark.parametrize(('launcher', 'cuda'), [('pytorch', False), ('pytorch', True), ('slurm', True), ('mpi', True)])
-def test_processes_that_no_launcher_started(recipe, monkeypatch, launcher, cuda):
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: cuda)
-    for name in LAUNCHERS[launcher]:
-        monkeypatch.delenv(name, raising=False)
-    with pytest.raises(UserError, match=rf'{launcher} is for processes .* {LAUNCHERS[launcher][0]} set; start them by'):
-        prepare_processes(Config.fromfile(recipe), launcher)
 
 
 def test_keys_that_nothing_reads_are_in_the_log(recipe, tiny_options, tmp_path):

@@ -198,7 +198,7 @@ def test_a_run_with_out_dir_is_resumed(recipe, tiny_options, tmp_path):
     train(recipe, str(work_dir), amp=False, options=options | {'train_cfg.max_epochs': 1})
     assert sorted(path.name for path in folder.iterdir()) == ['iter_1.pth', 'iter_2.pth']
     assert (work_dir / POINTER).read_text() == str(folder / 'iter_2.pth') and not list(work_dir.glob('*.pth'))
-    runner = train(recipe, str(work_dir), resume='auto', amp=False, options=options)
+    runner = train(recipe, str(work_dir), resume='auto', resume_anyway=True, amp=False, options=options)
     assert runner.iter == 4 and runner._load_from == str(folder / 'iter_2.pth')
     assert sorted(path.name for path in folder.iterdir()) == ['iter_3.pth', 'iter_4.pth']
     # Another run of that name sets them aside, and two at once are refused.

@@ -1,38 +1,10 @@
-import multiprocessing
+import os
 
 import pytest
-import torch
-from torch import distributed
+from two_processes import in_two_processes
 
-from mmsoco.engine.together import Together, first_decides
+from mmsoco.engine.together import Together, everywhere, first_decides
 from mmsoco.errors import UserError
-
-
-def _run(function, rank, store, pipe):
-    torch.set_num_threads(1)
-    distributed.init_process_group('gloo', init_method=f'file://{store}', rank=rank, world_size=2)
-    try:
-        outcome = function(rank)
-    except UserError as error:
-        outcome = f'{error} (shared: {error.shared})'
-    pipe.send(outcome)
-    distributed.destroy_process_group()
-
-
-def in_two_processes(function, folder):
-    """What a function of the rank returns, or raises, in each of two processes that talk by gloo."""
-    fork = multiprocessing.get_context('fork')
-    pipes = [fork.Pipe() for _ in range(2)]
-    processes = [
-        fork.Process(target=_run, args=(function, rank, folder / 'store', pipe)) for rank, (_, pipe) in enumerate(pipes)
-    ]
-    for process in processes:
-        process.start()
-    outcomes = [pipe.recv() if pipe.poll(20) else 'nothing' for pipe, _ in pipes]
-    for process in processes:
-        process.kill()
-        process.join()
-    return outcomes
 
 
 def test_the_first_decides(tmp_path):
@@ -43,7 +15,7 @@ def test_what_the_first_refuses_all_refuse(tmp_path):
     def refuse():
         raise UserError('not so')
 
-    assert in_two_processes(lambda rank: first_decides(refuse), tmp_path) == ['not so (shared: True)'] * 2
+    assert in_two_processes(lambda rank: first_decides(refuse), tmp_path) == ['not so'] * 2
 
 
 def test_numbers_and_values(tmp_path):
@@ -61,7 +33,32 @@ def test_what_one_raises_all_raise(tmp_path, failing):
         together.raise_any(None)
         together.raise_any(UserError(f'{rank} has no data') if rank == failing else None)
 
-    assert in_two_processes(fail, tmp_path) == [f'{failing} has no data (shared: True)'] * 2
+    assert in_two_processes(fail, tmp_path) == [f'{failing} has no data'] * 2
+
+
+def test_what_one_machine_cannot_do(tmp_path):
+    def look(failing):
+        def check(rank):
+            if rank in failing:
+                raise UserError('no such file')
+
+        return lambda rank: everywhere(check, rank)
+
+    (tmp_path / 'some').mkdir()
+    first, second = in_two_processes(look([1]), tmp_path / 'some')
+    assert first == second == f'on {os.uname().nodename} (process 1): no such file'
+    assert in_two_processes(look([0, 1]), tmp_path) == ['no such file'] * 2
+
+
+def test_values_of_any_size(tmp_path):
+    """In parts, of which the last one is short, and of a value that is shorter than one."""
+
+    def talk(rank):
+        Together.PART = 1000
+        return [Together().gather_large([rank] * size) for size in (3 + 5000 * rank, 5003 - 5000 * rank)]
+
+    first, second = in_two_processes(talk, tmp_path)
+    assert first == [[[0] * 3, [1] * 5003], [[0] * 5003, [1] * 3]] and second == [None, None]
 
 
 def test_alone():

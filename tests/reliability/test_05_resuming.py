@@ -29,7 +29,7 @@ def test_a_run_goes_on_from_the_newest_that_is_whole(recipe, tiny_options, tmp_p
     truncate(tmp_path / 'iter_2.pth')
     (tmp_path / POINTER).unlink()
     capsys.readouterr()
-    runner = train(recipe, str(tmp_path), resume='auto', amp=False, options=options)
+    runner = train(recipe, str(tmp_path), resume='auto', resume_anyway=True, amp=False, options=options)
     assert runner.iter == 4
     log = capsys.readouterr().out
     for name in ('iter_3.pth', 'iter_2.pth'):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from mmsoco.errors import UserError
 from mmsoco.registry import HOOKS
 
 
@@ -86,3 +88,37 @@ class CollapseHook(Hook):
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         with torch.no_grad():
             unwrapped(runner).target.projector.fc1.weight.zero_()
+
+
+@HOOKS.register_module()
+class OtherWeightsHook(Hook):
+    """The second process has a parameter of another last bit."""
+
+    def before_train(self, runner):
+        if get_rank() == 1:
+            last = list(unwrapped(runner).parameters())[-1]
+            last.data.view(-1).view(torch.int32)[-1] ^= 1
+
+
+@HOOKS.register_module()
+class SlowSaveHook(Hook):
+    """Saving takes three seconds longer."""
+
+    def before_save_checkpoint(self, runner, checkpoint):
+        time.sleep(3)
+
+
+@HOOKS.register_module()
+class RefuseHook(Hook):
+    """Some processes refuse to go on after the first step; the others go on until they wait for them.
+
+    Args:
+        ranks: Those that refuse.
+    """
+
+    def __init__(self, ranks):
+        self.ranks = ranks
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if get_rank() in self.ranks:
+            raise UserError('this is refused')

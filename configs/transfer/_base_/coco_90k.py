@@ -6,6 +6,7 @@ _base_ = [
     './finetuning.py',
 ]
 
+env_cfg = _base_.patient
 train_dataloader = dict(sampler=_base_.shuffled_forever, dataset=dict(pipeline=_base_.masks_640_to_800))
 optim_wrapper = _base_.sgd
 train_cfg = dict(**_base_.iterations, max_iters=90000, val_interval=10000)

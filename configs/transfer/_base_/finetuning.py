@@ -50,6 +50,10 @@ steps_90k = [warmup, dict(**drops, end=90000, milestones=[60000, 80000])]
 steps_180k = [warmup, dict(**drops, end=180000, milestones=[120000, 160000])]
 steps_360k = [warmup, dict(**drops, end=360000, milestones=[240000, 320000])]
 
+# Seconds that processes wait for the first one, which alone computes an evaluation's metrics: 12 minutes on LVIS,
+# more than NCCL's own 10. tools/train.py and test.py give as many to a config that says nothing.
+patient = dict(dist_cfg=dict(timeout=3600))
+
 # Hooks of each fine-tuning; how often is a matter of its schedule.
 precise_bn = dict(type='mmsoco.PreciseBNHook', num_iters=200)
 saving = dict(type='mmsoco.CheckpointHook', every_minutes=30, max_keep_ckpts=2)

@@ -22,7 +22,7 @@ from mmsoco.engine.model import bare_model
 from mmsoco.engine.resuming import POINTER, SavedCheckpoints
 from mmsoco.engine.together import Together
 from mmsoco.errors import UserError
-from mmsoco.files import atomic_path
+from mmsoco.files import atomic_path, finishing
 from mmsoco.keys import did_you_mean
 from mmsoco.models.base import MomentumPretraining
 from mmsoco.registry import HOOKS
@@ -165,15 +165,16 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
         self.last_ckpt = str(Path(self.out_dir, name))
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
         self._processes = self._together.gather(process_state(bare_model(runner))) or []
-        runner.save_checkpoint(
-            self.out_dir,
-            name,
-            save_optimizer=self.save_optimizer,
-            save_param_scheduler=self.save_param_scheduler,
-            meta=meta,
-            backend_args=self.backend_args,
-            **self.args,
-        )
+        with finishing():
+            runner.save_checkpoint(
+                self.out_dir,
+                name,
+                save_optimizer=self.save_optimizer,
+                save_param_scheduler=self.save_param_scheduler,
+                meta=meta,
+                backend_args=self.backend_args,
+                **self.args,
+            )
         self._last_time = time.monotonic()
         if is_main_process():
             with atomic_path(Path(runner.work_dir, POINTER)) as temporary:

@@ -7,6 +7,7 @@ from mmengine.hooks import Hook
 from mmsoco.engine.hooks.schedule import WarmupCosineLRHook
 from mmsoco.engine.model import bare_model
 from mmsoco.errors import UserError
+from mmsoco.files import finishing
 from mmsoco.registry import HOOKS
 
 #: What :func:`~mmsoco.models.matching.match_figures` names.
@@ -92,7 +93,10 @@ class HealthHook(Hook):
         if skipped:
             runner.logger.warning(f'Step {runner.iter + 1} skipped: its gradient is not finite ({skipped} in a row)')
         if skipped >= self.max_skips:
-            runner.save_checkpoint(runner.work_dir, 'stopped.pth', by_epoch=False, backend_args=dict(backend='atomic'))
+            with finishing():
+                runner.save_checkpoint(
+                    runner.work_dir, 'stopped.pth', by_epoch=False, backend_args=dict(backend='atomic')
+                )
             raise TrainingDiverged(
                 f'gradients were not finite in {skipped} steps in a row, up to step {runner.iter + 1}; the weights '
                 f'from before are in {runner.work_dir}/stopped.pth; try a lower optim_wrapper.optimizer.lr, --no-amp, '

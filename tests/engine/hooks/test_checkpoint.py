@@ -89,7 +89,7 @@ def test_nothing_in_the_folder_escapes_the_bound(recipe, tiny_options, tmp_path)
     train(recipe, str(tmp_path), amp=False, options=options | {'train_cfg.max_epochs': 1})
     assert names(tmp_path) == ['iter_1.pth', 'iter_2.pth']
     options['default_hooks.checkpoint.max_keep_ckpts'] = 2
-    train(recipe, str(tmp_path), resume='auto', amp=False, options=options)
+    train(recipe, str(tmp_path), resume='auto', resume_anyway=True, amp=False, options=options)
     assert names(tmp_path) == ['iter_3.pth', 'iter_4.pth']
     # Of a run that was killed after its last checkpoint, before it had removed what is one too many.
     earlier = torch.load(tmp_path / 'iter_3.pth', weights_only=True)

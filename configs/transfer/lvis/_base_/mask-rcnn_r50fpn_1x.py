@@ -5,6 +5,7 @@
 _base_ = ['mmdet::lvis/mask-rcnn_r50_fpn_sample1e-3_ms-1x_lvis-v1.py', '../../_base_/finetuning.py']
 
 model = _base_.mask_rcnn_fpn
+env_cfg = _base_.patient
 
 train_dataloader = dict(sampler=_base_.shuffled_forever)
 optim_wrapper = _base_.sgd
