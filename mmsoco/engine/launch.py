@@ -17,6 +17,7 @@ from mmsoco.config import FORMER_HOOKS, hold_out, is_pretraining, read_config, r
 from mmsoco.engine.batch import divide_batch
 from mmsoco.engine.hooks.preparation import PreparationHook
 from mmsoco.engine.interruption import follow_parent, shielded, stop_signals
+from mmsoco.engine.photometry import place_photometry
 from mmsoco.engine.resuming import SavedCheckpoints
 from mmsoco.engine.run_lock import RunLock
 from mmsoco.engine.together import Together, first_decides
@@ -263,6 +264,7 @@ def settle(cfg: Config, amp: bool | None, accumulate: int, progress: bool) -> li
             notes.append('accumulated batches: boxes are compared with those of their own batch, each a part of a step')
         hold_out(cfg)
         prepare_data(cfg)
+        notes += place_photometry(cfg)
     elif accumulate > 1:
         raise UserError(
             '--accumulate is for pretraining; in an mmdet config set optim_wrapper.accumulative_counts, and multiply '
