@@ -62,16 +62,15 @@ def augment(views: Tensor, drawn: Mapping[str, Tensor]) -> Tensor:
 def color_jitter(x: Tensor, drawn: Tensor) -> Tensor:
     """As :class:`ColorJitter`; ``drawn`` (B, 4, 2): each change's number and factor, in their order."""
     number, factor = drawn.unbind(2)
-    # Hue, the dearest, is turned once for all samples, whatever its place: the others' are those before it and after.
+    # Hue, the dearest, is turned once for all samples, whatever its place: the others' are those before it and after,
+    # at most the first three or the last three.
     is_hue = number == HUE
     after = is_hue.cumsum(1) > 0
-    for place in range(3):  # at most three before, the first ones
-        x = _blend_step(x, torch.where(after[:, place], NOTHING, number[:, place]), factor[:, place])
+    before = _Blends(torch.where(after, NOTHING, number)[:, :3], factor[:, :3])
+    behind = _Blends(torch.where(after & ~is_hue, number, NOTHING)[:, 1:], factor[:, 1:])
+    x = before(x)
     x = torch.where(_each(is_hue.any(1)), _turn_hue(x, (is_hue * factor).sum(1)), x)
-    for place in range(1, 4):  # or after, the last ones
-        here = after[:, place] & ~is_hue[:, place]
-        x = _blend_step(x, torch.where(here, number[:, place], NOTHING), factor[:, place])
-    return x
+    return behind(x)
 
 
 def channel_jitter(x: Tensor, drawn: Tensor) -> Tensor:
@@ -122,28 +121,37 @@ def _each(values: Tensor) -> Tensor:
 
 def _grey(x: Tensor) -> Tensor:
     """(B, 3, H, W) to (B, 1, H, W), rounded as OpenCV does."""
-    red, green, blue = (x[:, i : i + 1] * weight for i, weight in enumerate(_GREY))
-    return red.add_(green).add_(blue).add_(16384).div_(32768).floor_()
+    weights = torch.stack([x.new_full((1, 1), weight / 32768) for weight in _GREY], dim=2)
+    grey = torch.baddbmm(x.new_full((1, 1, 1), 0.5), weights.expand(len(x), -1, -1), x.flatten(2))
+    return grey.reshape(len(x), 1, *x.shape[2:]).floor_()
 
 
-def _blend_step(x: Tensor, number: Tensor, factor: Tensor) -> Tensor:
-    """Brightness, contrast or saturation of each sample, or nothing, by a matrix in 1024ths as OpenCV's.
+class _Blends:
+    """Brightness, contrast or saturation of each sample, or nothing, some times; by matrices in 1024ths as OpenCV's.
 
     Args:
-        x: (B, 3, H, W).
-        number, factor: (B,).
+        number, factor: (B, N).
     """
-    factor = torch.where(number == NOTHING, 1, (factor * 1024).round_().div_(1024))
-    mean = _grey(x).mean(dim=(1, 2, 3)).round()
-    offset = torch.where(number == CONTRAST, mean * (1 - factor), 0)
-    # Of blends by a matrix, OpenCV rounds halves up; of others to even numbers.
-    offset = torch.where(number == SATURATION, 1 / 2048, offset)[:, None, None]
-    grey = torch.where(number == SATURATION, 1 - factor, 0)
-    matrix = torch.stack([grey * weight for weight in _LUMA], dim=1)[:, None] + torch.diag_embed(
-        factor[:, None].expand(-1, 3)
-    )
-    matrix = matrix.mul_(1024).round_().div_(1024)
-    return torch.baddbmm(offset, matrix, x.flatten(2)).reshape(x.shape).round_().clamp_(0, 255)
+
+    def __init__(self, number: Tensor, factor: Tensor):
+        factor = torch.where(number == NOTHING, 1, (factor * 1024).round_().div_(1024))
+        saturates = number == SATURATION
+        # What of the mean grey is added.
+        self.of_mean = torch.where(number == CONTRAST, 1 - factor, 0)
+        # Of blends by a matrix, OpenCV rounds halves up; of others to even numbers.
+        self.offset = saturates / 2048
+        grey = torch.where(saturates, 1 - factor, 0)
+        luma = torch.stack([grey * weight for weight in _LUMA], dim=2)[:, :, None]
+        matrix = luma + torch.diag_embed(factor[..., None].expand(-1, -1, 3))
+        self.matrix = matrix.mul_(1024).round_().div_(1024)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) after all N."""
+        for i in range(self.offset.shape[1]):
+            mean = _grey(x).mean(dim=(1, 2, 3)).round_()
+            offset = torch.addcmul(self.offset[:, i], self.of_mean[:, i], mean)[:, None, None]
+            x = torch.baddbmm(offset, self.matrix[:, i], x.flatten(2)).reshape(x.shape).round_().clamp_(0, 255)
+        return x
 
 
 def _turn_hue(x: Tensor, shift: Tensor) -> Tensor:
@@ -154,20 +162,30 @@ def _turn_hue(x: Tensor, shift: Tensor) -> Tensor:
     sector = torch.where(
         value == red,
         green - blue,
-        torch.where(value == green, blue - red + 2 * chroma, red - green + 4 * chroma),
+        torch.where(value == green, (blue - red).add_(chroma, alpha=2), (red - green).add_(chroma, alpha=4)),
     )
     # Divisions by way of rounded reciprocals, in 4096ths; the products stay below 2**24.
-    hue = (sector * ((256 << 12) / 6 / chroma.clamp(min=1)).round_()).add_(2048).div_(4096).floor_()
-    saturation = (chroma * ((255 << 12) / value.clamp(min=1)).round_()).add_(2048).div_(4096).floor_()
-    hue = (hue + (shift * 256).round()[:, None, None]).remainder_(256)
+    hue = torch.addcmul(_half(x), sector, _reciprocal((256 << 12) / 6, chroma)).floor_()
+    depth = torch.addcmul(_half(x), chroma, _reciprocal(255 << 12, value)).floor_()
+    hue.add_((shift * 256).round()[:, None, None]).remainder_(256)
     # Back, OpenCV takes 255 for a full turn.
-    sixth, depth = hue * (6 / 255), saturation * (1 / 255) * value
+    sixth, depth = hue.mul_(6 / 255), depth.mul_(1 / 255).mul_(value)
     turned = []
     for start in (5, 3, 1):
-        k = sixth + start
-        k = torch.where(k >= 6, k - 6, k)
-        turned.append((value - depth * torch.minimum(k, 4 - k).clamp_(0, 1)).round_())
+        # From 0 up to 1 and down again in the sixths 0 to 4; below and above, 0.
+        k = (sixth + start).remainder_(6)
+        k = torch.minimum(k, 4 - k).clamp_(0, 1)
+        turned.append(torch.addcmul(value, depth, k, value=-1).round_())
     return torch.stack(turned, dim=1)
+
+
+def _half(x: Tensor) -> Tensor:
+    return x.new_full((), 0.5)
+
+
+def _reciprocal(whole: float, x: Tensor) -> Tensor:
+    """``whole`` / x, rounded, in 4096ths."""
+    return x.clamp(min=1).reciprocal_().mul_(whole).round_().div_(4096)
 
 
 def _mirrored(size: int, radius: int, device: torch.device) -> Tensor:
