@@ -16,6 +16,8 @@ augment_others = dict(
     solarize=dict(type='Solarize', prob=0.2, threshold=128),
 )
 
+# Where jitter, grey, blur and solarize are done: on the GPU, where there is one, else in
+# the loader; photometry='loader' or 'device' in multi_view fixes it.
 multi_view = dict(
     type='MultiViewProposalPipeline',
     views=dict(

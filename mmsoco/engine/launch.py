@@ -26,6 +26,7 @@ from mmsoco.engine.hooks.precision import PrecisionHook
 from mmsoco.engine.hooks.preparation import PreparationHook
 from mmsoco.engine.hooks.step_seed import StepSeedHook
 from mmsoco.engine.interruption import shielded, stop_signals
+from mmsoco.engine.photometry import place_photometry
 from mmsoco.engine.precision import set_amp, set_tf32
 from mmsoco.engine.processes import finish, join, meet
 from mmsoco.engine.resuming import SavedCheckpoints
@@ -290,6 +291,7 @@ def settle(
             notes.append('accumulated batches: boxes are compared with those of their own batch, each a part of a step')
         hold_out(cfg)
         prepare_data(cfg)
+        notes += place_photometry(cfg)
     elif accumulate > 1:
         raise UserError(
             '--accumulate is for pretraining; in an mmdet config set optim_wrapper.accumulative_counts, and multiply '

@@ -6,6 +6,7 @@ import torch
 from mmengine.model import BaseDataPreprocessor
 
 from mmsoco.errors import UserError
+from mmsoco.models.photometry import augment
 from mmsoco.registry import MODELS
 
 _MEASURE = 'measure them by data_pipelines/channel_statistics.py PROPOSALS.arrow, whose lines go into the config'
@@ -39,7 +40,7 @@ def require_statistics(channels: int, mean: Sequence[float]) -> None:
 
 @MODELS.register_module()
 class SoCoDataPreprocessor(BaseDataPreprocessor):
-    """Move a batch to the device and normalise its views there.
+    """Move a batch to the device; there augment its views as the loader has drawn it, and normalise them.
 
     Args:
         mean, std: Of the channels, on the scale 0 to 255. The defaults are
@@ -52,8 +53,9 @@ class SoCoDataPreprocessor(BaseDataPreprocessor):
     Raises:
         UserError: ``mean`` and ``std`` are none, or, of a batch, of other channels.
 
-    The batch holds ``inputs``, view name -> (B, H, W, C) uint8; everything else
-    is moved unchanged.
+    The batch holds ``inputs``, view name -> (B, H, W, C) uint8; ``augment``, where the loader
+    leaves changes of pixels to the device, see :class:`~mmsoco.datasets.MultiViewProposalPipeline`; everything else is
+    moved unchanged.
     """
 
     def __init__(
@@ -80,13 +82,24 @@ class SoCoDataPreprocessor(BaseDataPreprocessor):
         return {**self._statistics, 'channels': 'rgb' if count == 3 else count}
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Returns the batch with ``inputs`` as (B, C, H, W) float32."""
+        """Returns the batch with ``inputs`` as (B, C, H, W) float32, and without ``augment``."""
         data = self.cast_data(data)
-        views = {name: self._normalise(view) for name, view in data['inputs'].items()}
-        return {**data, 'inputs': views}
+        views = {name: self._normalise(view) for name, view in self._augmented(data).items()}
+        return {**{key: part for key, part in data.items() if key != 'augment'}, 'inputs': views}
+
+    def seen(self, data: dict) -> dict[str, torch.Tensor]:
+        """The views of a batch as the network sees them, but not normalised: name -> (B, H, W, C) uint8."""
+        views = self._augmented(self.cast_data(data))
+        return {name: view.permute(0, 2, 3, 1).to(torch.uint8) for name, view in views.items()}
+
+    def _augmented(self, data: dict) -> dict[str, torch.Tensor]:
+        """View name -> (B, C, H, W), float32 where something was left to the device, else uint8."""
+        drawn = data.get('augment', {})
+        views = {name: view.permute(0, 3, 1, 2) for name, view in data['inputs'].items()}
+        return {name: augment(view, drawn[name]) if name in drawn else view for name, view in views.items()}
 
     def _normalise(self, view: torch.Tensor) -> torch.Tensor:
         # Not by broadcasting, which would make three channels of one.
-        require_statistics(view.shape[-1], self.mean)
-        view = view.permute(0, 3, 1, 2).float()
-        return ((view - self.mean) / self.std).contiguous(memory_format=self.memory_format)
+        require_statistics(view.shape[1], self.mean)
+        normalised = torch.empty_like(view, dtype=torch.float32, memory_format=self.memory_format)
+        return torch.sub(view, self.mean, out=normalised).div_(self.std)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
@@ -74,7 +75,8 @@ class HorizontalFlip(BaseTransform):
     def transform(self, results: dict) -> dict:
         if results['rng'].random() < self.prob:
             width = results['img'].shape[1]
-            results['img'] = results['img'][:, ::-1]
+            # A negative stride would be copied by each of OpenCV's functions. Of one channel, it drops the axis.
+            results['img'] = cv2.flip(results['img'], 1).reshape(results['img'].shape)
             for name, boxes in results['boxes'].items():
                 mirrored = boxes.copy()
                 mirrored[:, [0, 2]] = width - boxes[:, [2, 0]]

@@ -40,13 +40,18 @@ class PackViews(BaseTransform):
         - ``boxes``: view name -> box set -> (K, 4) float32 xyxy in view pixels;
         - ``matches``: box set -> (view name, view name) -> how many of the K are different
           proposals;
-        - ``images``: the image's number in the data set.
+        - ``images``: the image's number in the data set;
+        - ``augment``, where changes of pixels are left to the device: view name -> name of a transform, in their
+          order -> what it has drawn, float32.
     """
 
     def transform(self, results: dict) -> dict:
-        return {
+        packed = {
             'inputs': {name: np.ascontiguousarray(view) for name, view in results['views'].items()},
             'boxes': results['boxes'],
             'matches': results['matches'],
             'images': results['index'],
         }
+        if results.get('augment'):
+            packed['augment'] = results['augment']
+        return packed

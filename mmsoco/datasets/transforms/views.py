@@ -12,6 +12,8 @@ from torch.nn.functional import interpolate
 from mmsoco.boxes import clip_boxes
 from mmsoco.datasets.randomness import apply
 from mmsoco.datasets.steps import Steps, in_order
+from mmsoco.datasets.transforms.photometric import split_steps
+from mmsoco.errors import UserError
 from mmsoco.registry import TRANSFORMS
 
 IMAGE = 'image'
@@ -149,21 +151,28 @@ class MultiViewProposalPipeline(BaseTransform):
             baseline of the paper's table 4: each view is its own only box.
         min_side: Sides in view pixels under which a clipped box does not count
             as surviving (paper: none, 0).
+        photometry: Where colour, blur and solarisation are done: in the ``'loader'``, or, for a whole batch,
+            on the ``'device'``, by the model's data preprocessor. Then they are drawn here, by the same dice, and
+            handed on; of each view the last steps that :func:`split_steps` leaves.
 
     Adds the keys
 
     - ``views``: name -> (size, size, C) uint8;
     - ``boxes``: view name -> box set -> (K, 4) float32 xyxy in view pixels;
-    - ``matches``: box set -> (view name, view name) -> how many of the K boxes differ.
+    - ``matches``: box set -> (view name, view name) -> how many of the K boxes differ;
+    - ``augment``: view name -> name of a transform, in their order -> what it has drawn, float32; empty where all
+      is done in the loader.
 
     A box set is named after its regions.
 
     Raises:
+        UserError: ``photometry`` is neither of the two.
         ValueError: The graph is not one: unknown or repeated names, or a pair
             whose views meet in more than one set of boxes.
     """
 
     TRIES = 5
+    PHOTOMETRY = ('loader', 'device')
 
     def __init__(
         self,
@@ -171,7 +180,10 @@ class MultiViewProposalPipeline(BaseTransform):
         pairs: Sequence[tuple[str, str]],
         num_proposals: int = 4,
         min_side: float = 0.0,
+        photometry: str = 'loader',
     ):
+        if photometry not in self.PHOTOMETRY:
+            raise UserError(f"photometry '{photometry}' is unknown; choose one of {', '.join(self.PHOTOMETRY)}")
         if isinstance(views, Mapping):
             views = [{**view, 'name': name} for name, view in views.items() if view is not None]
         self.views = {view['name']: ViewSpec(**view) for view in views}
@@ -189,6 +201,11 @@ class MultiViewProposalPipeline(BaseTransform):
         self.augments = {
             view.name: [TRANSFORMS.build(step) for step in in_order(view.augment)] for view in self.views.values()
         }
+        # View name -> the steps that are drawn here, and left to the device.
+        self.left = {name: [] for name in self.views}
+        if photometry == 'device':
+            for name, steps in self.augments.items():
+                self.augments[name], self.left[name] = split_steps(steps)
 
     def describe(self) -> dict:
         """The views, the pairs and K, in plain values; goes into checkpoints."""
@@ -235,13 +252,15 @@ class MultiViewProposalPipeline(BaseTransform):
             for view in box_set.views:
                 region = regions[self.regions[view]]
                 boxes[view][name] = self._view_boxes(proposals[chosen], region, self.views[view].size)
-        results['views'], results['boxes'] = {}, {}
+        results['views'], results['boxes'], results['augment'] = {}, {}, {}
         for name in self.views:
             # A whole view that stands in for no proposal stays whole.
             whole = [box_set for box_set in boxes[name] if not any(results['matches'][box_set].values())]
             view = {'boxes': boxes[name], 'rng': rng, 'watched': results.get('watched', False)}
             view['img'] = resample(image, regions[self.regions[name]], self.views[name].size)
             results['views'][name], results['boxes'][name] = self._render(name, view, whole)
+            if self.left[name]:
+                results['augment'][name] = self._draw(name, view)
         return results
 
     def _place(
@@ -286,6 +305,11 @@ class MultiViewProposalPipeline(BaseTransform):
         if len(chosen) == 0:
             return np.array([[0, 0, size, size]], np.float32)
         return map_boxes(chosen, region, size)
+
+    def _draw(self, name: str, view: dict) -> dict[str, np.ndarray]:
+        """What the steps that are left to the device draw for a view."""
+        channels = view['img'].shape[2]
+        return {type(step).__name__: step.draw(view['rng'], channels).astype(np.float32) for step in self.left[name]}
 
     def _render(self, name: str, view: dict, whole: Sequence[str]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Jitter and augment a view: its pixels, and its K boxes in each set that it belongs to.

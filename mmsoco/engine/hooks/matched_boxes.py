@@ -1,8 +1,12 @@
 """Showing what the network sees."""
 
+from operator import itemgetter
+
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 
+from mmsoco.engine.loops import first_samples
+from mmsoco.engine.model import bare_model
 from mmsoco.registry import HOOKS
 from mmsoco.renamed import renamed_arguments
 from mmsoco.visualization.drawing import contact_sheet
@@ -31,16 +35,19 @@ class MatchedBoxesHook(Hook):
             return
         images = getattr(runner.train_dataloader.dataset, 'images', None)
         triple = None if images is None else images.reading.triple
-        count = min(self.num_images, len(next(iter(data_batch['inputs'].values()))))
+        batch = first_samples(data_batch, self.num_images)
+        # What the loader leaves to the device is done to these few once more.
+        seen = getattr(bare_model(runner).data_preprocessor, 'seen', itemgetter('inputs'))
+        views = {name: view.cpu().numpy() for name, view in seen(batch).items()}
         rows = [
             draw_matched_views(
-                {name: view[i].numpy() for name, view in data_batch['inputs'].items()},
+                {name: view[i] for name, view in views.items()},
                 {
                     name: {box_set: rows[i].numpy() for box_set, rows in sets.items()}
-                    for name, sets in data_batch['boxes'].items()
+                    for name, sets in batch['boxes'].items()
                 },
                 triple=triple,
             )
-            for i in range(count)
+            for i in range(len(next(iter(views.values()))))
         ]
         runner.visualizer.add_image('matched_boxes', contact_sheet(rows, 1), step=runner.iter)

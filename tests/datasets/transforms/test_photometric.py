@@ -1,15 +1,27 @@
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 from textures import textured
 from torchvision.transforms import functional
 
-from mmsoco.datasets.transforms import ColorJitter, GaussianBlur, Grayscale, Solarize
+from mmsoco.datasets.transforms import (
+    BoxCutout,
+    ChannelJitter,
+    ColorJitter,
+    GaussianBlur,
+    Grayscale,
+    HorizontalFlip,
+    Solarize,
+)
 from mmsoco.datasets.transforms.photometric import (
     adjust_brightness,
     adjust_contrast,
     adjust_hue,
     adjust_saturation,
+    gaussian_radius,
+    gaussian_weights,
+    split_steps,
 )
 from mmsoco.registry import TRANSFORMS
 
@@ -187,3 +199,74 @@ def test_the_callers_image_is_not_changed(transform):
 @pytest.mark.parametrize('name', ['ColorJitter', 'Grayscale', 'GaussianBlur', 'Solarize'])
 def test_the_registry_knows_the_name(name):
     assert type(TRANSFORMS.build(dict(type=f'mmsoco.{name}', prob=0.3))).__name__ == name
+
+
+def test_the_dice_are_those_of_earlier_versions():
+    """In this order: so a seed's samples stay what they were."""
+    drawing, dice = (np.random.default_rng(3) for _ in range(2))
+    for _ in range(50):
+        jitter = ColorJitter().draw(drawing, 3)
+        if dice.random() < 0.8:
+            bounds = [(0.6, 1.4), (0.6, 1.4), (0.8, 1.2), (-0.1, 0.1)]
+            assert jitter.tolist() == [[i, dice.uniform(*bounds[i])] for i in dice.permutation(4)]
+        else:
+            assert (jitter == -1).all()
+        assert Grayscale().draw(drawing, 3)[0] == (dice.random() < 0.2)
+        blur = GaussianBlur(0.5).draw(drawing, 3)
+        expected = gaussian_weights(dice.uniform(0.1, 2.0), 6) if dice.random() < 0.5 else [1, 0, 0, 0, 0, 0, 0]
+        assert blur.tolist() == list(expected)
+        assert Solarize(0.2, 100).draw(drawing, 3)[0] == (100 if dice.random() < 0.2 else 256)
+        channels = ChannelJitter().draw(drawing, 5)
+        if dice.random() < 0.8:
+            assert channels.tolist() == [[i, *dice.uniform(0.6, 1.4, 5)] for i in dice.permutation(2)]
+        else:
+            assert (channels == -1).all()
+    assert drawing.random() == dice.random()
+
+
+@pytest.mark.parametrize('factor', [0.0, 0.6, 0.8123, 1.2, 1.4, 2.0])
+def test_colours_are_exact_to_a_level(factor):
+    """Of what real numbers would give, rounded once, also where values are cut off."""
+    img = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+    x = img.astype(float)
+    grey = x @ [0.299, 0.587, 0.114]
+    expected = {
+        adjust_brightness: x * factor,
+        adjust_contrast: np.rint(grey.mean()) + (x - np.rint(grey.mean())) * factor,
+        adjust_saturation: grey[..., None] + (x - grey[..., None]) * factor,
+    }
+    for adjust, values in expected.items():
+        assert np.abs(adjust(img, factor) - np.clip(np.rint(values), 0, 255)).max() <= 1
+
+
+@pytest.mark.parametrize('sigma', [0.1, 0.29, 0.5, 1.0, 1.37, 2.0, 5.0])
+def test_blur_is_opencvs_to_a_level(sigma):
+    noise = np.random.default_rng(0).integers(0, 256, (60, 50, 3), dtype=np.uint8)
+    result = apply(GaussianBlur(1.0, (sigma, sigma)), noise)
+    assert np.abs(result.astype(int) - cv2.GaussianBlur(noise, (0, 0), sigma)).max() <= 1
+    weights = gaussian_weights(sigma, gaussian_radius(sigma))
+    assert weights[0] + 2 * weights[1:].sum() == 1
+    flat = np.full((20, 20, 3), 201, np.uint8)
+    np.testing.assert_array_equal(apply(GaussianBlur(1.0, (sigma, sigma)), flat), flat)
+
+
+class OtherSolarize(Solarize):
+    def transform(self, results):
+        return {**results, 'img': 255 - results['img']}
+
+
+def test_the_device_gets_the_last_steps_that_it_knows():
+    flip, jitter, grey, blur, solarize = HorizontalFlip(), ColorJitter(), Grayscale(), GaussianBlur(0.5), Solarize()
+    cutout, other, again = BoxCutout(), OtherSolarize(), GaussianBlur(0.1)
+    cases = [
+        ([flip, jitter, grey, blur, solarize], 1),
+        ([jitter, flip, grey], 2),
+        ([flip, jitter, cutout], 3),
+        ([jitter, other, grey, blur], 2),
+        ([blur, grey, again], 1),
+        ([], 0),
+        ([jitter], 0),
+        ([flip], 1),
+    ]
+    for steps, count in cases:
+        assert split_steps(steps) == (steps[:count], steps[count:])
