@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
@@ -49,7 +50,8 @@ class BoxJitter(BaseTransform):
     def _jitter(self, boxes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         sides = boxes[:, 2:] - boxes[:, :2]
         chosen = rng.random((len(boxes), 1)) < self.prob
-        shift, scale = np.split(rng.uniform(-self.ratio, self.ratio, (len(boxes), 4)) * chosen, 2, axis=1)
+        changes = rng.uniform(-self.ratio, self.ratio, (len(boxes), 4)) * chosen
+        shift, scale = changes[:, :2], changes[:, 2:]
         anchors = boxes[:, :2] + (self.anchor + shift) * sides
         jittered_sides = sides * (1 + scale)
         low = anchors - self.anchor * jittered_sides
@@ -74,7 +76,8 @@ class HorizontalFlip(BaseTransform):
     def transform(self, results: dict) -> dict:
         if results['rng'].random() < self.prob:
             width = results['img'].shape[1]
-            results['img'] = results['img'][:, ::-1]
+            # A negative stride would be copied by each of OpenCV's functions. Of one channel, it drops the axis.
+            results['img'] = cv2.flip(results['img'], 1).reshape(results['img'].shape)
             for name, boxes in results['boxes'].items():
                 mirrored = boxes.copy()
                 mirrored[:, [0, 2]] = width - boxes[:, [2, 0]]
