@@ -76,6 +76,15 @@ def resample(image: np.ndarray, region: Region, size: int) -> np.ndarray:
     return tensor[0].permute(1, 2, 0).numpy()
 
 
+def in_decoded(region: Region, full_size: tuple[int, int], image: np.ndarray) -> Region:
+    """A region of an image of ``full_size``, (width, height), in the pixels it is decoded at, to half of one."""
+    height, width = image.shape[:2]
+    if (width, height) == full_size:
+        return region
+    x, y = width / full_size[0], height / full_size[1]
+    return Region(round(region.x1 * x), round(region.y1 * y), round(region.x2 * x), round(region.y2 * y))
+
+
 def halve(view: np.ndarray) -> np.ndarray:
     """A view, (size, size, C) uint8 of even size, at half its size, as :func:`resample` would make it of the image.
 
@@ -210,6 +219,23 @@ class MultiViewProposalPipeline(BaseTransform):
             view.name: [TRANSFORMS.build(step) for step in in_order(view.augment)] for view in self.views.values()
         }
 
+    @property
+    def least_side(self) -> int:
+        """Pixels that an image's shorter side must have so that each view has two to choose from for one of its own.
+
+        That is, in each direction, whatever crop is drawn. Regions are cut at whole pixels of a smaller decoded image,
+        a quarter of a view's pixel from where they are.
+        """
+        shares = {IMAGE: 1.0}
+        for view in self.views.values():
+            share = shares[view.source]
+            if view.crop is not None:
+                widest = min(*view.crop['ratio'], *(1 / ratio for ratio in view.crop['ratio']))
+                # Of the shorter side; or of a crop that takes the place of one that does not fit.
+                share *= min(np.sqrt(min(view.crop['scale']) * widest), widest)
+            shares[view.name] = share
+        return max(int(np.ceil(2 * view.size / shares[view.name])) for view in self.views.values())
+
     def describe(self) -> dict:
         """The views, the pairs and K, in plain values; goes into checkpoints."""
         return {
@@ -245,7 +271,9 @@ class MultiViewProposalPipeline(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         image, proposals, rng = results['img'], results['proposals'], results['rng']
-        regions, survives = self._place(image.shape[1], image.shape[0], proposals, rng)
+        full_size = results.get('full_size', image.shape[1::-1])
+        regions, survives = self._place(*full_size, proposals, rng)
+        decoded = {name: in_decoded(region, full_size, image) for name, region in regions.items()}
         boxes: dict[str, dict[str, np.ndarray]] = {name: {} for name in self.views}
         results['matches'] = {}
         for name, box_set in self.box_sets.items():
@@ -261,7 +289,7 @@ class MultiViewProposalPipeline(BaseTransform):
             # A whole view that stands in for no proposal stays whole.
             whole = [box_set for box_set in boxes[name] if not any(results['matches'][box_set].values())]
             view = {'boxes': boxes[name], 'rng': rng, 'watched': results.get('watched', False)}
-            view['img'] = shown[name] = self._show(name, image, regions, shown)
+            view['img'] = shown[name] = self._show(name, image, decoded, shown)
             results['views'][name], results['boxes'][name] = self._render(name, view, whole)
         return results
 
