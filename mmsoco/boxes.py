@@ -15,7 +15,8 @@ def iou(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def clip_boxes(boxes: np.ndarray, width: float, height: float) -> np.ndarray:
     """(..., 4) xyxy boxes cut to [0, width] x [0, height]."""
-    return np.clip(boxes, 0, np.array([width, height, width, height], boxes.dtype))
+    # Not np.clip, which takes three times as long for few boxes.
+    return np.minimum(np.maximum(boxes, 0), np.array([width, height, width, height], boxes.dtype))
 
 
 def inside(boxes: np.ndarray, width: float, height: float) -> np.ndarray:

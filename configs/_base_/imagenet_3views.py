@@ -47,7 +47,7 @@ train_dataloader = dict(
     pin_memory=True,
     drop_last=True,
     sampler=dict(type='EpochSampler'),
-    collate_fn=dict(type='default_collate'),
+    collate_fn=dict(type='mmsoco.one_batch'),
     worker_init_fn=dict(type='mmsoco.one_thread'),
     dataset=dict(
         type='ProposalDataset',

@@ -110,8 +110,8 @@ class ProposalDataset(Dataset):
         pipeline: Configs of transforms, in a list or a dict of named ones. The first one
             gets ``img_path``, ``window`` (x, y, width and height of a tile, else None),
             ``reading``, ``index`` (the row in the file), ``width``, ``height`` as
-            recorded, ``proposals`` (N, 4) float32 xyxy in pixels, and ``rng``. All
-            chance comes from ``rng``.
+            recorded, ``proposals`` (N, 4) float32 xyxy in pixels, ``rng``, and ``least_side``, what
+            the second one says that sides of images must have. All chance comes from ``rng``.
         seed: Seed of the samples.
         max_bad: Fraction of an epoch's images that may be unreadable, each counted once,
             but at least ``min_bad`` images are allowed. Each process applies the
@@ -157,6 +157,8 @@ class ProposalDataset(Dataset):
             raise UserError(f"part '{part}' of the data set is unknown; choose one of {', '.join(self.PARTS)}")
         self.rows = select_rows(self.store, held_out, part == 'held_out')
         self.pipeline = [TRANSFORMS.build(step) for step in in_order(pipeline)]
+        # Only of an image that becomes views at once: other transforms would not know of smaller ones.
+        self._least_side = getattr(self.pipeline[1], 'least_side', None) if len(self.pipeline) > 1 else None
         self._seen = 0
         self.seed = seed
         self.max_bad = max(min_bad, math.ceil(max_bad * len(self.rows) / get_world_size()))
@@ -234,6 +236,7 @@ class ProposalDataset(Dataset):
                 'height': row.height,
                 'proposals': row.boxes.astype(np.float32),
                 'rng': rng,
+                'least_side': self._least_side,
             }
             try:
                 results = self._run_pipeline(results)

@@ -37,6 +37,13 @@ FORMATS = (
 _ANIMATION = (b'acTL', b'fcTL', b'fdAT')
 #: What decoders say of a file that is not all there.
 _ENDS_EARLY = ('truncated', 'unexpected end', 'premature', 'not enough', 'broken data', 'failed to read', 'reshaped')
+#: By how much sides are divided -> OpenCV's flag, beside that of colours: grey's has no bit for others.
+_REDUCED = {
+    1: 0,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+}
 HEIF_MISSING = "HEIC, which needs another package: pip install 'mmsoco[images]'"
 
 
@@ -54,6 +61,7 @@ class Samples(NamedTuple):
         frames: How many images the file has; this is the first.
         is_negative: Whether the darkest value stands for white.
         nodata: The value of what is no part of the image.
+        full_size: (width, height) of the file's image, upright, where ``array`` is a smaller one of it.
     """
 
     array: np.ndarray
@@ -61,6 +69,7 @@ class Samples(NamedTuple):
     frames: int = 1
     is_negative: bool = False
     nodata: float | None = None
+    full_size: tuple[int, int] | None = None
 
 
 def identify(file: BinaryIO) -> Image.Image:
@@ -123,19 +132,20 @@ def _has_words_behind_pixels(file: BinaryIO) -> bool:
     return any(name in (b'eXIf', b'iTXt', b'tEXt', b'zTXt') for name in names[last:])
 
 
-def decode(data: bytes, image: Image.Image, channels: int) -> Samples:
+def decode(data: bytes, image: Image.Image, channels: int, least_side: int | None = None) -> Samples:
     """The samples of an image of another kind than TIFF.
 
     Args:
         data: The whole file.
         image: The same, as :func:`identify` opens it.
         channels: Those that are asked for; where a file has others that mean the same, it is converted.
+        least_side: See :func:`~mmsoco.images.decoding.load_image`.
 
     Raises:
         Undecodable: With what the file is, and the decoder's own reason.
     """
     if image.format in ('JPEG', 'MPO') and image.mode in ('L', 'RGB') and channels in (1, 3):
-        samples = _jpeg(data, image, channels)
+        samples = _jpeg(data, image, channels, _reduction(image.size, least_side))
         if samples is not None:
             return samples
     highest = _highest(data, image)
@@ -144,21 +154,30 @@ def decode(data: bytes, image: Image.Image, channels: int) -> Samples:
     return by_pillow(image, channels)
 
 
-def _jpeg(data: bytes, image: Image.Image, channels: int) -> Samples | None:
-    """By OpenCV, None where it cannot."""
+def _reduction(size: tuple[int, int], least_side: int | None) -> int:
+    """1, 2, 4 or 8: by how much the sides may be divided and still be ``least_side`` long."""
+    return next((by for by in (8, 4, 2) if least_side is not None and min(size) // by >= least_side), 1)
+
+
+def _jpeg(data: bytes, image: Image.Image, channels: int, reduction: int) -> Samples | None:
+    """By OpenCV, None where it cannot; libjpeg makes smaller images of fewer coefficients, in less time."""
     colours = cv2.IMREAD_COLOR_RGB if image.mode == 'RGB' else cv2.IMREAD_GRAYSCALE
+    flags = colours | _REDUCED[reduction] | cv2.IMREAD_IGNORE_ORIENTATION
     with _silence():
         try:
-            array = cv2.imdecode(np.frombuffer(data, np.uint8), colours | cv2.IMREAD_IGNORE_ORIENTATION)
+            array = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
         except cv2.error:
             return None
     if array is None:
         return None
+    full_size = image.size
     if 'exif' in image.info or 'xmp' in image.info:
-        array = upright(array, orientation_of(image))
+        orientation = orientation_of(image)
+        array = upright(array, orientation)
+        full_size = full_size[::-1] if is_turned(orientation) else full_size
     if array.ndim == 2:
         array = cv2.merge([array] * 3) if channels == 3 else array[..., None]
-    return Samples(as_channels(array, channels))
+    return Samples(as_channels(array, channels), full_size=None if reduction == 1 else full_size)
 
 
 def _highest(data: bytes, image: Image.Image) -> int:

@@ -50,11 +50,13 @@ class Image(NamedTuple):
         pixels: (H, W, channels) uint8, upright.
         met: The values of samples of more than 8 bits.
         frames: How many images the file has; this is the first.
+        full_size: (width, height) of the file's image, where ``pixels`` are a smaller one of it.
     """
 
     pixels: np.ndarray
     met: Met | None
     frames: int
+    full_size: tuple[int, int] | None = None
 
 
 def max_pixels() -> int:
@@ -91,16 +93,31 @@ def read_image(path: str | os.PathLike, reading: Reading = Reading(), window: Wi
     return load_image(path, reading, window).pixels
 
 
-def load_image(path: str | os.PathLike, reading: Reading = Reading(), window: Window | None = None) -> Image:
-    """As :func:`read_image`, with what a search tells of the image."""
+def load_image(
+    path: str | os.PathLike,
+    reading: Reading = Reading(),
+    window: Window | None = None,
+    least_side: int | None = None,
+) -> Image:
+    """As :func:`read_image`, with what a search tells of the image.
+
+    Args:
+        least_side: Pixels that both sides keep, at least, where decoding may make the image smaller: of 8-bit JPEGs
+            that are read whole, to a half, a quarter or an eighth. None: it may not.
+    """
     try:
-        samples = _whole(path, reading.channels) if window is None else _part(path, reading.channels, window)
+        if window is None:
+            # Ranges of values are those of the whole image.
+            least_side = least_side if reading.value_range in ('file', 'type') else None
+            samples = _whole(path, reading.channels, least_side)
+        else:
+            samples = _part(path, reading.channels, window)
         pixels, met = to_8_bits(samples.array, reading.value_range, samples.declared, samples.nodata)
         pixels = 255 - pixels if samples.is_negative else pixels
         pixels = as_channels(pixels, reading.channels)
     except (Undecodable, OtherChannels) as error:
         raise UnreadableImage(path, str(error)) from None
-    return Image(np.ascontiguousarray(pixels), met, samples.frames)
+    return Image(np.ascontiguousarray(pixels), met, samples.frames, samples.full_size)
 
 
 def image_size(path: str | os.PathLike) -> tuple[int, int]:
@@ -121,7 +138,7 @@ def image_size(path: str | os.PathLike) -> tuple[int, int]:
             raise UnreadableImage(path, str(error)) from None
 
 
-def _whole(path: str | os.PathLike, channels: int) -> Samples:
+def _whole(path: str | os.PathLike, channels: int, least_side: int | None = None) -> Samples:
     """All samples of a file."""
     most = max_pixels()
     with _opened(path) as file:
@@ -136,7 +153,7 @@ def _whole(path: str | os.PathLike, channels: int) -> Samples:
         return arrays.decode(data)
     image = decoders.identify(file)
     _check_size(*image.size, 0, most)
-    return decoders.decode(data, image, channels)
+    return decoders.decode(data, image, channels, least_side)
 
 
 def _part(path: str | os.PathLike, channels: int, window: Window) -> Samples:

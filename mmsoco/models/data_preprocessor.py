@@ -1,6 +1,7 @@
 """From the loader's uint8 views to what the backbone takes."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmengine.model import BaseDataPreprocessor
@@ -80,6 +81,10 @@ class SoCoDataPreprocessor(BaseDataPreprocessor):
         """
         count = len(self.mean)
         return {**self._statistics, 'channels': 'rgb' if count == 3 else count}
+
+    def cast_data(self, data: Any) -> Any:
+        """Move a batch to the device: as one, where it can be; else tensor by tensor."""
+        return data.to(self.device, non_blocking=self._non_blocking) if hasattr(data, 'to') else super().cast_data(data)
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Returns the batch with ``inputs`` as (B, C, H, W) float32, and without ``augment``."""

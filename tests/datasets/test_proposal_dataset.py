@@ -444,3 +444,17 @@ def test_an_archive_is_as_good_as_its_folder(images, proposal_file, tmp_path, en
     archive.unlink()
     with pytest.raises(UserError, match='has not its images'):
         ProposalDataset(tmp_path / 'p.arrow', LOAD_ONLY)
+
+
+def test_only_images_that_become_views_at_once_may_be_decoded_smaller(proposal_file):
+    given = []
+
+    def note(results):
+        given.append(results['least_side'])
+        return results
+
+    for between in ([], [dict(type='mmsoco.Thin')]):
+        dataset = ProposalDataset(proposal_file, [PIPELINE[0], *between, *PIPELINE[1:]])
+        dataset.pipeline.insert(0, note)
+        dataset[0, 0]
+    assert given == [105, None]  # 2 * 32 / sqrt(0.5 * 3 / 4), rounded up

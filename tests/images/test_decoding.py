@@ -5,9 +5,10 @@ import pytest
 from image_files import psd
 from PIL import Image, ImageOps
 
-from mmsoco.images.decoding import UnreadableImage, read_image
+from mmsoco.images.decoding import UnreadableImage, load_image, read_image
 from mmsoco.images.endings import IMAGE_SUFFIXES
 from mmsoco.images.finding import list_images
+from mmsoco.images.reading import Reading
 
 pillow_heif.register_heif_opener()
 
@@ -123,3 +124,35 @@ def test_a_folder_named_like_a_image_is_unreadable(tmp_path):
     (tmp_path / 'a.jpg').mkdir()
     with pytest.raises(UnreadableImage, match=r'a\.jpg'):
         read_image(tmp_path / 'a.jpg')
+
+
+@pytest.mark.parametrize(
+    ('least_side', 'by'), [(None, 1), (76, 1), (75, 2), (38, 2), (37, 4), (19, 4), (18, 8), (1, 8)]
+)
+def test_a_jpeg_is_decoded_as_small_as_may_be(tmp_path, least_side, by):
+    colours = np.full((150, 203, 3), (200, 100, 50), np.uint8)
+    colours[:, 100:] = (20, 60, 220)
+    exif = Image.Exif()
+    exif[274] = 6  # to be turned to the right
+    Image.fromarray(colours).save(tmp_path / 'a.jpg', quality=95, exif=exif)
+    Image.fromarray(colours).convert('L').save(tmp_path / 'grey.jpg', quality=95)
+    image = load_image(tmp_path / 'a.jpg', least_side=least_side)
+    assert image.pixels.shape == (-(-203 // by), -(-150 // by), 3)
+    assert image.full_size == (None if by == 1 else (150, 203))
+    np.testing.assert_allclose(image.pixels[1, 5].astype(int), (200, 100, 50), atol=4)
+    np.testing.assert_allclose(image.pixels[-2, 5].astype(int), (20, 60, 220), atol=4)
+    for channels in (1, 3):
+        grey = load_image(tmp_path / 'grey.jpg', Reading(channels), least_side=least_side)
+        assert grey.pixels.shape == (-(-150 // by), -(-203 // by), channels)
+
+
+def test_what_is_never_decoded_smaller(tmp_path):
+    image = np.full((64, 64, 3), 90, np.uint8)
+    for name in ('a.png', 'a.jpg'):
+        Image.fromarray(image).save(tmp_path / name)
+    given = {'a.png': [Reading()], 'a.jpg': [Reading(value_range=(0, 100)), Reading(value_range='percentiles')]}
+    for name, readings in given.items():
+        for reading in readings:
+            found = load_image(tmp_path / name, reading, least_side=8)
+            assert found.pixels.shape == (64, 64, 3) and found.full_size is None
+    assert load_image(tmp_path / 'a.jpg', window=(0, 0, 40, 48), least_side=8).pixels.shape == (48, 40, 3)

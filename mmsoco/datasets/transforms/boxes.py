@@ -50,7 +50,8 @@ class BoxJitter(BaseTransform):
     def _jitter(self, boxes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         sides = boxes[:, 2:] - boxes[:, :2]
         chosen = rng.random((len(boxes), 1)) < self.prob
-        shift, scale = np.split(rng.uniform(-self.ratio, self.ratio, (len(boxes), 4)) * chosen, 2, axis=1)
+        changes = rng.uniform(-self.ratio, self.ratio, (len(boxes), 4)) * chosen
+        shift, scale = changes[:, :2], changes[:, 2:]
         anchors = boxes[:, :2] + (self.anchor + shift) * sides
         jittered_sides = sides * (1 + scale)
         low = anchors - self.anchor * jittered_sides

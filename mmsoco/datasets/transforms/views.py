@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
@@ -17,6 +18,8 @@ from mmsoco.errors import UserError
 from mmsoco.registry import TRANSFORMS
 
 IMAGE = 'image'
+#: With the mean of 2 x 2 that follows, 1 7 7 1.
+_BEFORE_HALVING = np.array([1, 6, 1], np.float32) / 8
 
 
 class Region(NamedTuple):
@@ -65,9 +68,35 @@ def resample(image: np.ndarray, region: Region, size: int) -> np.ndarray:
     (torchvision resizes tensors with the same kernel).
     """
     cut = image[region.y1 : region.y2, region.x1 : region.x2]
-    tensor = torch.from_numpy(cut).permute(2, 0, 1)[None]
-    resized = interpolate(tensor, (size, size), mode='bilinear', antialias=True)
-    return resized[0].permute(1, 2, 0).numpy()
+    height, width, channels = cut.shape
+    row, column, channel = cut.strides
+    # Not permute and [None]: of one image, torch tells channels_last by the first stride, and would give planes.
+    tensor = torch.from_numpy(cut).as_strided((1, channels, height, width), (height * row, channel, row, column))
+    # Rows first: their sums run along memory, and leave the slower sums across columns fewer rows.
+    for shape in ((size, width), (size, size)):
+        tensor = interpolate(tensor, shape, mode='bilinear', antialias=True)
+    return tensor[0].permute(1, 2, 0).numpy()
+
+
+def in_decoded(region: Region, full_size: tuple[int, int], image: np.ndarray) -> Region:
+    """A region of an image of ``full_size``, (width, height), in the pixels it is decoded at, to half of one."""
+    height, width = image.shape[:2]
+    if (width, height) == full_size:
+        return region
+    x, y = width / full_size[0], height / full_size[1]
+    return Region(round(region.x1 * x), round(region.y1 * y), round(region.x2 * x), round(region.y2 * y))
+
+
+def halve(view: np.ndarray) -> np.ndarray:
+    """A view, (size, size, C) uint8 of even size, at half its size, as :func:`resample` would make it of the image.
+
+    The weights 1 7 7 1 along each side, of which those of the view itself are a part, have the variance of
+    resample's kernel at the smaller size; a mean of 2 x 2 would be sharper, and resample itself more blurred.
+    """
+    blurred = cv2.sepFilter2D(view, -1, _BEFORE_HALVING, _BEFORE_HALVING, borderType=cv2.BORDER_REPLICATE)
+    half = len(view) // 2
+    # Of one channel, OpenCV drops the axis.
+    return cv2.resize(blurred, (half, half), interpolation=cv2.INTER_AREA).reshape(half, half, view.shape[2])
 
 
 def map_boxes(boxes: np.ndarray, region: Region, size: int) -> np.ndarray:
@@ -207,6 +236,23 @@ class MultiViewProposalPipeline(BaseTransform):
             for name, steps in self.augments.items():
                 self.augments[name], self.left[name] = split_steps(steps)
 
+    @property
+    def least_side(self) -> int:
+        """Pixels that an image's shorter side must have so that each view has two to choose from for one of its own.
+
+        That is, in each direction, whatever crop is drawn. Regions are cut at whole pixels of a smaller decoded image,
+        a quarter of a view's pixel from where they are.
+        """
+        shares = {IMAGE: 1.0}
+        for view in self.views.values():
+            share = shares[view.source]
+            if view.crop is not None:
+                widest = min(*view.crop['ratio'], *(1 / ratio for ratio in view.crop['ratio']))
+                # Of the shorter side; or of a crop that takes the place of one that does not fit.
+                share *= min(np.sqrt(min(view.crop['scale']) * widest), widest)
+            shares[view.name] = share
+        return max(int(np.ceil(2 * view.size / shares[view.name])) for view in self.views.values())
+
     def describe(self) -> dict:
         """The views, the pairs and K, in plain values; goes into checkpoints."""
         return {
@@ -242,7 +288,9 @@ class MultiViewProposalPipeline(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         image, proposals, rng = results['img'], results['proposals'], results['rng']
-        regions, survives = self._place(image.shape[1], image.shape[0], proposals, rng)
+        full_size = results.get('full_size', image.shape[1::-1])
+        regions, survives = self._place(*full_size, proposals, rng)
+        decoded = {name: in_decoded(region, full_size, image) for name, region in regions.items()}
         boxes: dict[str, dict[str, np.ndarray]] = {name: {} for name in self.views}
         results['matches'] = {}
         for name, box_set in self.box_sets.items():
@@ -253,11 +301,12 @@ class MultiViewProposalPipeline(BaseTransform):
                 region = regions[self.regions[view]]
                 boxes[view][name] = self._view_boxes(proposals[chosen], region, self.views[view].size)
         results['views'], results['boxes'], results['augment'] = {}, {}, {}
+        shown: dict[str, np.ndarray] = {}
         for name in self.views:
             # A whole view that stands in for no proposal stays whole.
             whole = [box_set for box_set in boxes[name] if not any(results['matches'][box_set].values())]
             view = {'boxes': boxes[name], 'rng': rng, 'watched': results.get('watched', False)}
-            view['img'] = resample(image, regions[self.regions[name]], self.views[name].size)
+            view['img'] = shown[name] = self._show(name, image, decoded, shown)
             results['views'][name], results['boxes'][name] = self._render(name, view, whole)
             if self.left[name]:
                 results['augment'][name] = self._draw(name, view)
@@ -299,6 +348,17 @@ class MultiViewProposalPipeline(BaseTransform):
         boxes = map_boxes(proposals, region, size)
         sides = (boxes[:, 2:] - boxes[:, :2]).min(axis=1)
         return (sides > 0) & (sides >= self.min_side)
+
+    def _show(
+        self, name: str, image: np.ndarray, regions: dict[str, Region], shown: dict[str, np.ndarray]
+    ) -> np.ndarray:
+        """The pixels of a view, not augmented yet; ``shown`` has those of earlier views."""
+        view, region = self.views[name], regions[self.regions[name]]
+        is_half = view.crop is None and view.source != IMAGE and self.views[view.source].size == 2 * view.size
+        # Of what was enlarged, the half would lack what the image has.
+        if is_half and min(region.x2 - region.x1, region.y2 - region.y1) >= 2 * view.size:
+            return halve(shown[view.source])
+        return resample(image, region, view.size)
 
     def _view_boxes(self, chosen: np.ndarray, region: Region, size: int) -> np.ndarray:
         """The chosen proposals in a view; the whole view where there is none."""

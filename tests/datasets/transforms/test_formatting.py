@@ -1,6 +1,7 @@
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from mmsoco.datasets.transforms import LoadImage, MultiViewProposalPipeline, PackViews
 from mmsoco.images.decoding import UnreadableImage, read_image
@@ -27,6 +28,18 @@ def test_load_refuses_a_image_of_another_size(path, width, height):
         LoadImage()(dict(img_path=str(path), width=width, height=height))
 
 
+def test_load_makes_a_large_jpeg_smaller_and_still_knows_its_size(tmp_path):
+    Image.fromarray(np.full((80, 101, 3), 90, np.uint8)).save(tmp_path / 'a.jpg')
+    given = dict(img_path=str(tmp_path / 'a.jpg'), width=101, height=80, least_side=20)
+    results = LoadImage(reduce=True)(dict(given))
+    assert results['img'].shape == (20, 26, 3) and results['full_size'] == (101, 80)
+    for load, others in ((LoadImage(), {}), (LoadImage(reduce=True), {'least_side': None})):
+        whole = load({**given, **others})
+        assert whole['img'].shape == (80, 101, 3) and 'full_size' not in whole
+    with pytest.raises(UnreadableImage, match=r'a\.jpg: is 101x80, but its proposals are for 26x20'):
+        LoadImage(reduce=True)({**given, 'width': 26, 'height': 20})
+
+
 def test_load_refuses_what_is_no_image(path):
     path.write_text('not an image')
     with pytest.raises(UnreadableImage, match=r'a\.png'):
@@ -43,8 +56,9 @@ def test_pack_keeps_exactly_what_the_model_takes(path):
     results = LoadImage()(dict(img_path=str(path), width=50, height=40))
     results.update(index=7, proposals=np.array([[5, 5, 40, 30]], np.float32), rng=np.random.default_rng(0))
     results = pipeline(results)
-    # As a step of one's own may hand it on.
-    results['views']['v1'] = results['views']['v1'][:, ::-1]
+    # As a transform may leave it.
+    results['views'] = {name: np.asfortranarray(view) for name, view in results['views'].items()}
+    assert not results['views']['v1'].flags.c_contiguous  # or the assertion below is empty
     packed = PackViews()(results)
     assert set(packed) == {'inputs', 'boxes', 'matches', 'images'}
     assert list(packed['inputs']) == ['v1', 'v2']
