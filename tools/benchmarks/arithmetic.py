@@ -242,7 +242,7 @@ def print_tables(figures: Mapping, gpus: int, utilisation: float, per_core: floa
     table(
         (f'memory, {100 * SPARE:.0f} % left free', 'batch in fp32', 'by --amp'),
         *(
-            (f'{gb} GB', *(fitting_batch(sum(constant.values()), saved[p], gb * 1e9, SPARE) for p in saved))
+            (f'{gb} GB', *(fitting_batch(sum(constant.values()), kept, gb * 1e9) for kept in saved.values()))
             for gb in MEMORY
         ),
     )
