@@ -10,7 +10,6 @@ without values, whose operations torch counts.
 import argparse
 import json
 from collections.abc import Iterable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +24,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from mmsoco.arguments import positive
 from mmsoco.config import read_config
 from mmsoco.errors import command
-from mmsoco.files import atomic_path
 from mmsoco.registry import MODELS
 
 CONFIG = Path(__file__).parents[2] / 'configs/soco/soco_r50fpn_8xb256_100e_in1k.py'
@@ -37,10 +35,6 @@ PARTS = {
     'backward': 'backward',
     'step': 'step',
 }
-#: GB of common cards.
-MEMORY = (8, 12, 16, 24, 32, 40, 80)
-#: Share of a card's memory that is not counted on.
-SPARE = 0.25
 
 
 @dataclass(frozen=True)
@@ -49,20 +43,16 @@ class Card:
 
     Attributes:
         peak: FLOP/s of matrix products in half precision with float32 sums.
-        single: FLOP/s in float32, or in TF32 where it has that.
-        memory: GB.
     """
 
     name: str
     peak: float
-    single: float
-    memory: int
 
 
 CARDS = (
-    Card('V100', 125e12, 15.7e12, 32),
-    Card('A100', 312e12, 156e12, 80),
-    Card('H100', 989e12, 494e12, 80),
+    Card('V100', 125e12),
+    Card('A100', 312e12),
+    Card('H100', 989e12),
 )
 
 
@@ -80,7 +70,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--per-core', type=float, default=238, metavar='N', help='images/s that a loader core gives (default 238)'
     )
-    parser.add_argument('--json', metavar='FILE', help='write the figures there, too')
+    parser.add_argument('--json', action='store_true', help='print the figures as JSON')
     return parser.parse_args()
 
 
@@ -142,37 +132,6 @@ def count_macs(sketch: Sketch) -> dict[str, float]:
     return {name: flops / 2 / images for name, flops in macs.items()}
 
 
-def saved_bytes(sketch: Sketch, amp: bool) -> float:
-    """Bytes an image that the forward keeps for the backward; ``amp``: under autocast to 2 bytes."""
-
-    def kept(images: int) -> int:
-        known = {p.untyped_storage()._cdata for p in sketch.model.parameters()}
-        found: dict[int, tuple[int, torch.Tensor]] = {}
-
-        def pack(tensor: torch.Tensor) -> torch.Tensor:
-            storage = tensor.untyped_storage()
-            if storage._cdata not in known:
-                # With the tensor, so that its place is not given to another one.
-                found[storage._cdata] = storage.nbytes(), tensor
-            return tensor
-
-        half = torch.autocast('cpu', torch.bfloat16) if amp else nullcontext()
-        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor), half:
-            sketch.loss(images)
-        return sum(size for size, _ in found.values())
-
-    with sketch.mode:
-        # What does not depend on the batch, such as weights in half precision, drops out.
-        return (kept(4) - kept(2)) / 2
-
-
-def constant_bytes(sketch: Sketch) -> dict[str, int]:
-    """Bytes that do not depend on the batch, in float32: weights, target, gradients, momentum, DDP's buckets."""
-    online = 4 * sum(p.numel() for p in sketch.model.parameters() if p.requires_grad)
-    target = 4 * sum(p.numel() for p in sketch.model.target.parameters())
-    return dict(weights=online, target=target, gradients=online, momentum=online, buckets=online)
-
-
 def traffic(sketch: Sketch, gpus: int, images: int) -> dict[str, float]:
     """Bytes that each of some GPUs sends in a step, of ``images`` each.
 
@@ -190,23 +149,12 @@ def traffic(sketch: Sketch, gpus: int, images: int) -> dict[str, float]:
     for hook in hooks:
         hook.remove()
     share = (gpus - 1) / gpus
-    gradients = 2 * share * constant_bytes(sketch)['gradients']
+    gradients = 2 * share * 4 * sum(p.numel() for p in sketch.model.parameters() if p.requires_grad)
     forwards = sum(share * gpus * 4 * (2 * m.num_features + 1) for m, _ in calls)
     backwards = sum(2 * share * 4 * 2 * m.num_features for m, with_gradient in calls if with_gradient)
     rows = images * sketch.num_proposals * len(sketch.sizes)
     embeddings = share * gpus * 4 * rows * sketch.model.embedding_width
     return dict(gradients=gradients, statistics=forwards + backwards, embeddings=embeddings, norms=len(calls))
-
-
-def fitting_batch(constant: float, saved: float, memory: float) -> int:
-    """The largest power of two of images that fit, with :data:`SPARE` left for workspaces, CUDA and fragments.
-
-    Args:
-        constant, saved: Bytes of a process, and of each image.
-        memory: Of the card, bytes.
-    """
-    room = memory * (1 - SPARE) - constant
-    return max((2**n for n in range(12) if 2**n * saved <= room), default=0)
 
 
 def hours(macs: float, epochs: int, gpus: int, rate: float) -> float:
@@ -231,21 +179,6 @@ def print_tables(figures: Mapping, gpus: int, utilisation: float, per_core: floa
     sent = figures['traffic']
     print(f'{sent["norms"]} calls of BN in the forwards of a step. Sent by each of {gpus} GPUs in a step:\n')
     table(('', 'MB'), *((name, f'{sent[name] / 1e6:.1f}') for name in ('gradients', 'statistics', 'embeddings')))
-    constant, saved = figures['constant'], figures['saved']
-    print('In every process, whatever its batch, MB: ' + ', '.join(f'{k} {v / 1e6:.0f}' for k, v in constant.items()))
-    print(f'Kept for the backward, MB an image: {saved["fp32"] / 1e6:.0f} in fp32, {saved["amp"] / 1e6:.0f} by --amp\n')
-    batches = (8, 16, 32, 64, 128, 256)
-    table(
-        ('GB at a batch of', *batches),
-        *((p, *(f'{(sum(constant.values()) + b * saved[p]) / 1e9:.1f}' for b in batches)) for p in saved),
-    )
-    table(
-        (f'memory, {100 * SPARE:.0f} % left free', 'batch in fp32', 'by --amp'),
-        *(
-            (f'{gb} GB', *(fitting_batch(sum(constant.values()), kept, gb * 1e9) for kept in saved.values()))
-            for gb in MEMORY
-        ),
-    )
     print(f"At {100 * utilisation:.0f} % of a card's peak in half precision ({per_core:.0f} images/s a loader core):\n")
     table(
         (
@@ -278,8 +211,6 @@ def compute(cfg: Config, gpus: int) -> dict:
     return dict(
         macs=count_macs(sketch),
         traffic=traffic(sketch, gpus, cfg.total_batch_size // gpus),
-        constant=constant_bytes(sketch),
-        saved=dict(fp32=saved_bytes(sketch, amp=False), amp=saved_bytes(sketch, amp=True)),
     )
 
 
@@ -287,10 +218,10 @@ def compute(cfg: Config, gpus: int) -> dict:
 def main() -> None:
     args = parse_args()
     figures = compute(read_config(args.config), args.gpus)
-    print_tables(figures, args.gpus, args.utilisation, args.per_core)
     if args.json:
-        with atomic_path(args.json) as temporary:
-            temporary.write_text(json.dumps(figures, indent=2))
+        print(json.dumps(figures, indent=1))
+    else:
+        print_tables(figures, args.gpus, args.utilisation, args.per_core)
 
 
 if __name__ == '__main__':

@@ -32,7 +32,6 @@ from mmsoco.arguments import positive
 from mmsoco.config import read_config
 from mmsoco.engine.launch import train
 from mmsoco.errors import UserError, command
-from mmsoco.files import atomic_path
 from mmsoco.proposals.generators.grid import GridBoxes
 from mmsoco.proposals.store import ProposalRow, write_proposals
 
@@ -63,7 +62,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--images', metavar='FOLDER', help="where --data's images are, if not where they were")
     parser.add_argument('--device', choices=('cuda', 'cpu'), default='cuda', help='cpu: to try the benchmark itself')
     parser.add_argument('--quick', action='store_true', help='a small model, a batch of 2, 2 steps: it works')
-    parser.add_argument('--json', metavar='FILE', help='write the figures there, too')
+    parser.add_argument('--json', action='store_true', help='print the figures as JSON')
     return parser.parse_args()
 
 
@@ -115,6 +114,11 @@ def make_images(folder: Path, count: int) -> Path:
     return out
 
 
+def hook_of(args: argparse.Namespace) -> MeasureHook:
+    """A hook like the one that measures."""
+    return MeasureHook(warmup=1 if args.quick else 5, steps=args.steps)
+
+
 def options_of(args: argparse.Namespace, cfg: Config, data: Path, root: str | None, total: int) -> dict:
     """``--cfg-options`` that make a config the measured training.
 
@@ -123,16 +127,16 @@ def options_of(args: argparse.Namespace, cfg: Config, data: Path, root: str | No
         data, root: The proposal file, and the folder of its images if it is not the file's own.
         total: Images a step.
     """
-    hook = dict(type='MeasureHook', warmup=1 if args.quick else 5, steps=args.steps)
+    hook = hook_of(args)
     options = {
         'total_batch_size': total,
-        'train_cfg': dict(_delete_=True, type='PretrainLoop', max_steps=MeasureHook(hook['warmup'], args.steps).total),
+        'train_cfg': dict(_delete_=True, type='PretrainLoop', max_steps=hook.total),
         'train_dataloader.dataset.proposal_file': str(data),
         'train_dataloader.dataset.data_root': root,
         # Nothing is to be kept, and no held-out images are there.
         'default_hooks.checkpoint': dict(by_epoch=False, interval=10**9, save_last=False),
-        'default_hooks.learning_rate.warmup_epochs': 1,
-        'default_hooks.measure': hook,
+        'default_hooks.learning_rate.warmup_epochs': 0.5,
+        'default_hooks.measure': dict(type='MeasureHook', warmup=hook.warmup, steps=hook.steps),
     }
     if 'warmup_share' in cfg.default_hooks.learning_rate:
         options.pop('default_hooks.learning_rate.warmup_epochs')
@@ -174,7 +178,8 @@ def measure(args: argparse.Namespace, folder: Path) -> dict | None:
     """Train and watch; what there is to print, in the first process only."""
     world = int(os.environ.get('WORLD_SIZE', 1))
     total = args.batch * args.accumulate * world
-    data = Path(args.data) if args.data else make_images(folder, max(total, 2 * DIFFERENT))
+    # Ends of epochs, which wait for the device, are not to come more often than in ImageNet.
+    data = Path(args.data) if args.data else make_images(folder, total * hook_of(args).total)
     cfg = read_config(args.config)
     root = args.images if args.data else str(folder / 'images')
     amp = args.amp or ('fp16' if args.device == 'cuda' else 'no')
@@ -254,11 +259,10 @@ def main() -> None:
     # The training's log does not go where the figures do.
     with shared_folder() as folder, contextlib.redirect_stdout(sys.stderr):
         figures = measure(args, folder)
-    if figures is not None:
+    if figures is not None and args.json:
+        print(json.dumps(figures, indent=1))
+    elif figures is not None:
         print_figures(figures)
-        if args.json:
-            with atomic_path(args.json) as temporary:
-                temporary.write_text(json.dumps(figures, indent=2))
 
 
 if __name__ == '__main__':

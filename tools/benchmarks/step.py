@@ -32,7 +32,6 @@ from mmsoco.arguments import positive
 from mmsoco.config import read_config
 from mmsoco.engine.optim_constructor import PretrainOptimConstructor
 from mmsoco.errors import UserError, command
-from mmsoco.files import atomic_path
 from mmsoco.registry import MODELS
 
 CONFIGS = Path(__file__).parents[2] / 'configs/soco'
@@ -50,7 +49,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--threads', type=positive, default=1, help='of the CPU (default 1)')
     parser.add_argument('--rounds', type=positive, default=5, help='in each of which both have their turn (default 5)')
     parser.add_argument('--quick', action='store_true', help='small views, ResNet-18, a batch of 2, 2 rounds: it works')
-    parser.add_argument('--json', metavar='FILE', help='write the figures there, too')
+    parser.add_argument('--json', action='store_true', help='print the figures as JSON')
     return parser.parse_args()
 
 
@@ -284,10 +283,11 @@ def main() -> None:
         torch.cuda.get_device_name(args.device) if args.device.startswith('cuda') else f'{args.threads} CPU thread(s)'
     )
     label = f'R{depth}-FPN, batch {batch}, {args.precision}, {where}, {rounds} rounds'
-    print_figures(figures, label + (', --quick: says nothing of speed' if args.quick else ''))
+    label += ', --quick: says nothing of speed' if args.quick else ''
     if args.json:
-        with atomic_path(args.json) as temporary:
-            temporary.write_text(json.dumps({'run': label, **figures}, indent=2))
+        print(json.dumps({'run': label, **figures}, indent=1))
+    else:
+        print_figures(figures, label)
 
 
 if __name__ == '__main__':
