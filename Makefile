@@ -5,7 +5,7 @@ LINE ?=
 # Where torch comes from and which, such as TORCH_INDEX=cu126 TORCH=2.7.1 (tools/setup.sh); kept by .venv.
 export TORCH_INDEX TORCH
 
-.PHONY: help setup quickstart test test-slow torture lint format clean
+.PHONY: help setup quickstart test test-slow test-gpu torture lint format clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -23,6 +23,9 @@ test: setup  ## the core tests (some minutes)
 test-slow: setup  ## the tests that train, in several processes and by the command-line tools
 	@echo 'test-slow: tests that train and start processes, about 24 minutes on 2 cores'
 	@$(PYTHON) -m pytest -m slow $(ARGS)
+
+test-gpu: setup  ## the tests that need CUDA, on one GPU or two; skipped where there is none
+	@$(PYTHON) -m pytest -m 'not slow' tests/cuda $(ARGS)
 
 torture: setup  ## kill a small pretraining 200 times and compare what becomes of it
 	@echo 'torture: about 15 minutes on 2 cores'

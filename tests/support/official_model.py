@@ -1,7 +1,8 @@
 """A slow, plain PyTorch reference of the model that SoCo's official code pretrains.
 
-It is written apart from the package, from the numbers alone: it imports nothing of mmsoco or OpenMMLab, so that a
-test can hold the package's model against it. Parameters bear the names of the official checkpoints without `module.`.
+It is written apart from the package, from the numbers alone: neither it nor the benchmark's step, whose pooling,
+levels and loss it shares, imports anything of mmsoco or OpenMMLab, so that a test can hold the package's model
+against it. Parameters bear the names of the official checkpoints without `module.`.
 """
 
 import copy
@@ -9,9 +10,9 @@ from collections import OrderedDict
 
 import torch
 import torch.nn.functional as F
+from released_step import direction_loss, fpn_levels, pool
 from torch import nn
 from torchvision.models import resnet50
-from torchvision.ops import roi_align
 
 
 def conv_bn(inputs, outputs, size):
@@ -71,45 +72,6 @@ def run_encoder(encoder, images, last):
         x = getattr(encoder, f'layer{n}')(x)
         maps.append(x)
     return maps
-
-
-def pool(feature_map, boxes, view_size, output_size):
-    """RoIAlign of (B, K, 4) boxes in view pixels: (B * K, C, output_size, output_size), image after image."""
-    return roi_align(
-        feature_map,
-        list(boxes),
-        output_size,
-        spatial_scale=feature_map.shape[-1] / view_size,
-        sampling_ratio=-1,
-        aligned=True,
-    )
-
-
-def fpn_levels(boxes, integer):
-    """The level, 0 to 3, of each box: (B, K, 4) to (B, K)."""
-    if integer:
-        boxes = boxes.long()
-    width = boxes[..., 2] - boxes[..., 0] + int(integer)
-    height = boxes[..., 3] - boxes[..., 1] + int(integer)
-    size = (width * height).sqrt()
-    levels = torch.zeros_like(size, dtype=torch.long)
-    for bound in (48, 96, 192):
-        levels += size > bound
-    return levels
-
-
-def direction_loss(p, z, levels_a, levels_b, identities_a, identities_b):
-    """View a predicts view b; p and z hold a (B, K, 256) tensor for every level."""
-    same = identities_a[:, :, None] == identities_b[:, None, :]
-    similarity, matches = 0, 0
-    for i in range(len(p)):
-        for j in range(len(z)):
-            mask = same & (levels_a == i)[:, :, None] & (levels_b == j)[:, None, :]
-            cosine = F.cosine_similarity(p[i][:, :, None], z[j][:, None, :], dim=-1)
-            similarity = similarity + (mask * cosine).sum(dim=(1, 2))
-            matches = matches + mask.sum(dim=(1, 2))
-    assert (matches > 0).all(), 'an image has no proposal in both views'
-    return (-2 * similarity / matches).mean()
 
 
 class OfficialModel(nn.Module):

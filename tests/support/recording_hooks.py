@@ -43,7 +43,11 @@ class RecordHook(Hook):
     priority = 'LOWEST'
 
     def before_train(self, runner):
-        self.steps = []
+        self.steps, self.losses = [], []
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if outputs is not None:
+            self.losses.append(float(outputs['loss']))
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         model = unwrapped(runner)
@@ -63,6 +67,8 @@ class RecordHook(Hook):
         model = unwrapped(runner)
         record = dict(
             steps=self.steps,
+            losses=self.losses,
+            device=str(next(model.parameters()).device),
             iter=runner.iter,
             online=digest(p for p in model.parameters() if p.requires_grad),
             target=digest(model.target.parameters()),
