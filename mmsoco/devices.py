@@ -179,8 +179,8 @@ def why_unusable(root: str | os.PathLike = '/') -> str | None:
         return f'{words}, which needs driver {needed} or later; update it, or {advice(card, driver)}'
     shown = f', {VISIBLE}={os.environ[VISIBLE]}' if VISIBLE in os.environ else ''
     return (
-        f'{words}{shown} ({_words_of_cuda()}); look whether nvidia-smi shows it and whether this job or container was given '
-        f'it (Slurm: --gres=gpu:1, Docker: --gpus all)'
+        f'{words}{shown} ({_words_of_cuda()}); look whether nvidia-smi shows it and whether this job or container '
+        'was given it (Slurm: --gres=gpu:1, Docker: --gpus all)'
     )
 
 

@@ -135,7 +135,8 @@ def test_where_versions_fit_torch_says_why(root, monkeypatch):
 
     monkeypatch.setattr(torch.cuda, 'init', fail)
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '9')
-    with pytest.raises(UserError, match=r'driver 580.82.07, .*, CUDA_VISIBLE_DEVICES=9 \(CUDA unknown error .*--gres=gpu:1'):
+    words = r'driver 580.82.07, .*, CUDA_VISIBLE_DEVICES=9 \(CUDA unknown error .*--gres=gpu:1'
+    with pytest.raises(UserError, match=words):
         require_usable(root)
 
 

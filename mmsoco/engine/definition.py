@@ -31,6 +31,8 @@ _PLACES = (
     'lazy_init',
     'serialize_data',
 )
+#: Of a view pipeline: where colours are changed, by the same draws.
+_WHERE = 'photometry'
 #: Of a sampler: how the total batch is divided.
 _DIVISION = ('batch_size', 'accumulate', 'seed')
 #: Of a loop: when it validates.
@@ -77,7 +79,7 @@ def define(cfg: Mapping[str, Any], pretraining: bool, processes: int | None = No
         found['auto_scale_lr'] = (cfg.get('auto_scale_lr') or {}).get('enable') or None
         if processes is not None and 'batch_size' in loader:
             found['images a step'] = loader['batch_size'] * processes
-    return dict(_flat(found))
+    return {key: value for key, value in _flat(found) if key.rpartition('.')[2] != _WHERE}
 
 
 def contents(cfg: Mapping[str, Any]) -> dict[str, Any]:

@@ -301,12 +301,15 @@ class MultiViewProposalPipeline(BaseTransform):
                 region = regions[self.regions[view]]
                 boxes[view][name] = self._view_boxes(proposals[chosen], region, self.views[view].size)
         results['views'], results['boxes'], results['augment'] = {}, {}, {}
+        # All before any is augmented: one may be made of another's pixels, which a transform may change in place.
         shown: dict[str, np.ndarray] = {}
+        for name in self.views:
+            shown[name] = self._show(name, image, decoded, shown)
         for name in self.views:
             # A whole view that stands in for no proposal stays whole.
             whole = [box_set for box_set in boxes[name] if not any(results['matches'][box_set].values())]
             view = {'boxes': boxes[name], 'rng': rng, 'watched': results.get('watched', False)}
-            view['img'] = shown[name] = self._show(name, image, decoded, shown)
+            view['img'] = shown[name]
             results['views'][name], results['boxes'][name] = self._render(name, view, whole)
             if self.left[name]:
                 results['augment'][name] = self._draw(name, view)
