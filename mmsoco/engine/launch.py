@@ -10,7 +10,6 @@ from mmengine import hooks
 from mmengine.config import Config
 from mmengine.dist import get_world_size, init_dist, is_main_process
 from mmengine.registry import DATASETS
-from mmengine.runner import Runner
 
 from mmsoco.checkpoints.guard import guard_loading
 from mmsoco.config import FORMER_HOOKS, hold_out, is_pretraining, read_config, read_files, require
@@ -19,6 +18,7 @@ from mmsoco.engine.hooks.preparation import PreparationHook
 from mmsoco.engine.interruption import follow_parent, shielded, stop_signals
 from mmsoco.engine.resuming import SavedCheckpoints
 from mmsoco.engine.run_lock import RunLock
+from mmsoco.engine.runner import Runner
 from mmsoco.engine.together import Together, first_decides
 from mmsoco.errors import UserError
 from mmsoco.evaluation.columns import format_columns, paper_columns
@@ -63,11 +63,18 @@ def prepare_processes(cfg: Config, launcher: str) -> list[str]:
             # mmengine's init_dist wants a GPU for each process.
             torch.distributed.init_process_group('gloo')
     if not cuda:
-        if cfg.pop('sync_bn', None) is not None:
-            notes.append('no CUDA: BN is not synchronised over processes')
+        if cfg.get('sync_bn') is not None:
+            cfg.sync_bn = 'mmsoco'  # the others need CUDA
         if launcher != 'none':
-            cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
+            cfg.model_wrapper_cfg = dict(
+                type='MMDistributedDataParallel',
+                device_ids=None,
+                broadcast_buffers=False,
+                gradient_as_bucket_view=True,
+            )
             notes.append('no CUDA: processes talk by gloo')
+    if get_world_size() > 1:
+        notes.append(f'BN is {"not " if cfg.get("sync_bn") is None else ""}synchronised over processes')
     return notes
 
 

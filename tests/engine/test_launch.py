@@ -12,11 +12,12 @@ from mmsoco.errors import UserError
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='about machines without CUDA')
-def test_without_cuda_the_switches_for_gpus_go_and_it_is_said(recipe):
+@pytest.mark.parametrize('way', ['mmsoco', 'torch', None])
+def test_without_cuda_bn_is_synchronised_by_ours(recipe, way):
     cfg = Config.fromfile(recipe)
-    notes = prepare_processes(cfg, 'none')
-    assert 'sync_bn' not in cfg
-    assert notes == ['no CUDA: BN is not synchronised over processes']
+    cfg.sync_bn = way
+    assert prepare_processes(cfg, 'none') == []
+    assert cfg.sync_bn == (way and 'mmsoco')
     assert set_amp(cfg, None) == [] and cfg.optim_wrapper.type == 'FiniteOptimWrapper'
 
 
@@ -27,7 +28,7 @@ def test_with_cuda_pretraining_is_in_mixed_precision(recipe, monkeypatch, amp):
     assert set_amp(cfg, amp) == ['mixed precision: float16 with loss scaling']
     assert cfg.optim_wrapper.type == 'mmsoco.FiniteAmpOptimWrapper'
     assert set_amp(cfg, False) == ['full precision'] and cfg.optim_wrapper.type == 'mmsoco.FiniteOptimWrapper'
-    assert prepare_processes(cfg, 'none') == [] and cfg.sync_bn == 'torch'
+    assert prepare_processes(cfg, 'none') == [] and cfg.sync_bn == 'mmsoco'
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='about machines without CUDA')
