@@ -115,7 +115,9 @@ def test_a_method_that_gives_other_figures():
 @pytest.mark.parametrize('scaled', [True, False])
 def test_a_lone_skip_is_expected_of_loss_scaling(scaled):
     said = []
-    logger = SimpleNamespace(info=lambda words: said.append(('info', words)), warning=lambda w: said.append(('warn', w)))
+    logger = SimpleNamespace(
+        info=lambda words: said.append(('info', words)), warning=lambda w: said.append(('warn', w))
+    )
     wrapper = SimpleNamespace(**({'loss_scaler': torch.amp.GradScaler('cpu')} if scaled else {}))
     runner = SimpleNamespace(logger=logger, iter=9, optim_wrapper=wrapper, model=SimpleNamespace(embedding_width=4))
     HealthHook().after_figures(runner, [{SKIPPED: value} for value in (0.0, 1.0, 0.0, 1.0, 2.0)])
