@@ -30,6 +30,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--accumulate', type=positive, default=1, metavar='N', help='batches a process takes for one optimizer step'
     )
+    parser.add_argument(
+        '--compile', action='store_true', help='compile backbone, neck and head by torch.compile in the first steps'
+    )
+    parser.add_argument(
+        '--recompute',
+        nargs='+',
+        default=(),
+        metavar='PART',
+        help='keep fewer activations: those of these parts, such as backbone, are computed again in the backward pass',
+    )
     parser.add_argument('--progress', action='store_true', help='show a progress bar on stderr')
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='who started the processes')
     parser.add_argument(
@@ -51,6 +61,8 @@ def main() -> None:
         launcher=args.launcher,
         progress=args.progress,
         trust_checkpoint=args.trust_checkpoint,
+        compile_parts=args.compile,
+        recompute=args.recompute,
     )
 
 

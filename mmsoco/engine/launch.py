@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import torch
@@ -207,6 +207,8 @@ def train(
     launcher: str = 'none',
     progress: bool = False,
     trust_checkpoint: bool = False,
+    compile_parts: bool = False,
+    recompute: Sequence[str] = (),
 ) -> Runner:
     """Train a config of mmsoco, mmdet or mmpretrain.
 
@@ -221,6 +223,8 @@ def train(
         launcher: Who started the processes, one of :data:`LAUNCHERS`.
         progress: Show a progress bar on stderr.
         trust_checkpoint: Allow code in the file that it begins with or goes on from.
+        compile_parts: Compile backbone, neck and head.
+        recompute: Parts of the model whose activations are computed again in the backward pass.
 
     Returns:
         The Runner, trained.
@@ -236,6 +240,10 @@ def train(
         if 'train_dataloader.batch_size' in (options or {}) and is_pretraining(cfg):
             raise UserError('a pretraining divides total_batch_size over processes; set that, not batch_size')
         notes = prepare_processes(cfg, launcher) + settle(cfg, amp, accumulate, progress)
+        if compile_parts:
+            cfg.merge_from_dict({'default_hooks.compile': dict(type='mmsoco.CompileHook')})
+        if recompute:
+            cfg.merge_from_dict({'default_hooks.recompute': dict(type='mmsoco.RecomputeHook', parts=list(recompute))})
         if resume is None and cfg.get('resume'):
             resume = cfg.get('load_from') or 'auto'
         saved = SavedCheckpoints.of(cfg)
