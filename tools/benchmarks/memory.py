@@ -13,6 +13,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._pytree import tree_map_only
 
 from mmsoco.arguments import positive
 from mmsoco.config import add_config_arguments, is_pretraining, read_config
@@ -27,7 +29,7 @@ ASIDE = 3.0
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description='Run the forward of two small batches on the CPU, count what autograd keeps, each storage once and '
+        description='Let the shapes of two small batches run forward, count what autograd keeps, each storage once and '
         'without the parameters, and take the difference; then compute what batch fits. A GPU keeps the same tensors, '
         'up to what its own kernels add.'
     )
@@ -68,16 +70,21 @@ def batch_of(cfg: Config, images: int, scale: int) -> dict:
 
 def kept(model: nn.Module, batch: dict, amp: bool) -> int:
     """Bytes that the forward of a batch leaves for the gradient."""
-    own = {tensor.untyped_storage().data_ptr() for tensor in [*model.parameters(), *model.buffers()]}
+    # Tensors of shapes and layouts alone: nothing is computed.
+    mode = FakeTensorMode(allow_non_fake_inputs=True)
+    tensors = [*model.parameters(), *model.buffers()]
+    own = {one.untyped_storage()._cdata for tensor in tensors for one in (tensor, mode.from_tensor(tensor))}
     found: dict[int, torch.UntypedStorage] = {}
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            found[storage.data_ptr()] = storage  # held, so that no other one takes its place
+        if storage._cdata not in own:
+            found[storage._cdata] = storage  # held, so that no other one takes its place
         return tensor
 
+    batch = tree_map_only(torch.Tensor, mode.from_tensor, batch)
     with (
+        mode,
         torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor),
         torch.autocast('cpu', torch.bfloat16, enabled=amp),
     ):
@@ -108,24 +115,12 @@ def main() -> None:
     if not is_pretraining(cfg):
         raise UserError(f'{args.config} is no pretraining; give one of configs/soco')
     init_default_scope(cfg.default_scope)
-    torch.set_num_threads(1)
     choices = [(), *map(tuple, args.recompute or [['backbone'], ['backbone', 'roi_head']])]
-    batches = [batch_of(cfg, images, 4 if args.quick else 1) for images in (2, 4)]
-    rows = []
-    for parts in choices:
-        model = MODELS.build(copy.deepcopy(cfg.model)).train()
-        recompute(model, parts)
-        for amp in (False, True):
-            less, more = (kept(model, copy.deepcopy(batch), amp) for batch in batches)
-            each, fixed = (more - less) / 2, held(model, cfg.optim_wrapper.optimizer.type)
-            fits, parts_of_share = fitting(args.memory, fixed, each, cfg.total_batch_size, args.cards)
-            precision = 'bf16' if amp else 'fp32'
-            rows.append(dict(recomputed=list(parts), precision=precision, mb_an_image=each / 1e6, fixed_mb=fixed / 1e6))
-            rows[-1] |= dict(fits=fits, accumulate=parts_of_share)
+    rows = measured(cfg, choices, args)
     if args.json:
         print(json.dumps(dict(memory_gib=args.memory, cards=args.cards, total=cfg.total_batch_size, rows=rows)))
         return
-    print(f'Measured: what an image keeps. Computed, of {args.memory} GiB less {ASIDE:g}: images that fit a card, and')
+    print(f'Counted: what an image keeps. Computed, of {args.memory} GiB less {ASIDE:g}: images that fit a card, and')
     print(f'--accumulate for {cfg.total_batch_size} images on {args.cards} cards.')
     print('| recomputed | precision | MB an image | MB of weights, gradients, optimizer | fit a card | --accumulate |')
     print('|---|---|---|---|---|---|')
@@ -134,6 +129,23 @@ def main() -> None:
             f'| {", ".join(row["recomputed"]) or "nothing"} | {row["precision"]} | {row["mb_an_image"]:.1f} | '
             f'{row["fixed_mb"]:.0f} | {row["fits"]} | {row["accumulate"] or "does not fit"} |'
         )
+
+
+def measured(cfg: Config, choices: list[tuple[str, ...]], args: argparse.Namespace) -> list[dict]:
+    """A row for each choice of parts and precision."""
+    batches = [batch_of(cfg, images, 4 if args.quick else 1) for images in (2, 4)]
+    rows = []
+    for parts in choices:
+        model = MODELS.build(copy.deepcopy(cfg.model)).train()
+        recompute(model, parts)
+        for amp in (False, True):
+            less, more = (kept(model, batch, amp) for batch in batches)
+            each, fixed = (more - less) / 2, held(model, cfg.optim_wrapper.optimizer.type)
+            fits, parts_of_share = fitting(args.memory, fixed, each, cfg.total_batch_size, args.cards)
+            precision = 'bf16' if amp else 'fp32'
+            rows.append(dict(recomputed=list(parts), precision=precision, mb_an_image=each / 1e6, fixed_mb=fixed / 1e6))
+            rows[-1] |= dict(fits=fits, accumulate=parts_of_share)
+    return rows
 
 
 if __name__ == '__main__':
