@@ -23,7 +23,7 @@ from mmsoco.renamed import former_arguments
 #: What a run reads of the top of a config: the Runner's arguments,
 READ = frozenset(inspect.signature(Runner.__init__).parameters) - {'self', 'cfg'}
 #: what it looks for in the config itself,
-READ |= {'sync_bn', 'model_wrapper_cfg', 'find_unused_parameters', 'compile', 'strategy'}
+READ |= {'sync_bn', 'runner_type', 'model_wrapper_cfg', 'find_unused_parameters', 'compile', 'strategy'}
 READ |= {'efficient_conv_bn_eval', 'activation_checkpointing'}
 #: what reading a config and dividing its batch take.
 READ |= {'custom_imports', 'total_batch_size'}

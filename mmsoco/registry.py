@@ -37,6 +37,7 @@ OPTIM_WRAPPERS = _child('OPTIM_WRAPPERS', 'engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child('OPTIM_WRAPPER_CONSTRUCTORS', 'engine')
 HOOKS = _child('HOOKS', 'engine')
 LOOPS = _child('LOOPS', 'engine')
+RUNNERS = _child('RUNNERS', 'engine')
 METRICS = _child('METRICS', 'evaluation.coco_metric', 'evaluation.lvis_metric')
 
 # mmengine warns when a scope lacks a registry that it looks into.
@@ -45,7 +46,6 @@ for _name in (
     'LOG_PROCESSORS',
     'MODEL_WRAPPERS',
     'PARAM_SCHEDULERS',
-    'RUNNERS',
     'TASK_UTILS',
     'VISBACKENDS',
     'VISUALIZERS',

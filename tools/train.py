@@ -49,6 +49,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--accumulate', type=positive, default=1, metavar='N', help='batches a process takes for one optimizer step'
     )
+    parser.add_argument(
+        '--compile', action='store_true', help='compile backbone, neck and head by torch.compile in the first steps'
+    )
+    parser.add_argument(
+        '--recompute',
+        nargs='+',
+        default=(),
+        metavar='PART',
+        help='keep fewer activations: those of these parts, such as backbone, are computed again in the backward pass',
+    )
     parser.add_argument('--progress', action='store_true', help='show a progress bar on stderr')
     parser.add_argument('--launcher', choices=LAUNCHERS, default='none', help='who started the processes')
     parser.add_argument(
@@ -84,6 +94,8 @@ def main() -> None:
         trust_checkpoint=args.trust_checkpoint,
         auto_scale_lr=args.auto_scale_lr,
         resume_anyway=args.resume_anyway,
+        compile_parts=args.compile,
+        recompute=args.recompute,
     )
 
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import torch
@@ -10,7 +10,6 @@ from mmengine import hooks
 from mmengine.config import Config
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.registry import DATASETS
-from mmengine.runner import Runner
 
 from mmsoco.checkpoints.files import read_meta
 from mmsoco.checkpoints.guard import guard_loading
@@ -31,6 +30,7 @@ from mmsoco.engine.precision import set_amp, set_tf32
 from mmsoco.engine.processes import finish, join, meet
 from mmsoco.engine.resuming import SavedCheckpoints
 from mmsoco.engine.run_lock import RunLock
+from mmsoco.engine.runner import Runner
 from mmsoco.engine.shared_memory import check_shared_memory
 from mmsoco.engine.together import Together, everywhere, first_decides
 from mmsoco.errors import UserError
@@ -55,11 +55,18 @@ def prepare_processes(cfg: Config, launcher: str) -> list[str]:
     meet(launcher)
     join(cfg, launcher)
     if not cuda:
-        if cfg.pop('sync_bn', None) is not None:
-            notes.append('no CUDA: BN is not synchronised over processes')
+        if cfg.get('sync_bn') is not None:
+            cfg.sync_bn = 'mmsoco'  # the others need CUDA
         if launcher != 'none':
-            cfg.model_wrapper_cfg = dict(type='MMDistributedDataParallel', device_ids=None, broadcast_buffers=False)
+            cfg.model_wrapper_cfg = dict(
+                type='MMDistributedDataParallel',
+                device_ids=None,
+                broadcast_buffers=False,
+                gradient_as_bucket_view=True,
+            )
             notes.append('no CUDA: processes talk by gloo')
+    if get_world_size() > 1:
+        notes.append(f'BN is {"not " if cfg.get("sync_bn") is None else ""}synchronised over processes')
     return notes
 
 
@@ -202,6 +209,8 @@ def train(
     trust_checkpoint: bool = False,
     auto_scale_lr: bool = False,
     resume_anyway: bool = False,
+    compile_parts: bool = False,
+    recompute: Sequence[str] = (),
 ) -> Runner:
     """Train a config of mmsoco, mmdet or mmpretrain.
 
@@ -220,6 +229,8 @@ def train(
         auto_scale_lr: Scale a fine-tuning's learning rate to its batch.
         resume_anyway: Go on also from a checkpoint of a run with another schedule or other
             samples, see :func:`~mmsoco.engine.definition.define`.
+        compile_parts: Compile backbone, neck and head.
+        recompute: Parts of the model whose activations are computed again in the backward pass.
 
     Returns:
         The Runner, trained.
@@ -237,7 +248,7 @@ def train(
             raise UserError('a pretraining divides total_batch_size over processes; set that, not batch_size')
         notes = prepare_processes(cfg, launcher)
         prepare_device(cfg)
-        notes += settle(cfg, amp, accumulate, progress, auto_scale_lr, options)
+        notes += settle(cfg, amp, accumulate, progress, auto_scale_lr, options, compile_parts, recompute)
         if is_pretraining(cfg):
             notes += check_shared_memory(cfg.train_dataloader)
         if resume is None and cfg.get('resume'):
@@ -268,6 +279,8 @@ def settle(
     progress: bool,
     auto_scale_lr: bool = False,
     options: dict | None = None,
+    compile_parts: bool = False,
+    recompute: Sequence[str] = (),
 ) -> list[str]:
     """Let a config say all that a training of it is to be; the arguments are those of :func:`train`.
 
@@ -301,6 +314,10 @@ def settle(
         notes.append(settle_rate(cfg, get_world_size(), auto_scale_lr, options))
     if progress:
         cfg.custom_hooks = [*(cfg.get('custom_hooks') or ()), dict(type='mmsoco.ProgressBarHook')]
+    if compile_parts:
+        cfg.merge_from_dict({'default_hooks.compile': dict(type='mmsoco.CompileHook')})
+    if recompute:
+        cfg.merge_from_dict({'default_hooks.recompute': dict(type='mmsoco.RecomputeHook', parts=list(recompute))})
     settle_saving(cfg)
     set_amp(cfg, amp)
     return notes

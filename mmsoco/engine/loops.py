@@ -10,12 +10,14 @@ from typing import Any
 
 import torch
 from mmengine.dist import get_rank, get_world_size
+from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
 from mmsoco.engine.draws import seed_step
+from mmsoco.engine.figures import SKIPPED, Figures, to_be_logged
 from mmsoco.engine.loader import fit_to_workers, next_batch
 from mmsoco.engine.model import bare_model
 from mmsoco.engine.together import Together
@@ -34,6 +36,11 @@ class PretrainLoop(EpochBasedTrainLoop):
     The loader is an :class:`~mmsoco.datasets.EpochSampler`'s: it is not
     restarted between epochs, and a resumed run, also one from the middle of an
     epoch, begins at the sample after the last one it saw.
+
+    The device is waited for only in steps whose figures somebody reads: those in which a
+    hook's ``interval`` is over, the last ones of epochs, and while steps are skipped. The
+    hooks' ``after_figures`` is then given the figures of all steps since; in other steps
+    ``after_train_iter`` gets no outputs.
 
     Args:
         runner: The Runner.
@@ -58,6 +65,8 @@ class PretrainLoop(EpochBasedTrainLoop):
         super().__init__(runner, dataloader, max_epochs or 1)
         self.sampler = self.dataloader.sampler
         self._together = Together()
+        self._figures = Figures()
+        self._skipping = False
         per_epoch = self.sampler.steps_per_epoch
         self._max_iters = max_steps or max_epochs * per_epoch
         self._max_epochs = -(-self._max_iters // per_epoch)
@@ -123,8 +132,39 @@ class PretrainLoop(EpochBasedTrainLoop):
         for number, batch in enumerate(data_batch):
             seed_step(self.runner.seed, get_rank(), idx, number)
             outputs.append(self.runner.model.train_step(batch, self.runner.optim_wrapper))
-        self.runner.call_hook('after_train_iter', batch_idx=idx, data_batch=data_batch[-1], outputs=average(outputs))
+        self._figures.add(outputs, self.runner.optim_wrapper)
+        read = self._read_figures() if self._somebody_reads() else None
+        self.runner.call_hook('after_train_iter', batch_idx=idx, data_batch=data_batch[-1], outputs=read)
         self._iter += 1
+
+    def _somebody_reads(self) -> bool:
+        return (
+            self._skipping
+            or ends_epoch(self.runner)
+            or self._iter + 1 == self._max_iters
+            or any(_is_due(hook, self.runner) for hook in self.runner.hooks)
+        )
+
+    def _read_figures(self) -> dict[str, float]:
+        """Give hooks the figures of the steps since the last time, and the log; returns this step's."""
+        steps = self._figures.fetch()
+        self._skipping = bool(steps[-1].get(SKIPPED))
+        *earlier, latest = map(to_be_logged, steps)
+        for step in earlier:  # the latest comes into the log by the hooks
+            for name, value in step.items():
+                self.runner.message_hub.update_scalar(f'train/{name}', value)
+        self.runner.call_hook('after_figures', steps=steps)
+        return latest
+
+
+def _is_due(hook: Hook, runner: Runner) -> bool:
+    """Whether a hook that does something every so many steps does it in this one."""
+    interval = getattr(hook, 'interval', None)
+    return (
+        isinstance(interval, int)
+        and not getattr(hook, 'by_epoch', False)
+        and hook.every_n_train_iters(runner, interval)
+    )
 
 
 def steps_of_epoch(loop: BaseLoop) -> int | None:
@@ -255,9 +295,3 @@ def first_samples(batch: Any, count: int) -> Any:
     if isinstance(batch, dict):
         return {key: first_samples(part, count) for key, part in batch.items()}
     return batch[:count]
-
-
-def average(outputs: list[dict[str, torch.Tensor]]) -> dict[str, float]:
-    """Mean of each logged value over micro-batches, fetched from the device at once."""
-    values = torch.stack([torch.stack([value.detach().float() for value in output.values()]) for output in outputs])
-    return dict(zip(outputs[0], values.mean(dim=0).tolist(), strict=True))

@@ -1,54 +1,68 @@
-"""Optimizer steps that leave out gradients that are not finite, in any precision."""
+"""Optimizer steps that leave out gradients that are not finite, in any precision, and never wait for the device."""
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
-from torch import nn
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from mmsoco.registry import OPTIM_WRAPPERS
 
 
 @OPTIM_WRAPPERS.register_module()
 class FiniteOptimWrapper(OptimWrapper):
-    """Log the gradient's norm, and skip the step where it is not finite.
+    """Measure the gradient's norm, and skip the step where it is not finite.
+
+    Nothing is fetched from the device: a step is taken in any case, and undone there
+    if it was not to be. The norm goes to the log with the step's losses.
 
     Under DDP gradients are averaged before the step, so all processes see the
     same norm and skip alike.
 
     Attributes:
-        skipped: Steps left out in a row, up to now.
+        norm: Of the last step's gradient, a scalar on the device; None before the first.
+        in_a_row: Steps left out in a row, up to now; likewise.
     """
 
-    skipped = 0
+    norm: Tensor | None = None
+    in_a_row: Tensor | None = None
+
+    @property
+    def skipped(self) -> int:
+        """Steps left out in a row, up to now; asking waits for the device."""
+        return 0 if self.in_a_row is None else int(self.in_a_row)
 
     def step(self, **kwargs) -> None:
         """Step, or skip it."""
-        if self._gradient_is_finite():
+        with undone_unless(self._gradient_is_finite(), self.optimizer):
             super().step(**kwargs)
 
-    def _gradient_is_finite(self) -> bool:
+    def _clip_grad(self) -> None:
+        # mmengine's fetches the norm to log it.
+        params = [p for group in self.optimizer.param_groups for p in group['params'] if p.grad is not None]
+        self.clip_func(params, **self.clip_grad_kwargs)
+
+    @torch.no_grad()
+    def _gradient_is_finite(self) -> Tensor:
         grads = [p.grad for group in self.optimizer.param_groups for p in group['params'] if p.grad is not None]
-        norm = torch.stack(torch._foreach_norm(grads)).norm().item()
-        self.message_hub.update_scalar('train/grad_norm', norm)
-        finite = math.isfinite(norm)
-        self.skipped = 0 if finite else self.skipped + 1
+        self.norm = torch.stack(torch._foreach_norm(grads)).norm()
+        finite = self.norm.isfinite()
+        before = torch.zeros_like(finite, dtype=torch.int64) if self.in_a_row is None else self.in_a_row
+        self.in_a_row = (before + 1) * ~finite
         return finite
 
 
 @OPTIM_WRAPPERS.register_module()
 class FiniteAmpOptimWrapper(AmpOptimWrapper, FiniteOptimWrapper):
-    """The same in mixed precision on a GPU; the loss scaler does the skipping."""
+    """The same in mixed precision on a GPU, where a skipped step chooses a smaller scale of the loss."""
 
     def step(self, **kwargs) -> None:
-        """Step, or skip it and let the scaler choose a smaller scale."""
+        """Step, or skip it."""
         self.loss_scaler.unscale_(self.optimizer)
-        self._gradient_is_finite()
-        if self.clip_grad_kwargs:
-            self._clip_grad()
-        self.loss_scaler.step(self.optimizer, **kwargs)
+        # Not by the scaler's step, which asks the device whether to take it.
+        FiniteOptimWrapper.step(self, **kwargs)
         self.loss_scaler.update(self._scale_update_param)
 
 
@@ -66,3 +80,57 @@ class BFloat16OptimWrapper(FiniteOptimWrapper):
         device = next(model.parameters()).device.type
         with super().optim_context(model), torch.autocast(device, torch.bfloat16):
             yield
+
+
+@contextmanager
+def undone_unless(keep: Tensor, optimizer: Optimizer) -> Iterator[None]:
+    """Take back what an optimizer's step does to parameters and state, bit by bit, where the device decides so.
+
+    What the first step adds to the state becomes zeros, which is what optimizers begin with.
+
+    It needs a copy of the parameters and their state, of less than the activations took
+    that are gone by then. Of an optimizer of torch that counts steps, the counts are put
+    on the device; one that keeps them elsewhere is waited for.
+
+    Args:
+        keep: A bool of the device: whether the step stays.
+    """
+    count_on_device(optimizer)
+    before = {key: tensor.detach().clone() for key, tensor in _changing(optimizer)}
+    numbers = {p: _numbers(state) for p, state in optimizer.state.items()}
+    yield
+    with torch.no_grad():
+        for key, tensor in _changing(optimizer):
+            old = before.get(key)
+            old = torch.zeros_like(tensor) if old is None else old
+            torch.where(keep.to(tensor.device), tensor, old, out=tensor)
+    for p, state in optimizer.state.items():
+        now, old = _numbers(state), numbers.get(p, {})
+        if now != old and not keep:
+            state.update({name: old.get(name, type(value)()) for name, value in now.items()})
+
+
+def _changing(optimizer: Optimizer) -> Iterator[tuple[tuple, Tensor]]:
+    """The parameters that have a gradient, and the tensors of their state, each with what it is known by."""
+    for group in optimizer.param_groups:
+        for p in group['params']:
+            if p.grad is not None:
+                yield (p,), p
+                state = optimizer.state.get(p, {})
+                yield from (((p, name), value) for name, value in state.items() if isinstance(value, Tensor))
+
+
+def _numbers(state: dict) -> dict:
+    return {name: value for name, value in state.items() if isinstance(value, (int, float))}
+
+
+def count_on_device(optimizer: Optimizer) -> None:
+    """Let an optimizer of torch count its steps on the parameters' GPU, also one that was resumed."""
+    for group in optimizer.param_groups:
+        if 'capturable' not in group or group.get('fused') or not group['params'][0].is_cuda:
+            continue
+        group['capturable'] = True
+        for p in group['params']:
+            step = optimizer.state.get(p, {}).get('step')
+            if isinstance(step, Tensor) and step.device != p.device:
+                optimizer.state[p]['step'] = step.to(p.device, non_blocking=True)

@@ -9,6 +9,7 @@ from mmsoco.models.roi_extractors import AllLevelsRoIExtractor, ScaleAwareRoIExt
 from mmsoco.models.roi_heads import Identity, ProposalRoIHead
 from mmsoco.models.simple_fpn import SimpleFPN
 from mmsoco.models.soco import SoCoAlgorithm
+from mmsoco.models.sync_bn import SyncBatchNorm
 
 __all__ = [
     'AllLevelsRoIExtractor',
@@ -24,5 +25,6 @@ __all__ = [
     'SimpleFPN',
     'SoCoAlgorithm',
     'SoCoDataPreprocessor',
+    'SyncBatchNorm',
     'assign_levels',
 ]

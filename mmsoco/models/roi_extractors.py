@@ -10,7 +10,7 @@ from torchvision.ops import roi_align
 from mmsoco.registry import MODELS
 
 
-def assign_levels(boxes: Tensor, max_sizes: Sequence[float]) -> Tensor:
+def assign_levels(boxes: Tensor, max_sizes: Sequence[float], added: float = 0.0) -> Tensor:
     """Scale-aware assignment (paper, section 3.3): the pyramid level of each box.
 
     A box goes to the first level whose ``max_sizes`` its size sqrt(wh) does not
@@ -19,11 +19,12 @@ def assign_levels(boxes: Tensor, max_sizes: Sequence[float]) -> Tensor:
     Args:
         boxes: (..., 4) xyxy, in view pixels.
         max_sizes: Ascending, in view pixels (paper: 48, 96, 192).
+        added: To width and height.
 
     Returns:
         (...) int64 in 0..len(max_sizes).
     """
-    w, h = (boxes[..., 2:] - boxes[..., :2]).unbind(-1)
+    w, h = (boxes[..., 2:] - boxes[..., :2] + added).unbind(-1)
     # Areas are compared, in double: a float32 product or root could round
     # across the bound.
     area = w.double() * h.double()
@@ -68,6 +69,9 @@ class RoIExtractor(BaseModule):
         images = torch.arange(batch, device=boxes.device, dtype=boxes.dtype).repeat_interleave(num)
         x, y = feat.shape[-1] / view_size[1], feat.shape[-2] / view_size[0]
         x1, y1, x2, y2 = boxes.flatten(0, 1).unbind(1)
+        if feat.requires_grad and feat.is_contiguous(memory_format=torch.channels_last):
+            # RoIAlign's is contiguous, and would lead the layers before it to their slow kernels.
+            feat.register_hook(lambda gradient: gradient.contiguous(memory_format=torch.channels_last))
         # At least float32, also under autocast: half the precision would move the samples.
         feat = feat.to(torch.promote_types(feat.dtype, torch.float32))
         rois = torch.stack([images, x1 * x, y1 * y, x2 * x, y2 * y], dim=1).to(feat.dtype)
@@ -106,7 +110,7 @@ class ScaleAwareRoIExtractor(RoIExtractor):
     def levels(self, boxes: Tensor) -> Tensor:
         """The level of each box: (..., 4) xyxy in view pixels to (...) int64."""
         if self.integer_levels:
-            boxes = boxes.trunc() + boxes.new_tensor([0, 0, 1, 1])
+            return assign_levels(boxes.trunc(), self.max_sizes, added=1)
         return assign_levels(boxes, self.max_sizes)
 
     def forward(self, feats: Sequence[Tensor], boxes: Tensor, view_size: tuple[int, int]) -> Tensor:

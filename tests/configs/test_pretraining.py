@@ -56,7 +56,7 @@ def test_recipe_of_the_paper():
     assert Config.fromfile(CONFIGS / 'soco/soco_r50fpn_8xb256_100e_in1k.py').train_cfg.max_epochs == 100
     optimizer = cfg.optim_wrapper.optimizer
     assert (optimizer.lr, optimizer.momentum, optimizer.weight_decay, optimizer.trust) == (1.0, 0.9, 1e-5, 0.001)
-    assert cfg.sync_bn == 'torch'
+    assert cfg.sync_bn == 'mmsoco'
     transform = TRANSFORMS.build(cfg.train_dataloader.dataset.pipeline.multi_view)
     assert transform.num_proposals == 4 and transform.min_side == 0
     assert [view.size for view in transform.views.values()] == [224, 224, 112]

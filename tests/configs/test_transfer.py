@@ -200,7 +200,7 @@ def test_schedule_of_the_paper(path):
     assert drops.milestones == [steps * 2 // 3, steps * 8 // 9]
     optimizer = cfg.optim_wrapper.optimizer
     assert (optimizer.lr, optimizer.momentum, optimizer.weight_decay) == (0.02, 0.9, 2.5e-5)
-    assert cfg.optim_wrapper.paramwise_cfg.norm_decay_mult == 0 and cfg.sync_bn == 'torch'
+    assert cfg.optim_wrapper.paramwise_cfg.norm_decay_mult == 0 and cfg.sync_bn == 'mmsoco'
     assert cfg.model.backbone.frozen_stages == -1 and cfg.model.backbone.norm_eval is False
     scales = cfg.train_dataloader.dataset.pipeline[2].scales
     assert [min(scale) for scale in scales] == list(range(640, 801, 32)) and cfg.train_dataloader.batch_size == 2

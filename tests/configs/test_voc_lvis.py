@@ -112,7 +112,7 @@ def test_what_all_have_in_common(path):
     checkpoint = cfg.default_hooks.checkpoint
     assert (checkpoint.type, checkpoint.by_epoch) == ('mmsoco.CheckpointHook', False)
     assert cfg.log_processor.by_epoch is False
-    assert cfg.sync_bn == 'torch'
+    assert cfg.sync_bn == 'mmsoco'
 
     model = cfg.model
     images = model.data_preprocessor

@@ -13,18 +13,19 @@ from mmsoco.errors import UserError
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='about machines without CUDA')
-def test_without_cuda_the_switches_for_gpus_go_and_it_is_said(recipe):
+@pytest.mark.parametrize('way', ['mmsoco', 'torch', None])
+def test_without_cuda_bn_is_synchronised_by_ours(recipe, way):
     cfg = Config.fromfile(recipe)
-    notes = prepare_processes(cfg, 'none')
-    assert 'sync_bn' not in cfg
-    assert notes == ['no CUDA: BN is not synchronised over processes']
+    cfg.sync_bn = way
+    assert prepare_processes(cfg, 'none') == []
+    assert cfg.sync_bn == (way and 'mmsoco')
 
 
 def test_with_cuda_they_stay(recipe, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 1)
     cfg = Config.fromfile(recipe)
-    assert prepare_processes(cfg, 'none') == [] and cfg.sync_bn == 'torch'
+    assert prepare_processes(cfg, 'none') == [] and cfg.sync_bn == 'mmsoco'
 
 
 def test_a_card_that_cannot_be_used_ends_a_run_before_it_writes(recipe, tiny_options, tmp_path, monkeypatch):

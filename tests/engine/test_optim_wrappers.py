@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from mmsoco.engine import FiniteAmpOptimWrapper, FiniteOptimWrapper
+from mmsoco.engine import LARS, FiniteAmpOptimWrapper, FiniteOptimWrapper
 
 
 def one_weight():
@@ -15,7 +15,7 @@ def test_steps_with_finite_gradients_and_logs_their_norm():
     wrapper = FiniteOptimWrapper(optimizer=optimizer)
     wrapper.update_params((weight * torch.tensor([3.0, 4.0])).sum())
     torch.testing.assert_close(weight.detach(), torch.tensor([0.7, 1.6]))
-    assert wrapper.message_hub.get_scalar('train/grad_norm').current() == pytest.approx(5.0)
+    assert wrapper.norm == pytest.approx(5.0)
     assert wrapper.skipped == 0
 
 
@@ -38,8 +38,61 @@ def test_loss_scaling_is_undone_before_the_norm_and_lowered_after_a_skip(monkeyp
     wrapper = FiniteAmpOptimWrapper(optimizer=optimizer)
     wrapper.loss_scaler = torch.amp.GradScaler('cpu', init_scale=1024.0)
     wrapper.update_params((weight * torch.tensor([3.0, 4.0])).sum())
-    assert wrapper.message_hub.get_scalar('train/grad_norm').current() == pytest.approx(5.0)
+    assert wrapper.norm == pytest.approx(5.0)
     torch.testing.assert_close(weight.detach(), torch.tensor([0.7, 1.6]))
     wrapper.update_params((weight * float('inf')).sum())
     assert wrapper.skipped == 1 and wrapper.loss_scaler.get_scale() == 512.0
     torch.testing.assert_close(weight.detach(), torch.tensor([0.7, 1.6]))
+
+
+OPTIMIZERS = {
+    'LARS': lambda params: LARS(params, lr=0.1, weight_decay=0.1),
+    'SGD': lambda params: torch.optim.SGD(params, lr=0.1, momentum=0.9, weight_decay=0.1),
+    'AdamW': lambda params: torch.optim.AdamW(params, lr=0.1, weight_decay=0.1, amsgrad=True),
+    'counting by itself': lambda params: Counting(params, {}),
+}
+
+
+class Counting(torch.optim.Optimizer):
+    """It counts its steps as Python does, and moves by them."""
+
+    @torch.no_grad()
+    def step(self):
+        for p in self.param_groups[0]['params']:
+            if p.grad is not None:
+                self.state[p]['count'] = self.state[p].get('count', 0) + 1
+                p.sub_(p.grad * self.state[p]['count'])
+
+
+@pytest.mark.parametrize('name', OPTIMIZERS)
+@pytest.mark.parametrize('skipped_at', [0, 2])
+def test_a_skipped_step_leaves_no_trace(name, skipped_at):
+    """Weights, momentum, decay and counts are, bit by bit, those of a run without it."""
+    ends = []
+    for poisoned in (False, True):
+        generator = torch.Generator().manual_seed(0)
+        params = [nn.Parameter(torch.randn(shape, generator=generator)) for shape in [(3, 4), (4,), (2,)]]
+        wrapper = FiniteOptimWrapper(optimizer=OPTIMIZERS[name](params))
+        for step in range(4):
+            factors = [torch.randn(p.shape, generator=generator) for p in params[:2]]
+            if poisoned and step == skipped_at:
+                wrapper.update_params((params[0] * float('nan')).sum() + params[1].sum())
+                assert wrapper.skipped == 1
+            wrapper.update_params(sum((p * f).sum() for p, f in zip(params, factors, strict=False)))
+        assert wrapper.skipped == 0
+        ends.append((params, [dict(wrapper.optimizer.state.get(p, {})) for p in params]))
+    (params, states), (others, other_states) = ends
+    assert all(torch.equal(p, q) for p, q in zip(params, others, strict=True))
+    assert not torch.equal(params[0], torch.randn(3, 4, generator=torch.Generator().manual_seed(0)))
+    assert params[2] not in wrapper.optimizer.state
+    for state, other in zip(states, other_states, strict=True):
+        assert state.keys() == other.keys()
+        assert all(torch.equal(torch.as_tensor(value), torch.as_tensor(other[key])) for key, value in state.items())
+
+
+def test_clipping():
+    weight, optimizer = one_weight()
+    wrapper = FiniteOptimWrapper(optimizer=optimizer, clip_grad=dict(max_norm=1.0))
+    wrapper.update_params((weight * torch.tensor([3.0, 4.0])).sum())
+    torch.testing.assert_close(weight.detach(), torch.tensor([0.94, 1.92]))
+    assert wrapper.norm == pytest.approx(5.0)

@@ -28,7 +28,7 @@ def in_two_processes(function, folder):
     ]
     for process in processes:
         process.start()
-    outcomes = [pipe.recv() if pipe.poll(20) else 'nothing' for pipe, _ in pipes]
+    outcomes = [pipe.recv() if pipe.poll(60) else 'nothing' for pipe, _ in pipes]
     for process in processes:
         process.kill()
         process.join()

@@ -3,7 +3,8 @@
 
 # Every norm trains and is synchronised, also the new ones (paper, section 4.2). BN
 # stands for SyncBN: the Runner converts it where there are several GPUs.
-sync_bn = 'torch'
+sync_bn = 'mmsoco'
+runner_type = 'mmsoco.Runner'  # for mmdet's own tools, which would not know that one
 norm = dict(type='BN', requires_grad=True)
 whole_backbone = dict(frozen_stages=-1, norm_cfg=norm, norm_eval=False, style='pytorch', init_cfg=None)
 

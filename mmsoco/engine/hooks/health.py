@@ -4,6 +4,7 @@ from collections import Counter
 
 from mmengine.hooks import Hook
 
+from mmsoco.engine.figures import SKIPPED
 from mmsoco.engine.hooks.schedule import WarmupCosineLRHook
 from mmsoco.engine.model import bare_model
 from mmsoco.errors import UserError
@@ -35,7 +36,9 @@ class HealthHook(Hook):
     A gradient that is not finite skips its step (see
     :class:`~mmsoco.engine.optim_wrappers.FiniteOptimWrapper`), so the weights
     stay what they were; after ``max_skips`` in a row they are saved as
-    ``stopped.pth`` and the run ends. Random boxes with K = 4, for one, diverge
+    ``stopped.pth`` and the run ends; that is learned in a step whose figures are read (see
+    :class:`~mmsoco.engine.loops.PretrainLoop`), and from the first such one on in each.
+    With loss scaling a lone skip is expected, and no warning. Random boxes with K = 4, for one, diverge
     (paper, table 5c).
 
     Args:
@@ -74,31 +77,38 @@ class HealthHook(Hook):
         schedules = [hook for hook in runner.hooks if isinstance(hook, WarmupCosineLRHook)]
         self._warmup_steps = max((hook.warmup_steps for hook in schedules), default=0)
 
+    def after_figures(self, runner, steps: list[dict[str, float]]) -> None:
+        """What :class:`~mmsoco.engine.loops.PretrainLoop` calls with the figures of the steps since the last call."""
+        width = bare_model(runner).embedding_width
+        for number, figures in enumerate(steps, runner.iter + 2 - len(steps)):
+            if 'target_std' in figures:
+                self._watch_spread(runner, figures['target_std'], width)
+            self._steps += 1
+            self._sums.update({name: value for name, value in figures.items() if name.startswith(FIGURES)})
+            self._watch_divergence(runner, number, int(figures.get(SKIPPED, 0)))
+
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
-        model = bare_model(runner)
-        due = self.every_n_train_iters(runner, self.interval)
-        if due:
-            self._report_levels(runner, model.level_shares(data_batch.get('boxes', {})))
-        if 'target_std' in outputs:
-            self._watch_spread(runner, outputs['target_std'], model.embedding_width)
-        self._steps += 1
-        self._sums.update({name: value for name, value in outputs.items() if name.startswith(FIGURES)})
-        if due and self._sums:
+        if not self.every_n_train_iters(runner, self.interval):
+            return
+        self._report_levels(runner, bare_model(runner).level_shares(data_batch.get('boxes', {})))
+        if self._sums:
             self._report_learning(runner, {name: total / self._steps for name, total in self._sums.items()})
             self._steps, self._sums = 0, Counter()
-        self._watch_divergence(runner)
 
-    def _watch_divergence(self, runner) -> None:
-        skipped = getattr(runner.optim_wrapper, 'skipped', 0)
+    def _watch_divergence(self, runner, step: int, skipped: int) -> None:
         if skipped:
-            runner.logger.warning(f'Step {runner.iter + 1} skipped: its gradient is not finite ({skipped} in a row)')
+            # A scale of the loss that grew too large is found by a step that is left out, one in some 2,000.
+            scaler = getattr(runner.optim_wrapper, 'loss_scaler', None)
+            expected = skipped == 1 and scaler is not None and scaler.is_enabled()
+            say = runner.logger.info if expected else runner.logger.warning
+            say(f'Step {step} skipped: its gradient is not finite ({skipped} in a row)')
         if skipped >= self.max_skips:
             with finishing():
                 runner.save_checkpoint(
                     runner.work_dir, 'stopped.pth', by_epoch=False, backend_args=dict(backend='atomic')
                 )
             raise TrainingDiverged(
-                f'gradients were not finite in {skipped} steps in a row, up to step {runner.iter + 1}; the weights '
+                f'gradients were not finite in {skipped} steps in a row, up to step {step}; the weights '
                 f'from before are in {runner.work_dir}/stopped.pth; try a lower optim_wrapper.optimizer.lr, --no-amp, '
                 'more warm-up, or better proposals'
             )

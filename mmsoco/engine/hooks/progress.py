@@ -27,6 +27,7 @@ class ProgressBarHook(Hook):
     def __init__(self, every: float | None = None):
         self.every = every or (1.0 if sys.stderr.isatty() else 30.0)
         self._bar = None
+        self._outputs: Mapping = {}
 
     def before_train(self, runner) -> None:
         if is_main_process():
@@ -35,9 +36,12 @@ class ProgressBarHook(Hook):
             )
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs: Mapping | None = None) -> None:
-        # The figures are fetched from the device only where they are shown.
-        if self._bar is not None and self._bar.update():
-            self._bar.set_postfix_str(figures_in_words(outputs or {}), refresh=True)
+        if self._bar is None:
+            return
+        # A pretraining has figures only in the steps in which they are fetched from the device.
+        refreshed, self._outputs = self._bar.update(), outputs or self._outputs
+        if refreshed:
+            self._bar.set_postfix_str(figures_in_words(self._outputs), refresh=True)
 
     def after_train(self, runner) -> None:
         if self._bar is not None:

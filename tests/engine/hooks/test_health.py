@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from mmsoco.engine.figures import SKIPPED
 from mmsoco.engine.hooks.health import HealthHook, TrainingDiverged
 from mmsoco.engine.launch import train
 
@@ -109,6 +110,24 @@ def test_a_method_that_gives_other_figures():
     for figures in ({'match_cos_v1_v2': 0.5}, {'learned_v1_v2': 0.5}):
         hook._report_learning(SimpleNamespace(logger=logger, iter=29), figures)
     assert said == []
+
+
+@pytest.mark.parametrize('scaled', [True, False])
+def test_a_lone_skip_is_expected_of_loss_scaling(scaled):
+    said = []
+    logger = SimpleNamespace(
+        info=lambda words: said.append(('info', words)), warning=lambda w: said.append(('warn', w))
+    )
+    wrapper = SimpleNamespace(**({'loss_scaler': torch.amp.GradScaler('cpu')} if scaled else {}))
+    runner = SimpleNamespace(logger=logger, iter=9, optim_wrapper=wrapper, model=SimpleNamespace(embedding_width=4))
+    HealthHook().after_figures(runner, [{SKIPPED: value} for value in (0.0, 1.0, 0.0, 1.0, 2.0)])
+    words = 'skipped: its gradient is not finite'
+    lone = 'info' if scaled else 'warn'
+    assert said == [
+        (lone, f'Step 7 {words} (1 in a row)'),
+        (lone, f'Step 9 {words} (1 in a row)'),
+        ('warn', f'Step 10 {words} (2 in a row)'),
+    ]
 
 
 def test_few_hits_are_enough_where_each_counts(figures):
