@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import torch
-from syncs import syncs
 from textures import textured
+from waiting import no_waiting
 
 from mmsoco.datasets.transforms import ChannelJitter, ColorJitter, GaussianBlur, Grayscale, Solarize, photometric
 from mmsoco.errors import UserError
@@ -140,13 +140,8 @@ def test_the_host_does_not_wait_for_the_device():
         type(step).__name__: torch.from_numpy(np.stack([step.draw(rng, 3) for _ in range(4)])).float() for step in chain
     }
     views = torch.zeros(4, 3, 16, 16, dtype=torch.uint8)
-    with syncs() as found:
+    with no_waiting():
         augment(views, drawn)
-    assert found == []
-    # Each kind would be seen.
-    with syncs() as found:
-        views[views > 0], views.sum().item(), torch.tensor([1.0, 2.0]), views.nonzero()
-    assert len(found) == 4
 
 
 def test_the_loader_and_the_device_know_the_same_steps():
