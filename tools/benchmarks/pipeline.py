@@ -221,7 +221,7 @@ def watch(on: Stopwatch) -> ExitStack:
         wrap(kind, 'draw', 'draw')
     for kind in (box_transforms.BoxJitter, box_transforms.HorizontalFlip):
         wrap(kind, 'transform', 'boxes')
-    for name in ('_place', '_view_boxes'):
+    for name in ('_place', '_match'):
         wrap(views.MultiViewProposalPipeline, name, 'boxes')
     return stack
 
