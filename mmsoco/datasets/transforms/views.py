@@ -77,14 +77,12 @@ def resample(image: np.ndarray, region: Region, size: int) -> np.ndarray:
     (torchvision resizes tensors with the same kernel).
     """
     cut = image[region.y1 : region.y2, region.x1 : region.x2]
-    height, width, channels = cut.shape
-    row, column, channel = cut.strides
-    # Not permute and [None]: of one image, torch tells channels_last by the first stride, and would give planes.
-    tensor = torch.from_numpy(cut).as_strided((1, channels, height, width), (height * row, channel, row, column))
+    # Not [None]: of one image, torch tells channels_last by the first stride, and would give planes.
+    tensor = torch.from_numpy(cut.reshape(1, *cut.shape).transpose(0, 3, 1, 2))
     # Rows first: their sums run along memory, and leave the slower sums across columns fewer rows.
-    for shape in ((size, width), (size, size)):
+    for shape in ((size, cut.shape[1]), (size, size)):
         tensor = interpolate(tensor, shape, mode='bilinear', antialias=True)
-    return tensor[0].permute(1, 2, 0).numpy()
+    return tensor.numpy()[0].transpose(1, 2, 0)
 
 
 def in_decoded(region: Region, full_size: tuple[int, int], image: np.ndarray) -> Region:
