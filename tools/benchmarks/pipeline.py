@@ -1,5 +1,7 @@
 #!/usr/bin/env python
-"""Speed of the loader's pipeline: the released way, by Pillow, and ours, image by image in turn on one core.
+"""Speed of the loader's pipeline: the released way, by Pillow, and both of ours, batch by batch in turn on one core.
+
+Ours changes colours in the loader, or leaves them to the device, for which it only draws how.
 
 python tools/benchmarks/pipeline.py --images PHOTOS
 """
@@ -10,7 +12,7 @@ import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from unittest import mock
@@ -29,7 +31,7 @@ from mmsoco.arguments import positive
 from mmsoco.datasets.proposal_dataset import ProposalDataset
 from mmsoco.datasets.transforms import boxes as box_transforms
 from mmsoco.datasets.transforms import formatting, photometric, views
-from mmsoco.errors import UserError, command
+from mmsoco.errors import command
 from mmsoco.images.finding import list_images
 from mmsoco.images.lists import read_list
 from mmsoco.proposals.filters import ProposalFilter, filter_folder
@@ -39,9 +41,11 @@ from mmsoco.registry import FUNCTIONS
 
 #: The views that are timed.
 PAPER = Path(__file__).parents[2] / 'configs/_base_/imagenet_3views.py'
-#: Samples that are made one batch.
-BATCH = 8
-PARTS = ('decode', 'resample', 'colour', 'blur', 'boxes', 'tensor', 'rest')
+#: Samples that are made one batch: so few that what else the machine does meets all ways alike.
+BATCH = 16
+PARTS = ('decode', 'resample', 'colour', 'blur', 'draw', 'boxes', 'batch', 'rest')
+#: The released way, and ours by where colours are changed.
+RELEASED, *OURS = WAYS = ('released', *views.MultiViewProposalPipeline.PHOTOMETRY)
 #: Mean and deviation of ImageNet's channels, from 0 to 1.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -51,12 +55,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--images', metavar='FOLDER', help='photos (default: some are made, of 500x375)')
     parser.add_argument('--count', type=positive, default=100, help='images, at most (default 100)')
     parser.add_argument('--rounds', type=positive, default=7, help='each of another epoch (default 7)')
-    parser.add_argument(
-        '--augment',
-        choices=['loader', 'device'],
-        default='loader',
-        help='where ours changes colours, blurs and solarizes; on the device, the loader only draws how',
-    )
     parser.add_argument('--quick', action='store_true', help='8 images, 2 rounds: whether it runs')
     parser.add_argument('--json', action='store_true', help='print the figures as JSON')
     return parser.parse_args()
@@ -158,7 +156,7 @@ class Released:
         if blur < 1 and rng.random() < 0.2:
             with self.on('colour'):
                 view = ImageOps.solarize(view)
-        with self.on('tensor'):
+        with self.on('batch'):
             return F.normalize(F.to_tensor(view), MEAN, STD), torch.tensor(boxes)
 
     @staticmethod
@@ -206,24 +204,6 @@ def make_photos(folder: Path, count: int) -> None:
         Image.fromarray(image).save(folder / f'{i}.jpg', quality=90)
 
 
-def without_photometry(multi_view: dict) -> None:
-    """Leave to the device what it does: transforms draw as always, and are shown one pixel."""
-    for view in multi_view['augments'].values():
-        view[:] = [DrawnOnly(step) if type(step).__module__ == photometric.__name__ else step for step in view]
-
-
-class DrawnOnly:
-    """A transform of which only the draws are made."""
-
-    def __init__(self, step: Callable[[dict], dict]):
-        self.step = step
-
-    def __call__(self, view: dict) -> dict:
-        """Leave a view as it is."""
-        self.step({**view, 'img': np.zeros((1, 1, 3), np.uint8)})
-        return view
-
-
 def watch(on: Stopwatch) -> ExitStack:
     """Time the parts of ours, until the stack is closed."""
     stack = ExitStack()
@@ -232,29 +212,29 @@ def watch(on: Stopwatch) -> ExitStack:
         stack.enter_context(mock.patch.object(owner, name, on.timed(part, getattr(owner, name))))
 
     wrap(formatting.LoadImage, 'transform', 'decode')
-    wrap(views, 'resample', 'resample')
+    for name in ('resample', 'halve'):
+        wrap(views, name, 'resample')
     for kind in (photometric.ColorJitter, photometric.Grayscale, photometric.Solarize):
-        wrap(kind, 'transform', 'colour')
-    wrap(photometric.GaussianBlur, 'transform', 'blur')
+        wrap(kind, 'apply', 'colour')
+    wrap(photometric.GaussianBlur, 'apply', 'blur')
+    for kind in photometric.BATCHED:
+        wrap(kind, 'draw', 'draw')
     for kind in (box_transforms.BoxJitter, box_transforms.HorizontalFlip):
         wrap(kind, 'transform', 'boxes')
-    for name in ('_place', '_view_boxes'):
+    for name in ('_place', '_match'):
         wrap(views.MultiViewProposalPipeline, name, 'boxes')
     return stack
 
 
 def measure(makers: dict[str, object], collates: dict[str, Callable], count: int, epoch: int) -> dict[str, float]:
-    """Seconds of this process for all images of an epoch, all makers in turn image by image."""
+    """Seconds of this process for all images of an epoch, all makers in turn batch by batch, as a worker makes them."""
     seconds = dict.fromkeys(makers, 0.0)
-    samples: dict[str, list] = {name: [] for name in makers}
     order = list(makers)
-    for index in range(count):
-        for name in order if index % 2 else reversed(order):
+    for first in range(0, count, BATCH):
+        order.reverse()
+        for name in order:
             start = time.process_time()
-            samples[name].append(makers[name][epoch, index])
-            if len(samples[name]) == BATCH or index == count - 1:
-                collates[name](samples[name])
-                samples[name].clear()
+            collates[name]([makers[name][epoch, index] for index in range(first, min(first + BATCH, count))])
             seconds[name] += time.process_time() - start
     return seconds
 
@@ -280,28 +260,21 @@ def main() -> None:
         names.write_text('\n'.join(list_images(photos)[:count]) + '\n')
         search_folder(photos, out / 'raw', RandomBoxes(), image_list=read_list(names))
         filter_folder(out / 'raw', out / 'proposals.arrow', ProposalFilter())
-        ours = ProposalDataset(out / 'proposals.arrow', loader.dataset.pipeline)
-        ours.WATCHED = 0  # the first samples are watched, and take longer
-        if args.augment == 'device':
-            without_photometry(vars(ours.pipeline[1]))
-        released = Released(ours)
-        makers = {'released': released, 'ours': ours}
-        collates = {'released': default_collate, 'ours': collate_of(loader.collate_fn)}
-        count = len(ours)
-        if not count:
-            raise UserError(f'{photos} has no images; name a folder of photos')
+        makers = {way: our_way(loader.dataset.pipeline, out / 'proposals.arrow', way) for way in OURS}
+        makers[RELEASED] = Released(makers['loader'])
+        collates = {RELEASED: default_collate, **dict.fromkeys(OURS, collate_of(loader.collate_fn))}
+        count = len(makers['loader'])
         measure(makers, collates, min(count, BATCH), 0)
         found = [measure(makers, collates, count, epoch) for epoch in range(1, rounds + 1)]
         parts = by_part(makers, collates, count, rounds)
-        pixels = np.median([row.width * row.height for row in ours.store])
+        pixels = np.median([row.width * row.height for row in makers['loader'].store])
     report = {
         'images': count,
         'median_pixels': int(pixels),
         'rounds': rounds,
-        'augment': args.augment,
         'cores': os.cpu_count(),
-        'ms': {name: spread([1000 * each[name] / count for each in found]) for name in makers},
-        'ratio': spread([each['released'] / each['ours'] for each in found]),
+        'ms': {way: spread([1000 * each[way] / count for each in found]) for way in WAYS},
+        'ratio': {way: spread([each[RELEASED] / each[way] for each in found]) for way in OURS},
         'parts_ms': parts,
     }
     print(json.dumps(report, indent=1) if args.json else in_words(report))
@@ -312,36 +285,48 @@ def collate_of(config: dict) -> Callable:
     return default_collate if config.type == 'default_collate' else FUNCTIONS.get(config.type)
 
 
+def our_way(pipeline: dict, proposals: Path, photometry: str) -> ProposalDataset:
+    """The data set of a config's pipeline, with colours changed in one of the two places."""
+    steps = {**pipeline, 'multi_view': {**pipeline['multi_view'], 'photometry': photometry}}
+    dataset = ProposalDataset(proposals, steps)
+    dataset.WATCHED = 0  # the first samples are watched, and take longer
+    return dataset
+
+
 def by_part(makers: dict, collates: dict, count: int, rounds: int) -> dict[str, dict[str, float]]:
-    """Milliseconds of an image by part, in rounds of their own: watches take time."""
-    found: dict[str, list[dict]] = {name: [] for name in makers}
+    """Way -> milliseconds of an image by part, in rounds of their own: watches take time."""
+    found: dict[str, list[dict]] = {way: [] for way in WAYS}
     for epoch in range(1, rounds + 1):
-        on = {'released': makers['released'].on, 'ours': Stopwatch()}
-        on['released'].seconds.clear()
-        with watch(on['ours']):
-            total = measure(makers, collates, count, epoch)
-        for name, watched in on.items():
-            seconds = {part: watched.seconds[part] for part in PARTS[:-1]}
-            found[name].append({**seconds, 'rest': total[name] - sum(seconds.values())})
+        for way in WAYS:
+            on = makers[RELEASED].on = Stopwatch()
+            watched = {way: on.timed('batch', collates[way])}
+            with watch(on):
+                total = measure({way: makers[way]}, watched, count, epoch)[way]
+            seconds = {part: on.seconds[part] for part in PARTS[:-1]}
+            found[way].append({**seconds, 'rest': total - sum(seconds.values())})
     return {
-        part: {name: 1000 * float(np.median([each[part] for each in rows])) / count for name, rows in found.items()}
-        for part in PARTS
+        way: {part: 1000 * float(np.median([each[part] for each in rows])) / count for part in PARTS}
+        for way, rows in found.items()
     }
 
 
 def in_words(report: dict) -> str:
+    def row(name: str, cells: Iterable[str]) -> str:
+        return f'| {" | ".join([name, *cells])} |'
+
     def cell(figures: dict[str, float]) -> str:
         return '{median:.2f} ({low:.2f} to {high:.2f})'.format(**figures)
 
     lines = [
-        f'{report["images"]} images of {report["median_pixels"]} pixels (median), {report["rounds"]} rounds, augmented '
-        f'by the {report["augment"]}; CPU time of one process, ms an image: median (lowest to highest round)',
+        f'{report["images"]} images of {report["median_pixels"]} pixels (median), {report["rounds"]} rounds; CPU time '
+        'of one process, ms an image: median (lowest to highest round)',
         '',
-        '| | released | ours | times as fast |',
-        '|---|---|---|---|',
-        f'| a sample | {cell(report["ms"]["released"])} | {cell(report["ms"]["ours"])} | {cell(report["ratio"])} |',
+        row('', [RELEASED, 'ours', 'ours, colours on the device']),
+        row('---', ['---'] * len(WAYS)),
+        row('a sample', [cell(report['ms'][way]) for way in WAYS]),
+        row('times as fast', ['1', *(cell(report['ratio'][way]) for way in OURS)]),
     ]
-    lines += [f'| {part} | {ms["released"]:.2f} | {ms["ours"]:.2f} | |' for part, ms in report['parts_ms'].items()]
+    lines += [row(part, [f'{report["parts_ms"][way][part]:.2f}' for way in WAYS]) for part in PARTS]
     return '\n'.join(lines)
 
 

@@ -7,6 +7,7 @@ Drawing and changing pixels are apart: what is drawn may be handed on, and the p
 on the device. :mod:`mmsoco.models.photometry` has the same arithmetic there.
 """
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -19,6 +20,7 @@ from mmsoco.registry import TRANSFORMS
 #: Weights of ITU-R 601 luma, as Pillow and OpenCV use.
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 _LEVELS = np.arange(256, dtype=np.float32)
+_SAME = np.eye(3, dtype=np.float32)
 #: In the place of a change's number: none was drawn.
 NOTHING = -1
 
@@ -32,7 +34,7 @@ def _lookup(img: np.ndarray, levels: np.ndarray) -> np.ndarray:
 
 def _in_1024ths(factor: float) -> float:
     """A factor as OpenCV's matrices have it; products with levels are then the same to the last bit on any device."""
-    return float(np.rint(np.float32(factor) * 1024) / 1024)
+    return round(float(np.float32(factor)) * 1024) / 1024
 
 
 def _scale(img: np.ndarray, factor: float, offset: float = 0.0) -> np.ndarray:
@@ -55,7 +57,7 @@ def adjust_contrast(img: np.ndarray, factor: float) -> np.ndarray:
 def adjust_saturation(img: np.ndarray, factor: float) -> np.ndarray:
     """Blend with the grey image: 0 gives grey, 1 the image."""
     factor = np.float32(_in_1024ths(factor))
-    return cv2.transform(img, factor * np.eye(3, dtype=np.float32) + (1 - factor) * _LUMA)
+    return cv2.transform(img, factor * _SAME + (1 - factor) * _LUMA)
 
 
 def adjust_hue(img: np.ndarray, shift: float) -> np.ndarray:
@@ -81,15 +83,16 @@ def gaussian_weights(sigma: float, radius: int) -> np.ndarray:
     A weight's rounding goes into its neighbour's, from the outside in, so that all together are 1.
     """
     reach = gaussian_radius(sigma)
-    exact = np.exp(-0.5 * (np.arange(reach + 1) / sigma) ** 2)
-    exact *= 256 / (2 * exact.sum() - 1)
-    weights = np.zeros(radius + 1)
+    exact = [math.exp(-0.5 * (i / sigma) ** 2) for i in range(reach + 1)]
+    scale = 256 / (2 * sum(exact) - 1)
+    weights = [0] * (radius + 1)
     left = 0.0
     for i in range(reach, 0, -1):
-        weights[i] = round(exact[i] + left)
-        left += exact[i] - weights[i]
-    weights[0] = 256 - 2 * weights[1:].sum()
-    return weights / 256
+        wanted = exact[i] * scale
+        weights[i] = round(wanted + left)
+        left += wanted - weights[i]
+    weights[0] = 256 - 2 * sum(weights)
+    return np.array(weights) / 256
 
 
 def _bounds(strength: float) -> tuple[float, float]:
@@ -161,15 +164,13 @@ class ColorJitter(PhotometricTransform):
     def draw(self, rng: np.random.Generator, channels: int) -> np.ndarray:
         """(4, 2): in their order, the number of each change and its factor."""
         self._require_rgb(channels, "take its counterpart, dict(type='ChannelJitter')")
-        drawn = np.full((len(self.steps), 2), float(NOTHING))
-        if rng.random() < self.prob:
-            drawn[:, 0] = rng.permutation(len(self.steps))
-            for row in drawn:
-                row[1] = rng.uniform(*self.steps[int(row[0])][1])
-        return drawn
+        if rng.random() >= self.prob:
+            return np.full((len(self.steps), 2), float(NOTHING))
+        order = rng.permutation(len(self.steps)).tolist()
+        return np.array([(number, rng.uniform(*self.steps[number][1])) for number in order])
 
     def apply(self, img: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-        for number, factor in drawn:
+        for number, factor in drawn.tolist():
             if number != NOTHING:
                 img = self.steps[int(number)][0](img, factor)
         return img
@@ -266,12 +267,12 @@ class GaussianBlur(PhotometricTransform):
         """(R + 1,): the :func:`gaussian_weights` of pixels 0 to R away; of no blur, 1 and zeros."""
         if rng.random() < self.prob:
             return gaussian_weights(rng.uniform(*self.sigma), self.radius)
-        return np.eye(1, self.radius + 1)[0]
+        return np.array([1.0] + [0.0] * self.radius)
 
     def apply(self, img: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-        half = np.trim_zeros(drawn, 'b')
-        if len(half) == 1:
+        if drawn[0] == 1:
             return img
+        half = drawn[: drawn.nonzero()[0][-1] + 1]
         kernel = np.concatenate([half[:0:-1], half]).astype(np.float32)
         # Faster than GaussianBlur by the same kernel. Of one channel, OpenCV drops the axis.
         return cv2.sepFilter2D(img, -1, kernel, kernel).reshape(img.shape)

@@ -1,7 +1,9 @@
 """Views of an image and the boxes that match across them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import reduce
 from typing import NamedTuple
 
 import cv2
@@ -29,6 +31,13 @@ class Region(NamedTuple):
     y1: int
     x2: int
     y2: int
+
+
+class InRegion(NamedTuple):
+    """Proposals in pixels of the first view that shows a region, (N, 4) float32, and which survive there, (N,) bool."""
+
+    boxes: np.ndarray
+    survive: np.ndarray
 
 
 @dataclass
@@ -68,14 +77,12 @@ def resample(image: np.ndarray, region: Region, size: int) -> np.ndarray:
     (torchvision resizes tensors with the same kernel).
     """
     cut = image[region.y1 : region.y2, region.x1 : region.x2]
-    height, width, channels = cut.shape
-    row, column, channel = cut.strides
-    # Not permute and [None]: of one image, torch tells channels_last by the first stride, and would give planes.
-    tensor = torch.from_numpy(cut).as_strided((1, channels, height, width), (height * row, channel, row, column))
+    # Not [None]: of one image, torch tells channels_last by the first stride, and would give planes.
+    tensor = torch.from_numpy(cut.reshape(1, *cut.shape).transpose(0, 3, 1, 2))
     # Rows first: their sums run along memory, and leave the slower sums across columns fewer rows.
-    for shape in ((size, width), (size, size)):
+    for shape in ((size, cut.shape[1]), (size, size)):
         tensor = interpolate(tensor, shape, mode='bilinear', antialias=True)
-    return tensor[0].permute(1, 2, 0).numpy()
+    return tensor.numpy()[0].transpose(1, 2, 0)
 
 
 def in_decoded(region: Region, full_size: tuple[int, int], image: np.ndarray) -> Region:
@@ -107,6 +114,11 @@ def map_boxes(boxes: np.ndarray, region: Region, size: int) -> np.ndarray:
     return clip_boxes((boxes - origin) * scale, size, size)
 
 
+def repeat(boxes: np.ndarray, count: int) -> np.ndarray:
+    """``count`` boxes, at least one, of (N, 4): they, in turn, as often as it takes."""
+    return boxes if len(boxes) == count else boxes[np.arange(max(count, 1)) % len(boxes)]
+
+
 def random_crop(
     rng: np.random.Generator,
     source: Region,
@@ -123,24 +135,29 @@ def random_crop(
         scale: Range of the part's area, as a fraction of the source's.
         ratio: Range of the part's width / height, drawn log-uniformly.
     """
+    # Of single numbers, Python's own functions take a tenth of numpy's time.
     for _ in range(10):
         area = width * height * rng.uniform(*scale)
-        aspect = np.exp(rng.uniform(*np.log(ratio)))
-        w, h = np.sqrt(area * aspect), np.sqrt(area / aspect)
+        aspect = math.exp(rng.uniform(*map(math.log, ratio)))
+        w, h = math.sqrt(area * aspect), math.sqrt(area / aspect)
         if w <= width and h <= height:
             x, y = rng.uniform(0, width - w), rng.uniform(0, height - h)
             break
     else:  # the largest centred part with a ratio in the range
-        aspect = np.clip(width / height, *ratio)
+        aspect = min(max(width / height, ratio[0]), ratio[1])
         w, h = min(width, height * aspect), min(height, width / aspect)
         x, y = (width - w) / 2, (height - h) / 2
     # Whole pixels of the image, at least one: boxes then follow the true crop exactly.
-    edges = np.array([x / width, y / height, (x + w) / width, (y + h) / height])
-    sides = np.array([source.x2 - source.x1, source.y2 - source.y1] * 2)
-    x1, y1, x2, y2 = np.rint(edges * sides).astype(int)
-    x1, y1 = min(x1, sides[0] - 1), min(y1, sides[1] - 1)
-    x2, y2 = max(x2, x1 + 1), max(y2, y1 + 1)
-    return Region(int(source.x1 + x1), int(source.y1 + y1), int(source.x1 + x2), int(source.y1 + y2))
+    x1, x2 = _whole_pixels(source.x1, source.x2, x / width, (x + w) / width)
+    y1, y2 = _whole_pixels(source.y1, source.y2, y / height, (y + h) / height)
+    return Region(x1, y1, x2, y2)
+
+
+def _whole_pixels(low: int, high: int, start: float, end: float) -> tuple[int, int]:
+    """The part from ``start`` to ``end``, 0 to 1, of the pixels from ``low`` to ``high``."""
+    side = high - low
+    first = min(round(start * side), side - 1)
+    return low + first, low + max(round(end * side), first + 1)
 
 
 @TRANSFORMS.register_module()
@@ -289,17 +306,9 @@ class MultiViewProposalPipeline(BaseTransform):
     def transform(self, results: dict) -> dict:
         image, proposals, rng = results['img'], results['proposals'], results['rng']
         full_size = results.get('full_size', image.shape[1::-1])
-        regions, survives = self._place(*full_size, proposals, rng)
+        regions, placed = self._place(*full_size, proposals, rng)
         decoded = {name: in_decoded(region, full_size, image) for name, region in regions.items()}
-        boxes: dict[str, dict[str, np.ndarray]] = {name: {} for name in self.views}
-        results['matches'] = {}
-        for name, box_set in self.box_sets.items():
-            alive = np.flatnonzero(np.logical_and.reduce([survives[region] for region in box_set.regions]))
-            chosen = rng.choice(alive, min(len(alive), self.num_proposals), replace=False)
-            results['matches'][name] = dict.fromkeys(box_set.pairs, len(chosen))
-            for view in box_set.views:
-                region = regions[self.regions[view]]
-                boxes[view][name] = self._view_boxes(proposals[chosen], region, self.views[view].size)
+        boxes, results['matches'] = self._match(regions, placed, proposals, rng)
         results['views'], results['boxes'], results['augment'] = {}, {}, {}
         # All before any is augmented: one may be made of another's pixels, which a transform may change in place.
         shown: dict[str, np.ndarray] = {}
@@ -317,12 +326,12 @@ class MultiViewProposalPipeline(BaseTransform):
 
     def _place(
         self, width: int, height: int, proposals: np.ndarray, rng: np.random.Generator
-    ) -> tuple[dict[str, Region], dict[str, np.ndarray]]:
-        """Choose all regions of an image; also say, (N,) bool, which proposals survive in each."""
+    ) -> tuple[dict[str, Region], dict[str, InRegion]]:
+        """Choose all regions of an image, and put the proposals there."""
         regions = {IMAGE: Region(0, 0, width, height)}
-        survives = {}
+        placed = {}
         if IMAGE in self.region_sizes:
-            survives[IMAGE] = self._survives(proposals, regions[IMAGE], IMAGE)
+            placed[IMAGE] = self._in_region(proposals, regions[IMAGE], IMAGE)
         for view in self.views.values():
             if view.crop is None:
                 continue
@@ -330,27 +339,54 @@ class MultiViewProposalPipeline(BaseTransform):
             shown = (width, height) if view.source == IMAGE else (self.views[view.source].size,) * 2
             # Those that survive in the other regions of the view's sets of boxes.
             partners = [
-                survives[region]
+                placed[region].survive
                 for box_set in self.box_sets.values()
                 if view.name in box_set.regions
                 for region in box_set.regions
-                if region in survives
+                if region in placed
             ]
             bar = max(self.num_proposals // 2, min(self.num_proposals, 1))
             for _ in range(self.TRIES):
                 region = random_crop(rng, source, *shown, **view.crop)
-                alive = self._survives(proposals, region, view.name)
-                if np.logical_and.reduce([alive, *partners]).sum() >= bar:
+                found = self._in_region(proposals, region, view.name)
+                if np.count_nonzero(reduce(np.logical_and, partners, found.survive)) >= bar:
                     break
                 bar /= 2
-            regions[view.name], survives[view.name] = region, alive
-        return regions, survives
+            regions[view.name], placed[view.name] = region, found
+        return regions, placed
 
-    def _survives(self, proposals: np.ndarray, region: Region, name: str) -> np.ndarray:
-        size = self.region_sizes[name]
-        boxes = map_boxes(proposals, region, size)
-        sides = (boxes[:, 2:] - boxes[:, :2]).min(axis=1)
-        return (sides > 0) & (sides >= self.min_side)
+    def _in_region(self, proposals: np.ndarray, region: Region, name: str) -> InRegion:
+        boxes = map_boxes(proposals, region, self.region_sizes[name])
+        x1, y1, x2, y2 = boxes.T
+        sides = np.minimum(x2 - x1, y2 - y1)
+        return InRegion(boxes, (sides > 0) & (sides >= self.min_side))
+
+    def _match(
+        self,
+        regions: dict[str, Region],
+        placed: dict[str, InRegion],
+        proposals: np.ndarray,
+        rng: np.random.Generator,
+    ) -> tuple[dict[str, dict[str, np.ndarray]], dict[str, dict[tuple[str, str], int]]]:
+        """Draw up to K proposals for each set of boxes: where they are in its views, and how many they are.
+
+        Where there is none, the box is the whole view.
+        """
+        boxes: dict[str, dict[str, np.ndarray]] = {name: {} for name in self.views}
+        matches = {}
+        for name, box_set in self.box_sets.items():
+            alive = reduce(np.logical_and, [placed[region].survive for region in box_set.regions]).nonzero()[0]
+            chosen = rng.choice(alive, min(len(alive), self.num_proposals), replace=False)
+            matches[name] = dict.fromkeys(box_set.pairs, len(chosen))
+            for view in box_set.views:
+                region, size = self.regions[view], self.views[view].size
+                if not len(chosen):
+                    boxes[view][name] = np.array([[0, 0, size, size]], np.float32)
+                elif size == self.region_sizes[region]:
+                    boxes[view][name] = placed[region].boxes[chosen]
+                else:
+                    boxes[view][name] = map_boxes(proposals[chosen], regions[region], size)
+        return boxes, matches
 
     def _show(
         self, name: str, image: np.ndarray, regions: dict[str, Region], shown: dict[str, np.ndarray]
@@ -362,12 +398,6 @@ class MultiViewProposalPipeline(BaseTransform):
         if is_half and min(region.x2 - region.x1, region.y2 - region.y1) >= 2 * view.size:
             return halve(shown[view.source])
         return resample(image, region, view.size)
-
-    def _view_boxes(self, chosen: np.ndarray, region: Region, size: int) -> np.ndarray:
-        """The chosen proposals in a view; the whole view where there is none."""
-        if len(chosen) == 0:
-            return np.array([[0, 0, size, size]], np.float32)
-        return map_boxes(chosen, region, size)
 
     def _draw(self, name: str, view: dict) -> dict[str, np.ndarray]:
         """What the steps that are left to the device draw for a view."""
@@ -388,5 +418,4 @@ class MultiViewProposalPipeline(BaseTransform):
         for step in self.augments[name]:
             view = apply(step, view, watched)
         # Repeated after all changes: copies of a proposal stay identical.
-        each = max(self.num_proposals, 1)
-        return view['img'], {box_set: rows[np.arange(each) % len(rows)] for box_set, rows in view['boxes'].items()}
+        return view['img'], {box_set: repeat(rows, self.num_proposals) for box_set, rows in view['boxes'].items()}

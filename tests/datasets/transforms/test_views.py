@@ -295,6 +295,14 @@ def test_a_crop_that_never_fits_takes_the_largest_that_has_the_ratio():
     assert 0 <= region.x1 and region.x2 <= 300
 
 
+def test_a_crop_has_a_pixel_at_least_and_stays_inside():
+    for seed in range(200):
+        x1, y1, x2, y2 = random_crop(
+            np.random.default_rng(seed), Region(7, 9, 8, 12), 224, 224, (0.001, 0.3), (3 / 4, 4 / 3)
+        )
+        assert 7 <= x1 < x2 <= 8 and 9 <= y1 < y2 <= 12
+
+
 def survivors(monkeypatch, tries, seeds=300):
     """How often at least K // 2 of proposals in one corner are drawn."""
     monkeypatch.setattr(MultiViewProposalPipeline, 'TRIES', tries)
