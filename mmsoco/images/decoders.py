@@ -145,9 +145,7 @@ def decode(data: bytes, image: Image.Image, channels: int, least_side: int | Non
         Undecodable: With what the file is, and the decoder's own reason.
     """
     if image.format in ('JPEG', 'MPO') and image.mode in ('L', 'RGB') and channels in (1, 3):
-        has_words = 'exif' in image.info or 'xmp' in image.info
-        orientation = orientation_of(image) if has_words else 1
-        samples = decode_jpeg(data, image.size, image.mode, channels, least_side, orientation)
+        samples = _jpeg(data, image, channels, _reduction(image.size, least_side))
         if samples is not None:
             return samples
     highest = _highest(data, image)
@@ -161,28 +159,9 @@ def _reduction(size: tuple[int, int], least_side: int | None) -> int:
     return next((by for by in (8, 4, 2) if least_side is not None and min(size) // by >= least_side), 1)
 
 
-def decode_jpeg(
-    data: bytes,
-    size: tuple[int, int],
-    mode: str,
-    channels: int,
-    least_side: int | None = None,
-    orientation: int = 1,
-) -> Samples | None:
-    """The samples of a JPEG, by OpenCV; None where it cannot.
-
-    libjpeg makes smaller images of fewer coefficients, in less time.
-
-    Args:
-        data: The whole file.
-        size: (width, height) as they are stored.
-        mode: ``RGB``, or ``L`` for grey.
-        channels: 1 or 3.
-        least_side: See :func:`~mmsoco.images.decoding.load_image`.
-        orientation: EXIF's.
-    """
-    reduction = _reduction(size, least_side)
-    colours = cv2.IMREAD_COLOR_RGB if mode == 'RGB' else cv2.IMREAD_GRAYSCALE
+def _jpeg(data: bytes, image: Image.Image, channels: int, reduction: int) -> Samples | None:
+    """By OpenCV, None where it cannot; libjpeg makes smaller images of fewer coefficients, in less time."""
+    colours = cv2.IMREAD_COLOR_RGB if image.mode == 'RGB' else cv2.IMREAD_GRAYSCALE
     flags = colours | _REDUCED[reduction] | cv2.IMREAD_IGNORE_ORIENTATION
     with _silence():
         try:
@@ -191,8 +170,11 @@ def decode_jpeg(
             return None
     if array is None:
         return None
-    array = upright(array, orientation)
-    full_size = size[::-1] if is_turned(orientation) else size
+    full_size = image.size
+    if 'exif' in image.info or 'xmp' in image.info:
+        orientation = orientation_of(image)
+        array = upright(array, orientation)
+        full_size = full_size[::-1] if is_turned(orientation) else full_size
     if array.ndim == 2:
         array = cv2.merge([array] * 3) if channels == 3 else array[..., None]
     return Samples(as_channels(array, channels), full_size=None if reduction == 1 else full_size)

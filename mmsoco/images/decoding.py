@@ -13,7 +13,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from mmsoco.errors import UserError, reason
-from mmsoco.images import arrays, decoders, jpeg, tiff
+from mmsoco.images import arrays, decoders, tiff
 from mmsoco.images.archives import open_image, size_of
 from mmsoco.images.channels import OtherChannels, as_channels
 from mmsoco.images.decoders import Samples, Undecodable
@@ -151,12 +151,6 @@ def _whole(path: str | os.PathLike, channels: int, least_side: int | None = None
     if arrays.is_array(data):
         _check_size(*arrays.size_of(file), arrays.nbytes_of(file), most)
         return arrays.decode(data)
-    plain = jpeg.plain_header(data) if channels in (1, 3) else None
-    if plain is not None:
-        _check_size(*plain.size, 0, most)
-        samples = decoders.decode_jpeg(data, *plain, channels, least_side)
-        if samples is not None:
-            return samples
     image = decoders.identify(file)
     _check_size(*image.size, 0, most)
     return decoders.decode(data, image, channels, least_side)
