@@ -1,8 +1,9 @@
 """Samples to a batch whose tensors lie in one piece of memory: one copy from worker to device, not one a tensor."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,8 @@ from mmsoco.registry import FUNCTIONS
 ALIGNMENT = 512
 
 
-class Place(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Place:
     """Where in a batch's memory a tensor lies: its first byte, its type, and its shape."""
 
     start: int
@@ -33,13 +35,13 @@ class Place(NamedTuple):
 
 
 class Batch(dict):
-    """A batch, as nested dicts of tensors, that travels as one.
+    """A batch, as nested dicts, lists and tuples of tensors, that travels as one.
 
     What is put into it later travels on its own.
 
     Args:
         memory: (bytes,) uint8.
-        content: Nested dicts; a :class:`Place` in them becomes the tensor that lies there.
+        content: Nested; a :class:`Place` in them becomes the tensor that lies there.
     """
 
     def __init__(self, memory: Tensor, content: Mapping):
@@ -103,7 +105,8 @@ def _laid_out(samples: list, parts: list[tuple[Place, list[np.ndarray]]]) -> Any
         return default_collate(samples)
     arrays = [np.asarray(sample) for sample in samples]
     shape, dtype = arrays[0].shape, arrays[0].dtype
-    if any(array.shape != shape or array.dtype != dtype for array in arrays):
+    # Words and dates are for it to take or refuse, too.
+    if dtype.kind not in 'biufc' or any(array.shape != shape or array.dtype != dtype for array in arrays):
         return default_collate(samples)
     end = parts[-1][0].end if parts else 0
     start = -(-end // ALIGNMENT) * ALIGNMENT
@@ -120,7 +123,10 @@ def _memory(count: int) -> Tensor:
 
 
 def _each(tree: Any, change: Callable[[Any], Any]) -> Any:
-    """Nested dicts with changed leaves."""
+    """Nested dicts, lists and tuples with changed leaves."""
     if isinstance(tree, Mapping):
         return {key: _each(part, change) for key, part in tree.items()}
+    if isinstance(tree, list | tuple):
+        parts = [_each(part, change) for part in tree]
+        return type(tree)(*parts) if hasattr(tree, '_fields') else type(tree)(parts)
     return change(tree)

@@ -1,7 +1,7 @@
 """The training loop."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -101,7 +101,7 @@ class PretrainLoop(EpochBasedTrainLoop):
             self.runner.model.train()
             left = self._max_iters - self._epoch * self.sampler.steps_per_epoch
             for _ in range(first, min(self.sampler.steps_per_epoch, left)):
-                self.run_iter(self._iter, [self._next(batches) for _ in range(accumulate)])
+                self.run_iter(self._iter, (self._next(batches) for _ in range(accumulate)))
             first = 0
             self.runner.call_hook('after_train_epoch')
             self._epoch += 1
@@ -119,22 +119,24 @@ class PretrainLoop(EpochBasedTrainLoop):
         self._together.raise_any(error)
         return batch
 
-    def run_iter(self, idx: int, data_batch: list[dict]) -> None:
+    def run_iter(self, idx: int, data_batch: Iterable[dict]) -> None:
         """One optimizer step.
 
         Args:
             idx: Number of the step. Not of the step in its epoch: LoggerHook
                 would compare that with the loader's length in micro-batches.
-            data_batch: The step's micro-batches. Hooks are given the last one.
+            data_batch: The step's micro-batches, each of which is asked for when it is computed: the
+                loader works meanwhile. Hooks are given the first one before the step, the last one after it.
         """
-        self.runner.call_hook('before_train_iter', batch_idx=idx, data_batch=data_batch[-1])
         outputs = []
         for number, batch in enumerate(data_batch):
+            if number == 0:
+                self.runner.call_hook('before_train_iter', batch_idx=idx, data_batch=batch)
             seed_step(self.runner.seed, get_rank(), idx, number)
             outputs.append(self.runner.model.train_step(batch, self.runner.optim_wrapper))
         self._figures.add(outputs, self.runner.optim_wrapper)
         read = self._read_figures() if self._somebody_reads() else None
-        self.runner.call_hook('after_train_iter', batch_idx=idx, data_batch=data_batch[-1], outputs=read)
+        self.runner.call_hook('after_train_iter', batch_idx=idx, data_batch=batch, outputs=read)
         self._iter += 1
 
     def _somebody_reads(self) -> bool:

@@ -1,6 +1,6 @@
 """Optimizer steps that leave out gradients that are not finite, in any precision, and never wait for the device."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -9,6 +9,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from mmsoco.registry import OPTIM_WRAPPERS
+
+#: Bytes of a number -> integers of that size.
+_INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -88,6 +91,8 @@ def undone_unless(keep: Tensor, optimizer: Optimizer) -> Iterator[None]:
 
     What the first step adds to the state becomes zeros, which is what optimizers begin with.
 
+    Bits are chosen by products of integers with 0 and 1, for which torch has calls for all tensors at once.
+
     It needs a copy of the parameters and their state, of less than the activations took
     that are gone by then. Of an optimizer of torch that counts steps, the counts are put
     on the device; one that keeps them elsewhere is waited for.
@@ -96,18 +101,32 @@ def undone_unless(keep: Tensor, optimizer: Optimizer) -> Iterator[None]:
         keep: A bool of the device: whether the step stays.
     """
     count_on_device(optimizer)
-    before = {key: tensor.detach().clone() for key, tensor in _changing(optimizer)}
     numbers = {p: _numbers(state) for p, state in optimizer.state.items()}
+    with torch.no_grad():
+        before = {}
+        for kind, bits in _alike(_changing(optimizer)).items():
+            # What is to come back, or zeros.
+            before.update(zip(bits, torch._foreach_mul([*bits.values()], (~keep).to(*kind)), strict=True))
     yield
     with torch.no_grad():
-        for key, tensor in _changing(optimizer):
-            old = before.get(key)
-            old = torch.zeros_like(tensor) if old is None else old
-            torch.where(keep.to(tensor.device), tensor, old, out=tensor)
+        for kind, bits in _alike(_changing(optimizer)).items():
+            torch._foreach_mul_([*bits.values()], keep.to(*kind))
+            known = [key for key in bits if key in before]
+            if known:
+                torch._foreach_add_([bits[key] for key in known], [before[key] for key in known])
     for p, state in optimizer.state.items():
         now, old = _numbers(state), numbers.get(p, {})
         if now != old and not keep:
             state.update({name: old.get(name, type(value)()) for name, value in now.items()})
+
+
+def _alike(tensors: Iterable[tuple[tuple, Tensor]]) -> dict[tuple[torch.device, torch.dtype], dict[tuple, Tensor]]:
+    """Tensors' bits as integers, by device and type."""
+    found: dict[tuple[torch.device, torch.dtype], dict[tuple, Tensor]] = {}
+    for key, tensor in tensors:
+        bits = tensor.view(_INTEGERS[tensor.itemsize])
+        found.setdefault((bits.device, bits.dtype), {})[key] = bits
+    return found
 
 
 def _changing(optimizer: Optimizer) -> Iterator[tuple[tuple, Tensor]]:
@@ -125,12 +144,13 @@ def _numbers(state: dict) -> dict:
 
 
 def count_on_device(optimizer: Optimizer) -> None:
-    """Let an optimizer of torch count its steps on the parameters' GPU, also one that was resumed."""
+    """Let an optimizer of torch count its steps where the parameters are, also one that was resumed from elsewhere."""
     for group in optimizer.param_groups:
-        if 'capturable' not in group or group.get('fused') or not group['params'][0].is_cuda:
+        if 'capturable' not in group or group.get('fused'):
             continue
-        group['capturable'] = True
+        # A checkpoint brings along what its own device had; torch refuses True on a CPU.
+        group['capturable'] = group['params'][0].is_cuda
         for p in group['params']:
             step = optimizer.state.get(p, {}).get('step')
             if isinstance(step, Tensor) and step.device != p.device:
-                optimizer.state[p]['step'] = step.to(p.device, non_blocking=True)
+                optimizer.state[p]['step'] = step.to(p.device, non_blocking=p.is_cuda)

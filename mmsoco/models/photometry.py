@@ -2,8 +2,9 @@
 
 The loader draws them, and these do to the batch on the device what
 :mod:`mmsoco.datasets.transforms.photometric` does to a view in the loader, by the same
-arithmetic: sums of whole numbers that float32 holds exactly, rounded where OpenCV rounds. torchvision's functions
-take one factor for a batch and round otherwise; so these are not made of them.
+arithmetic: sums of whole numbers that float32 holds exactly, rounded where OpenCV rounds. They are made element by
+element, since matrix products may be computed in TF32, of 10 bits. torchvision's functions take one factor for a batch
+and round otherwise; so these are not made of them.
 
 All is without branches on the device's values, so that the host does not wait for it: what a sample
 does not have is done to it with numbers that change nothing.
@@ -77,7 +78,7 @@ def channel_jitter(x: Tensor, drawn: Tensor) -> Tensor:
     """As :class:`ChannelJitter`; ``drawn`` (B, 2, 1 + C): each change's number and factors, in their order."""
     for step in drawn.unbind(1):
         number, factor = step[:, :1], torch.where(step[:, :1] == NOTHING, 1, step[:, 1:])
-        mean = torch.where(number == CONTRAST, x.mean(dim=(2, 3)).round(), 0)[..., None, None]
+        mean = torch.where(number == CONTRAST, _mean(x, (2, 3)), 0)[..., None, None]
         x = ((x - mean) * factor[..., None, None]).add_(mean).round_().clamp_(0, 255)
     return x
 
@@ -95,6 +96,7 @@ def gaussian_blur(x: Tensor, drawn: Tensor) -> Tensor:
     planes = x.reshape(1, batch * channels, *x.shape[2:])
     for dim, shape in ((2, (-1, 1, kernels.shape[1], 1)), (3, (-1, 1, 1, kernels.shape[1]))):
         padded = planes.index_select(dim, _mirrored(planes.shape[dim], drawn.shape[1] - 1, x.device))
+        # Of as many groups as channels torch has a kernel of its own for CUDA, in float32 whatever is allowed.
         planes = conv2d(padded, kernels.reshape(shape), groups=batch * channels)
     return planes.reshape(x.shape).round_()
 
@@ -121,9 +123,14 @@ def _each(values: Tensor) -> Tensor:
 
 def _grey(x: Tensor) -> Tensor:
     """(B, 3, H, W) to (B, 1, H, W), rounded as OpenCV does."""
-    weights = torch.stack([x.new_full((1, 1), weight / 32768) for weight in _GREY], dim=2)
-    grey = torch.baddbmm(x.new_full((1, 1, 1), 0.5), weights.expand(len(x), -1, -1), x.flatten(2))
-    return grey.reshape(len(x), 1, *x.shape[2:]).floor_()
+    red, green, blue = x.split(1, dim=1)
+    of_red, of_green, of_blue = (weight / 32768 for weight in _GREY)
+    return red.mul(of_red).add_(green, alpha=of_green).add_(blue, alpha=of_blue).add_(0.5).floor_()
+
+
+def _mean(x: Tensor, dims: tuple[int, ...]) -> Tensor:
+    """Rounded means; sums over views of more than 256 x 256 px have more than float32's 24 bits."""
+    return x.mean(dim=dims, dtype=torch.float64).round_().to(x.dtype)
 
 
 class _Blends:
@@ -141,16 +148,20 @@ class _Blends:
         # Of blends by a matrix, OpenCV rounds halves up; of others to even numbers.
         self.offset = saturates / 2048
         grey = torch.where(saturates, 1 - factor, 0)
-        luma = torch.stack([grey * weight for weight in _LUMA], dim=2)[:, :, None]
-        matrix = luma + torch.diag_embed(factor[..., None].expand(-1, -1, 3))
-        self.matrix = matrix.mul_(1024).round_().div_(1024)
+        luma = torch.stack([grey * weight for weight in _LUMA], dim=2)
+        # A row of the matrix is ``luma``, and so is each other one, but for the channel that it makes.
+        own = (luma + factor[..., None]).mul_(1024).round_().div_(1024)
+        self.luma = luma.mul_(1024).round_().div_(1024)
+        self.own = own.sub_(self.luma)[..., None, None]
 
     def __call__(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) after all N."""
         for i in range(self.offset.shape[1]):
-            mean = _grey(x).mean(dim=(1, 2, 3)).round_()
-            offset = torch.addcmul(self.offset[:, i], self.of_mean[:, i], mean)[:, None, None]
-            x = torch.baddbmm(offset, self.matrix[:, i], x.flatten(2)).reshape(x.shape).round_().clamp_(0, 255)
+            offset = torch.addcmul(self.offset[:, i], self.of_mean[:, i], _mean(_grey(x), (1, 2, 3)))
+            common = _each(offset)
+            for channel, weight in zip(x.split(1, dim=1), self.luma[:, i].unbind(1), strict=True):
+                common = torch.addcmul(common, channel, _each(weight))
+            x = torch.addcmul(common, x, self.own[:, i]).round_().clamp_(0, 255)
         return x
 
 

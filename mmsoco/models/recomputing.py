@@ -19,7 +19,8 @@ def recompute(model: nn.Module, parts: Iterable[str]) -> None:
 
     Losses, gradients and statistics of BN are those without, bit by bit: recomputing
     changes no running statistics, draws the same random numbers, and asks no other
-    process again. mmengine's ``activation_checkpointing`` updates BN twice.
+    process again. mmengine's ``activation_checkpointing`` updates BN twice. In a part that is
+    compiled, what is recomputed is not.
 
     Args:
         model: Changed in place; its tensors keep their names.
@@ -49,6 +50,8 @@ def blocks(module: nn.Module) -> list[nn.Module]:
     return [block for block in found if any(True for _ in block.parameters())] or [module]
 
 
+# torch.compile cannot see through the contexts: in a compiled part these blocks run as they are.
+@torch.compiler.disable
 def _kept_small(block: nn.Module, forward: Callable, *args: Any, **kwargs: Any) -> Any:
     if not torch.is_grad_enabled():
         return forward(*args, **kwargs)

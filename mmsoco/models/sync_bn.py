@@ -104,13 +104,13 @@ class _Normalise(torch.autograd.Function):
     def backward(ctx, gradient):
         input, weight, mean, invstd, counts = ctx.saved_tensors
         gradient = _dense(gradient, like=input)
-        of_input, of_weight, of_bias = ctx.needs_input_grad[:3]
-        sums, grad_weight, grad_bias = _gradient_sums(gradient, input, weight, mean, invstd)
+        wanted = ctx.needs_input_grad[:3]
+        sums, grad_weight, grad_bias = _gradient_sums(gradient, input, weight, mean, invstd, wanted)
         grad_input = None
-        if of_input:
+        if wanted[0]:
             distributed.all_reduce(sums, group=ctx.group)
             grad_input = _gradient(gradient, input, weight, mean, invstd, sums, counts)
-        return (grad_input, grad_weight if of_weight else None, grad_bias if of_bias else None, *[None] * 5)
+        return (grad_input, grad_weight if wanted[1] else None, grad_bias if wanted[2] else None, *[None] * 5)
 
 
 def _dense(x: Tensor, like: Tensor | None = None) -> Tensor:
@@ -205,17 +205,25 @@ def _apply(
 
 
 def _gradient_sums(
-    gradient: Tensor, input: Tensor, weight: Tensor | None, mean: Tensor, invstd: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """(2C,) sums that the input's gradient is made of; the weight's and the bias' gradients, of this process."""
+    gradient: Tensor,
+    input: Tensor,
+    weight: Tensor | None,
+    mean: Tensor,
+    invstd: Tensor,
+    wanted: tuple[bool, bool, bool],
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """(2C,) sums that the input's gradient is made of; the weight's and the bias' gradients, of this process.
+
+    On a GPU those that are not ``wanted`` are None: the kernel has no place for them.
+    """
     if input.numel() == 0:
         nothing = torch.zeros_like(mean)
         return torch.cat([nothing, nothing]), nothing, nothing
     if input.is_cuda:
         total, along, grad_weight, grad_bias = torch.batch_norm_backward_reduce(
-            gradient, input, mean, invstd, weight, True, True, True
+            gradient, input, mean, invstd, weight, *wanted
         )
-        return torch.cat([total, along]), grad_weight, grad_bias
+        return torch.cat([total, along]) if wanted[0] else None, grad_weight, grad_bias
     dims, gradient = _all_but_channels(input), gradient.to(mean.dtype)
     total = gradient.sum(dims)
     along = (gradient * (input - _of_channels(mean, input))).sum(dims)

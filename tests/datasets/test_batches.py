@@ -1,3 +1,5 @@
+from typing import NamedTuple
+
 import numpy as np
 import pytest
 import torch
@@ -112,6 +114,34 @@ def test_the_preprocessor_moves_it_as_one(samples, monkeypatch):
     out, plain = preprocess(one_batch(given)), preprocess(default_collate(given))
     assert moved == [((torch.device('cpu'),), {'non_blocking': True})]
     assert_same(out, plain)
+
+
+class Pair(NamedTuple):
+    first: torch.Tensor
+    rest: list
+
+
+def test_what_lies_in_lists_is_moved_too(samples, monkeypatch):
+    for each in samples:
+        each['more'] = [np.ones(2), (np.zeros(3), 'word')]
+    batch = one_batch(samples)
+    assert [type(part) for part in batch['more']] == [torch.Tensor, list]
+    batch['pair'] = Pair(torch.ones(4), [(torch.ones(5),)])
+    monkeypatch.setattr(torch.Tensor, 'pin_memory', lambda tensor: tensor.clone() + (tensor.numel() < 100))
+    moved = batch.pin_memory()
+    assert moved['more'][0].tolist() == [[2, 2]] * 3 and moved['more'][1][0].tolist() == [[1, 1, 1]] * 3
+    assert moved['more'][1][1] == ('word',) * 3
+    assert isinstance(moved['pair'], Pair) and moved['pair'].first.tolist() == [2] * 4
+    assert moved['pair'].rest[0][0].tolist() == [2] * 5
+    assert torch.equal(moved['inputs']['v1'], batch['inputs']['v1'])
+
+
+def test_words_of_numpy_are_words():
+    words = [{'a': np.str_('x'), 'b': np.bytes_(b'y')}, {'a': np.str_('z'), 'b': np.bytes_(b'w')}]
+    assert one_batch(words) == default_collate(words) == {'a': ['x', 'z'], 'b': [b'y', b'w']}
+    for other in (np.datetime64('2020-01-01'), np.array(['x'])):
+        with pytest.raises(TypeError, match='default_collate'):
+            one_batch([{'a': other}] * 2)
 
 
 def test_arrays_of_different_shapes_are_refused_in_torchs_words():

@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from torch import nn
 
 from mmsoco.engine.draws import seed_step
+from mmsoco.engine.figures import Figures
 from mmsoco.engine.hooks import step_seed
 from mmsoco.engine.hooks.step_seed import StepSeedHook
 from mmsoco.engine.launch import train
@@ -80,16 +81,41 @@ class Masks(nn.Module):
         return {'loss': torch.zeros(())}
 
 
+def loop_of(model, hooks):
+    loop = object.__new__(PretrainLoop)
+    loop._runner = SimpleNamespace(seed=5, model=model, optim_wrapper=None, call_hook=hooks, hooks=[])
+    loop._iter, loop._figures = 7, Figures()
+    loop._somebody_reads = lambda: False
+    return loop
+
+
 def test_each_micro_batch_of_a_step_draws_its_own(monkeypatch):
     model = Masks()
-    loop = object.__new__(PretrainLoop)
-    loop._runner = SimpleNamespace(seed=5, model=model, optim_wrapper=None, call_hook=lambda *args, **kwargs: None)
-    loop._iter = 7
+    loop = loop_of(model, lambda *args, **kwargs: None)
     loop.run_iter(7, [{}, {}])
     monkeypatch.setattr('mmsoco.engine.loops.get_rank', lambda: 1)
     loop.run_iter(7, [{}, {}])
     expected = [draws(5, rank, 7, batch) for rank in (0, 1) for batch in (0, 1)]
     assert model.drawn == expected and len(set(expected)) == 4
+
+
+def test_each_micro_batch_is_fetched_when_it_is_computed():
+    """The loader works while the device does; hooks see the first batch before a step and the last one after it."""
+    order = []
+
+    class Model(nn.Module):
+        def train_step(self, batch, optim_wrapper):
+            order.append(f'compute {batch}')
+            return {'loss': torch.zeros(())}
+
+    def batches():
+        for name in 'ab':
+            order.append(f'fetch {name}')
+            yield name
+
+    loop = loop_of(Model(), lambda name, data_batch, **others: order.append(f'{name} {data_batch}'))
+    loop.run_iter(7, batches())
+    assert order == ['fetch a', 'before_train_iter a', 'compute a', 'fetch b', 'compute b', 'after_train_iter b']
 
 
 class DropAndRecord(Hook):

@@ -2,10 +2,8 @@
 
 import pytest
 import torch
+from between_reports import train_watched
 from waiting import WaitsForDevice, no_waiting
-
-from mmsoco.engine.launch import train
-from mmsoco.engine.loops import PretrainLoop
 
 CONTRASTIVE = {'model.predictor.type': 'InfoNCEHead', 'model.predictor.queue': 64}
 # Unfused it counts its steps on the CPU, unless the parameters are on a GPU (see count_on_device).
@@ -19,20 +17,6 @@ VARIANTS = {
 }
 
 
-def watched(monkeypatch, context):
-    """Runs every step, hooks and all, in a context that is given the loop and whether somebody reads its figures."""
-    original, seen = PretrainLoop.run_iter, []
-
-    def run_iter(loop, idx, batches):
-        read = loop._somebody_reads()
-        seen.append(read)
-        with context(loop, read):
-            original(loop, idx, batches)
-
-    monkeypatch.setattr(PretrainLoop, 'run_iter', run_iter)
-    return seen
-
-
 @pytest.mark.parametrize('amp', [False, pytest.param(True, marks=pytest.mark.slow)])
 @pytest.mark.parametrize('accumulate', [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize('name', VARIANTS)
@@ -40,7 +24,7 @@ def test_steps_between_two_reports(recipe, tiny_options, tmp_path, monkeypatch, 
     fetched = []
     original = torch.Tensor.tolist
 
-    def context(loop, read):
+    def context(step, read):
         if not read:
             return no_waiting()
         fetched.append(0)
@@ -51,18 +35,9 @@ def test_steps_between_two_reports(recipe, tiny_options, tmp_path, monkeypatch, 
         return original(tensor)
 
     monkeypatch.setattr('mmsoco.engine.figures.Tensor.tolist', tolist)
-    seen = watched(monkeypatch, context)
-    del tiny_options['default_hooks.record.type']  # it looks at all weights
-    options = {
-        **tiny_options,
-        **VARIANTS[name],
-        'train_cfg': dict(_delete_=True, type='PretrainLoop', max_steps=8),
-        'default_hooks.learning_rate.warmup_share': 0.5,
-        'default_hooks.checkpoint': dict(by_epoch=False, interval=8),
-        'default_hooks.matched_boxes': None,
-    }
-    runner = train(recipe, str(tmp_path), amp=amp, accumulate=accumulate, options=options)
-    assert seen == [False, True] * 4 and runner.iter == 8
+    options = tiny_options | VARIANTS[name]
+    seen = train_watched(recipe, options, tmp_path, monkeypatch, context, amp=amp, accumulate=accumulate)
+    assert seen == [False, True] * 4
     assert fetched == [1] * 4
 
 
@@ -75,6 +50,12 @@ def test_what_is_found():
         'mask': lambda: x[x > 1],
         'set': lambda: x.masked_fill_(x > 1, 2).__setitem__(x > 1, x[:1]),
         'nonzero': lambda: (x > 1).nonzero(),
+        'unique': lambda: x.unique(),
+        'unique rows': lambda: x[:, None].unique(dim=0),
+        'runs': lambda: x.unique_consecutive(),
+        'runs of rows': lambda: x[:, None].unique_consecutive(dim=0),
+        'histogram': lambda: x.long().bincount(),
+        'repeated': lambda: x.repeat_interleave(x.long()),
         'cpu': lambda: x.cpu(),
         'array': lambda: x.numpy(),
         'constant': lambda: x + torch.tensor([1.0, 2.0, 3.0]),
@@ -86,4 +67,6 @@ def test_what_is_found():
             pytest.fail(name)
     with no_waiting():
         torch.where(x > 1, x, 0.0).sum()[None]
+        x.repeat_interleave(2)
+        x.repeat_interleave(x.long(), output_size=3)
         x[torch.zeros(2, dtype=torch.int64)] + torch.full((2,), 3.0)

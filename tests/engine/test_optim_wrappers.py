@@ -1,8 +1,11 @@
+import copy
+
 import pytest
 import torch
 from torch import nn
 
 from mmsoco.engine import LARS, FiniteAmpOptimWrapper, FiniteOptimWrapper
+from mmsoco.engine.optim_wrappers import undone_unless
 
 
 def one_weight():
@@ -43,6 +46,26 @@ def test_loss_scaling_is_undone_before_the_norm_and_lowered_after_a_skip(monkeyp
     wrapper.update_params((weight * float('inf')).sum())
     assert wrapper.skipped == 1 and wrapper.loss_scaler.get_scale() == 512.0
     torch.testing.assert_close(weight.detach(), torch.tensor([0.7, 1.6]))
+
+
+def adamw_after_a_step():
+    weight = nn.Parameter(torch.tensor([1.0, 2.0]))
+    optimizer = torch.optim.AdamW([weight], lr=0.1)
+    FiniteOptimWrapper(optimizer=optimizer).update_params(weight.sum())
+    return weight, optimizer
+
+
+def test_a_gpus_checkpoint_goes_on_on_a_cpu():
+    """Its groups say that steps are counted on the GPU; torch refuses that of parameters on a CPU."""
+    (weight, optimizer), (other, resumed) = adamw_after_a_step(), adamw_after_a_step()
+    saved = copy.deepcopy(optimizer.state_dict())
+    for group in saved['param_groups']:
+        group['capturable'] = True
+    resumed.load_state_dict(saved)
+    FiniteOptimWrapper(optimizer=optimizer).update_params(weight.sum())
+    FiniteOptimWrapper(optimizer=resumed).update_params(other.sum())
+    assert torch.equal(weight, other) and resumed.state[other]['step'] == 2
+    assert resumed.param_groups[0]['capturable'] is False
 
 
 OPTIMIZERS = {
@@ -88,6 +111,25 @@ def test_a_skipped_step_leaves_no_trace(name, skipped_at):
     for state, other in zip(states, other_states, strict=True):
         assert state.keys() == other.keys()
         assert all(torch.equal(torch.as_tensor(value), torch.as_tensor(other[key])) for key, value in state.items())
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float64, torch.complex64])
+def test_bits_of_any_type_come_back(dtype):
+    weight = nn.Parameter(
+        torch.randn(3, 4, 2, 2, dtype=torch.float64).to(dtype).contiguous(memory_format=torch.channels_last)
+    )
+    weight.data[0, 0, 0, 0] = -0.0
+    weight.grad = torch.ones_like(weight)
+    optimizer = torch.optim.SGD([weight], lr=0.1)
+    before = weight.detach().clone()
+    for keep in (False, True):
+        with undone_unless(torch.tensor(keep), optimizer), torch.no_grad():
+            weight.fill_(float('nan') if not keep else 3.0)
+        if not keep:
+            same = torch.view_as_real(weight) if dtype.is_complex else weight
+            expected = torch.view_as_real(before) if dtype.is_complex else before
+            assert torch.equal(same, expected) and torch.equal(same.signbit(), expected.signbit())
+    assert (weight == 3).all()
 
 
 def test_clipping():

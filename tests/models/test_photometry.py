@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from textures import textured
+from torch.utils._python_dispatch import TorchDispatchMode
 from waiting import no_waiting
 
 from mmsoco.datasets.transforms import ChannelJitter, ColorJitter, GaussianBlur, Grayscale, Solarize, photometric
@@ -112,6 +113,26 @@ def test_other_channels_are_the_loaders(channels):
 def test_views_smaller_than_the_blur(side):
     image = textured(SIZE, SIZE)[:side, : side + 1].copy()
     assert differences([GaussianBlur(1.0)], images=[image], draws=20).max() <= 1
+
+
+def test_means_of_large_views_are_exact():
+    """One pixel more than half of them is a level higher: float32 has the mean at the half, and rounds it down."""
+    image = np.full((512, 512, 3), 254, np.uint8)
+    image.reshape(-1, 3)[: 512 * 256 + 1] = 255
+    step = ColorJitter(1.0, 0, 0.9, 0, 0)
+    assert differences([step], images=[image], draws=5).max() == 0
+
+
+def test_no_sum_is_left_to_matrix_products():
+    """Which CUDA may compute in TF32, of 10 bits."""
+
+    class Products(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            assert func.overloadpacket.__name__ not in ('mm', 'bmm', 'addmm', 'baddbmm', 'addbmm', 'mv', 'dot'), func
+            return func(*args, **(kwargs or {}))
+
+    with Products():
+        both_ways([*BYOL, ChannelJitter(0.8)], draws=1)
 
 
 def test_autocast_does_not_make_sums_of_half_precision():

@@ -13,8 +13,11 @@ WAITING = {
     'nonzero',
     'nonzero_numpy',
     'masked_select',
-    'unique',
+    'unique_dim',
+    'unique_consecutive',
+    'unique_dim_consecutive',
     '_unique2',
+    'bincount',
     'equal',
     'is_nonzero',
 }
@@ -34,7 +37,9 @@ class _NoWaiting(TorchDispatchMode):
         masked = name in ('index', 'index_put', 'index_put_', '_index_put_impl_') and any(
             index is not None and index.dtype == torch.bool for index in args[1]
         )
-        if masked or name in WAITING:
+        # Its number of rows is the sum of a tensor, unless that is said.
+        repeats = name == 'repeat_interleave' and (kwargs or {}).get('output_size') is None
+        if masked or repeats or name in WAITING:
             raise WaitsForDevice(f'{func} of {args[0].shape}')
         return func(*args, **(kwargs or {}))
 

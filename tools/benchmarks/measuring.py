@@ -46,6 +46,7 @@ class MeasureHook(Hook):
         self.parts: dict[str, dict[str, float]] = {}
         self.images_per_second = 0.0
         self.allocated = self.reserved = self.collectives = None
+        self._measures = False
         self._taken: list = []
         self._profile: profile | None = None
         self._began = 0.0
@@ -71,6 +72,9 @@ class MeasureHook(Hook):
         clock.watch(wrapper, 'backward', 'backward')
         clock.watch(wrapper, 'step', 'optimizer')
         clock.watch(wrapper, 'zero_grad', 'optimizer')
+        if self._cuda:
+            # Before other hooks have their turn: LoggerHook begins the peaks anew with each line that it logs.
+            wrapper.optimizer.register_step_post_hook(self._note_memory)
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """Cut between two steps."""
@@ -81,13 +85,13 @@ class MeasureHook(Hook):
             self._wait()
             if self._cuda:
                 torch.cuda.reset_peak_memory_stats()
+            self._measures = True
             self._began = time.perf_counter()
         elif done == self.warmup + self.steps:
             self._wait()
             seconds = time.perf_counter() - self._began
             self.images_per_second = self.steps * runner.train_loop.total_batch_size / seconds
-            if self._cuda:
-                self.allocated, self.reserved = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
+            self._measures = False
             if get_world_size() > 1:
                 activities = [ProfilerActivity.CPU] + [ProfilerActivity.CUDA] * self._cuda
                 self._profile = profile(activities=activities)
@@ -104,6 +108,12 @@ class MeasureHook(Hook):
         names = dict.fromkeys(name for step in steps for name in step)
         self.parts = {name: spread([step.get(name, 0.0) for step in steps]) for name in names}
         self.parts['step'] = spread([sum(step.values()) for step in steps])
+
+    def _note_memory(self, *_) -> None:
+        """A step's peaks, where they are the highest so far."""
+        if self._measures:
+            self.allocated = max(self.allocated or 0, torch.cuda.max_memory_allocated())
+            self.reserved = max(self.reserved or 0, torch.cuda.max_memory_reserved())
 
     def _wait(self) -> None:
         if self._cuda:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import torch
+import torch._dynamo
 from mmengine.hooks import Hook
 from torch import nn
 
@@ -9,14 +11,17 @@ from mmsoco.engine.model import bare_model
 from mmsoco.errors import UserError
 from mmsoco.registry import HOOKS
 
+#: Of one piece of code, for all blocks, sizes of views, and with and without gradients: of R50, 16 x 2 x 2.
+GRAPHS = 256
+
 
 @HOOKS.register_module()
 class CompileHook(Hook):
     """Compile parts of a pretraining's online and target networks, for views of fixed sizes.
 
     Parts are compiled in place: tensors keep their names. mmengine's ``compile`` takes the
-    whole step instead, with its hooks of DDP and its logging. What is synchronised BN
-    divides a graph.
+    whole step instead, with its hooks of DDP and its logging. Synchronised BN divides
+    graphs: with several processes there are more and smaller ones, and less is gained.
 
     Args:
         parts: Names of modules, as the model has them and its ``target``.
@@ -28,6 +33,11 @@ class CompileHook(Hook):
         self.backend = backend
 
     def before_train(self, runner) -> None:
+        # torch's 8 are too few where blocks of the same class differ, and with SyncBN between their graphs: what
+        # comes later would run as it is. (By this name in all versions.)
+        dynamo = torch._dynamo.config
+        dynamo.cache_size_limit = max(dynamo.cache_size_limit, GRAPHS)
+        dynamo.accumulated_cache_size_limit = max(dynamo.accumulated_cache_size_limit, 8 * GRAPHS)
         compiled = compile_parts(bare_model(runner), self.parts, self.backend)
         runner.logger.info(f'To be compiled by {self.backend} in the first steps: {", ".join(compiled)}')
 

@@ -1,5 +1,7 @@
 import copy
 import shutil
+from functools import partial
+from types import SimpleNamespace
 from unittest import mock
 
 import pytest
@@ -9,6 +11,7 @@ from torch import nn
 from mmsoco.engine.hooks.compilation import CompileHook, compile_parts
 from mmsoco.engine.launch import train
 from mmsoco.errors import UserError
+from mmsoco.models.recomputing import recompute
 from mmsoco.registry import MODELS
 
 
@@ -53,6 +56,29 @@ def test_values_and_names_are_those_without(tiny_model_cfg, batch, backend):
     ]
     compared(model, other, batch)
     assert backend != 'eager' or len(calls) >= 6  # parts, online and target
+
+
+@pytest.mark.parametrize('backend', ['eager', 'aot_eager'])
+@pytest.mark.parametrize('compiled_first', [False, True])
+def test_a_part_that_is_recomputed_too(tiny_model_cfg, batch, backend, compiled_first):
+    torch.manual_seed(0)
+    model = MODELS.build(tiny_model_cfg)
+    other = copy.deepcopy(model)
+    steps = [partial(recompute, other, ['backbone']), partial(compile_parts, other, ['backbone'], backend)]
+    for step in reversed(steps) if compiled_first else steps:
+        step()
+    compared(model, other, batch)
+    assert other.backbone.bn1.num_batches_tracked == 3
+
+
+def test_torch_keeps_graphs_of_all_blocks(monkeypatch):
+    """Its own limit is 8, behind which code runs uncompiled."""
+    config = torch._dynamo.config
+    with config.patch(cache_size_limit=8, accumulated_cache_size_limit=256):
+        runner = SimpleNamespace(model=nn.Module(), logger=mock.Mock())
+        runner.model.backbone = nn.Linear(1, 1)
+        CompileHook(backend='eager').before_train(runner)
+        assert config.cache_size_limit == 256 and config.accumulated_cache_size_limit == 2048
 
 
 def test_parts_that_are_not_there():

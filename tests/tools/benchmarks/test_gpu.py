@@ -57,6 +57,19 @@ def test_a_training_is_watched(recipe, tiny_options, tmp_path):
     assert (hook.allocated, hook.collectives) == (None, None)
 
 
+def test_peaks_that_a_line_of_the_log_begins_anew(monkeypatch):
+    hook = MeasureHook()
+    for name in ('allocated', 'reserved'):
+        peaks = iter([9, 5, 7, 6])
+        monkeypatch.setattr(torch.cuda, f'max_memory_{name}', lambda peaks=peaks: next(peaks))
+    hook._note_memory()
+    assert (hook.allocated, hook.reserved) == (None, None)  # warming up
+    hook._measures = True
+    for _ in range(4):
+        hook._note_memory()
+    assert (hook.allocated, hook.reserved) == (9, 9)
+
+
 def event(name, microseconds, device=DeviceType.CPU):
     time_range = SimpleNamespace(elapsed_us=lambda: microseconds)
     return SimpleNamespace(name=name, device_type=device, time_range=time_range)
