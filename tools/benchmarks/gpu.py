@@ -37,7 +37,9 @@ from mmsoco.proposals.store import ProposalRow, write_proposals
 
 #: Of the images that are made: ImageNet's most frequent size. So many differ; the others are the same files again.
 HEIGHT, WIDTH, DIFFERENT = 375, 500, 64
-VIEWS = 'train_dataloader.dataset.pipeline.multi_view.views'
+MULTI_VIEW = 'train_dataloader.dataset.pipeline.multi_view'
+VIEWS = f'{MULTI_VIEW}.views'
+PHOTOMETRY = ('loader', 'device')
 #: What ``--quick`` changes: a ResNet-18, small views and MLPs.
 QUICK = {
     'model.backbone.depth': 18,
@@ -56,6 +58,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--batch', type=positive, default=64, help='images of a process and step (default 64)')
     parser.add_argument('--accumulate', type=positive, default=1, metavar='N', help='such batches a step (default 1)')
     parser.add_argument('--amp', choices=('no', 'fp16', 'bf16'), help='precision (default: fp16 on CUDA, else no)')
+    parser.add_argument('--compile', action='store_true', help='as tools/train.py --compile')
+    parser.add_argument('--recompute', nargs='+', default=[], metavar='PART', help='as tools/train.py --recompute')
+    parser.add_argument(
+        '--photometry', choices=PHOTOMETRY, help='where colours are changed (default: on CUDA the device)'
+    )
     parser.add_argument('--steps', type=positive, default=20, help='that are measured, after 5 others (default 20)')
     parser.add_argument('--workers', type=int, help="of each process' loader (default: the config's)")
     parser.add_argument('--data', metavar='PROPOSALS', help='a proposal file, whose images are read (default: made)')
@@ -142,6 +149,8 @@ def options_of(args: argparse.Namespace, cfg: Config, data: Path, root: str | No
         options.pop('default_hooks.learning_rate.warmup_epochs')
     if 'probe' in cfg.default_hooks:
         options['default_hooks.probe'] = None
+    if args.photometry is not None:
+        options[f'{MULTI_VIEW}.photometry'] = args.photometry
     if args.workers is not None:
         options['train_dataloader.num_workers'] = args.workers
     return options | (QUICK if args.quick else {})
@@ -189,6 +198,8 @@ def measure(args: argparse.Namespace, folder: Path) -> dict | None:
         str(folder / 'run'),
         amp=False if amp == 'no' else amp,
         accumulate=args.accumulate,
+        compile_parts=args.compile,
+        recompute=args.recompute,
         options=options,
         launcher='pytorch' if 'TORCHELASTIC_RUN_ID' in os.environ else 'none',
     )
@@ -202,6 +213,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict | None:
     return dict(
         machine=describe_machine(args.device),
         run=dict(config=Path(args.config).stem, batch=args.batch, accumulate=args.accumulate, amp=amp, steps=args.steps)
+        | dict(compile=args.compile, recompute=args.recompute, photometry=args.photometry or 'default')
         | dict(workers=runner.cfg.train_dataloader.num_workers, quick=args.quick),
         images_per_second=hook.images_per_second,
         seconds=hook.parts,
