@@ -33,6 +33,7 @@ class Company:
         watched: The same by another connection: one that a thread waits on serves no other.
         rank: Of this process.
         size: How many there are.
+        part: Closes what else asks the store, when all have come to their end.
     """
 
     #: Seconds that a process has to come to its end by itself, and that all wait at most for one that writes.
@@ -40,23 +41,22 @@ class Company:
     #: Seconds that the first process stays when no other one asks any more, but threads of it may be waiting.
     LAST = 0.2
 
-    def __init__(self, store: Store, watched: Store, rank: int, size: int):
+    def __init__(self, store: Store, watched: Store, rank: int, size: int, part: Callable[[], None] = lambda: None):
         self._store, self._watched = store, watched
-        self._rank, self._size = rank, size
+        self._rank, self._size, self._part = rank, size, part
         self._leaving = threading.Lock()
         self._told = False
         self._unwatched = threading.Event()
         self._watching = threading.Thread(target=self._watch, daemon=True)
         self._watching.start()
 
-    def leave(self, kind: str, line: str | None, status: int, part: Callable[[], None] = lambda: None) -> int | None:
+    def leave(self, kind: str, line: str | None, status: int) -> int | None:
         """Say why all end, in one process, and wait until all can.
 
         Args:
             kind: What stands before the line.
             line: Why this process ends; None where that may be another one's fault.
             status: This process' exit status.
-            part: Closes what else asks the store, when all have come to their end.
 
         Returns:
             The status to end with; None where this process has no line, nor any other one.
@@ -79,7 +79,7 @@ class Company:
             self._say(self._store, kind, line)
             said = True
             self._gather(self._store, 'gone')
-            part()
+            self._part()
             self._fall_silent(self._store)
         except RuntimeError:
             # Without the first process there is no store; if this one was told to end, the launcher says why.
@@ -94,18 +94,15 @@ class Company:
             return self._store.check(['leaving'])
         return False
 
-    def finish(self, part: Callable[[], None] = lambda: None) -> None:
+    def finish(self) -> None:
         """Wait at the end of a run until all are there: the first one has what others may still ask for.
 
         Until then one that ends with an error ends all.
-
-        Args:
-            part: See :meth:`leave`.
         """
         with suppress(RuntimeError):
             self._gather(self._store, 'done')
             self._end_watch()
-            part()
+            self._part()
             self._fall_silent(self._store)
 
     def _words(self, store: Store) -> tuple[str, str, int]:

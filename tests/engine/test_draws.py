@@ -9,6 +9,7 @@ from mmengine.hooks import Hook
 from torch import nn
 
 from mmsoco.engine.draws import seed_step
+from mmsoco.engine.figures import Figures
 from mmsoco.engine.hooks import step_seed
 from mmsoco.engine.hooks.step_seed import StepSeedHook
 from mmsoco.engine.launch import train
@@ -83,8 +84,10 @@ class Masks(nn.Module):
 def test_each_micro_batch_of_a_step_draws_its_own(monkeypatch):
     model = Masks()
     loop = object.__new__(PretrainLoop)
-    loop._runner = SimpleNamespace(seed=5, model=model, optim_wrapper=None, call_hook=lambda *args, **kwargs: None)
-    loop._iter = 7
+    loop._runner = SimpleNamespace(
+        seed=5, model=model, optim_wrapper=None, call_hook=lambda *args, **kwargs: None, train_loop=None, hooks=[]
+    )
+    loop._iter, loop._max_iters, loop._skipping, loop._figures = 7, 100, False, Figures()
     loop.run_iter(7, [{}, {}])
     monkeypatch.setattr('mmsoco.engine.loops.get_rank', lambda: 1)
     loop.run_iter(7, [{}, {}])
