@@ -18,3 +18,11 @@ def part(text: str) -> tuple[int, int]:
     if not match:
         raise argparse.ArgumentTypeError(f'{text} is not like 0/8')
     return int(match[1]), int(match[2])
+
+
+def names(text: str) -> tuple[str, ...]:
+    """An argument such as backbone,neck: one name or several."""
+    found = tuple(text.split(','))
+    if not all(found):
+        raise argparse.ArgumentTypeError(f'{text!r} is not like one,two')
+    return found

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Collection, Iterable
@@ -208,14 +209,14 @@ def use_device(asked: str | None, root: str | os.PathLike = '/') -> None:
 
     For ``cpu`` the cards are hidden from CUDA. Where it has seen them already, which
     importing mmengine is enough for, hiding them comes too late: the tool then starts
-    again, in the same process.
+    again, in the same process. Where nothing is asked, see :func:`require_usable`.
 
     Args:
         asked: One of :data:`DEVICES`, or one of several cards, such as cuda:1; None for CUDA where it is there.
         root: See :func:`why_unusable`.
 
     Raises:
-        UserError: CUDA is asked for, and there is none; or a card cannot be used.
+        UserError: CUDA is asked for, and there is none, or it cannot be used.
     """
     if asked == 'cpu':
         hidden = is_hidden()
@@ -225,26 +226,43 @@ def use_device(asked: str | None, root: str | os.PathLike = '/') -> None:
                 raise UserError(f'{VISIBLE} is empty, and CUDA still has a card; unset what shows it')
             sys.stdout.flush()
             os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
-        return
-    require_usable(root)
-    if asked and asked.startswith('cuda') and not torch.cuda.is_available():
+    elif asked and not torch.cuda.is_available():
+        require_usable(root)
         why = f'{VISIBLE} is empty' if is_hidden() else 'no card of NVIDIA is here'
         raise UserError(f'--device {asked}: there is none ({why}; {torch_words()}); leave it out, or give --device cpu')
 
 
-def try_device() -> UserError | None:
-    """What is wrong with the card of this process, which has been chosen; None where it computes, or there is none."""
+def visible_cards() -> list[str]:
+    """What the cards that this process sees are known by, everywhere: their UUIDs, of torch from 2.4 on."""
+    if not torch.cuda.is_available():
+        return []
+    try:
+        cards = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
+    except RuntimeError:  # to be said by try_device()
+        cards = [None] * torch.cuda.device_count()
+    place = f'{socket.gethostname()} {os.environ.get(VISIBLE)}'
+    return [str(getattr(card, 'uuid', f'{place} {number}')) for number, card in enumerate(cards)]
+
+
+def try_device(number: int | None = None) -> UserError | None:
+    """What is wrong with the card of this process; None where it computes, or there is none.
+
+    Args:
+        number: Of the card, which becomes torch's own; None where that has been chosen.
+    """
     if not torch.cuda.is_available():
         return None
-    if torch.version.cuda:
-        name, capability = torch.cuda.get_device_name(), torch.cuda.get_device_capability()
-        archs = torch.cuda.get_arch_list()
-        if not has_kernels(capability, archs):
-            return UserError(
-                f'{name} has compute capability {capability[0]}.{capability[1]}, and {torch_words()}, has kernels for '
-                f'{" ".join(archs)} alone; {advice(capability, driver_version())}; {_OVERRIDE}'
-            )
     try:
+        if number is not None:
+            torch.cuda.set_device(number)
+        if torch.version.cuda:
+            name, capability = torch.cuda.get_device_name(), torch.cuda.get_device_capability()
+            archs = torch.cuda.get_arch_list()
+            if not has_kernels(capability, archs):
+                return UserError(
+                    f'{name} has compute capability {capability[0]}.{capability[1]}, and {torch_words()}, has kernels '
+                    f'for {" ".join(archs)} alone; {advice(capability, driver_version())}; {_OVERRIDE}'
+                )
         torch.zeros(1, device='cuda').add_(1)
     except RuntimeError as error:
         return UserError(

@@ -19,8 +19,8 @@ NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 #: Seconds that processes other than the first wait with their error, which is most often the same, before they know
 #: of each other.
 PATIENCE = 3
-#: Where launchers (torchrun, Slurm, Open MPI) say which process this is.
-RANKS = ('RANK', 'SLURM_PROCID', 'OMPI_COMM_WORLD_RANK')
+#: Where launchers (torchrun, Open MPI, Slurm) say which process this is: mpirun's may be in one task of Slurm.
+RANKS = ('RANK', 'OMPI_COMM_WORLD_RANK', 'SLURM_PROCID')
 #: torch's words for it; the last ones where a worker of a data loader was killed over it.
 _NO_SHARED_MEMORY = re.compile(
     r'unable to \w+ .*(shared memory|</torch_)|insufficient shared memory|out of shared memory|signal: Bus error', re.I
@@ -229,12 +229,11 @@ def command(main: Callable[[], int | None]) -> Callable[[], None]:
                 print(f'stopped: {stop}', file=sys.stderr)
             sys.exit(stop.status)
         except Exception as error:
-            line = _line(error)
-            if os.environ.get(TRACEBACK):
-                raise
-            status = _leave(line, getattr(error, 'status', 2))
+            status = _leave(_line(error), getattr(error, 'status', 2))
             if status is None:
                 raise
+            if os.environ.get(TRACEBACK):
+                traceback.print_exception(error)
             sys.exit(status)
 
     return run

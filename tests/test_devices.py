@@ -3,12 +3,22 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from mmsoco import devices
-from mmsoco.devices import advice, driver_version, has_kernels, is_hidden, require_usable, try_device, use_device
+from mmsoco.devices import (
+    advice,
+    driver_version,
+    has_kernels,
+    is_hidden,
+    require_usable,
+    try_device,
+    use_device,
+    visible_cards,
+)
 from mmsoco.errors import UserError
 
 CLOSED = 'NVRM version: NVIDIA UNIX x86_64 Kernel Module  470.82.01  Wed Oct 27 21:21:55 UTC 2021\nGCC version: 9\n'
@@ -174,10 +184,29 @@ def test_a_card_that_fails_is_named(root, monkeypatch):
 
     monkeypatch.setattr(torch, 'zeros', fail)
     assert 'devices are busy or unavailable; free it' in str(try_device())
+    # Of several cards the choice comes first, and may fail.
+    monkeypatch.setattr(torch.cuda, 'set_device', lambda number: fail(device=number))
+    assert 'devices are busy or unavailable; free it' in str(try_device(3))
+
+
+def test_cards_are_known_by_what_they_are(root, monkeypatch):
+    assert visible_cards() == []
+    fake_card(monkeypatch, (8, 0))
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+    monkeypatch.setattr(torch.cuda, 'get_device_properties', lambda number: SimpleNamespace(uuid=f'GPU-{number}'))
+    assert visible_cards() == ['GPU-0', 'GPU-1']
+
+    def fail(number):
+        raise RuntimeError('CUDA error: unknown error')
+
+    monkeypatch.setattr(torch.cuda, 'get_device_properties', fail)
+    assert len(set(visible_cards())) == 2
 
 
 def test_cuda_that_is_asked_for_and_not_there(root, monkeypatch):
-    use_device(None, root)
+    put(root, 'dev/nvidia0')
+    use_device(None, root)  # to be said when all processes have met
+    (root / 'dev/nvidia0').unlink()
     with pytest.raises(UserError, match=r'--device cuda:1: there is none \(no card of NVIDIA is here'):
         use_device('cuda:1', root)
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')

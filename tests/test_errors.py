@@ -1,11 +1,22 @@
 import errno
 import multiprocessing
 import re
+from types import SimpleNamespace
 
 import pytest
 from torch.utils.data import DataLoader, Dataset
 
-from mmsoco.errors import UserError, command, is_of_shared_memory, preparation_over, reason, suspect, words_of
+from mmsoco.errors import (
+    UserError,
+    command,
+    is_of_shared_memory,
+    leave_with,
+    preparation_over,
+    rank,
+    reason,
+    suspect,
+    words_of,
+)
 
 
 def test_a_user_error_is_one_line_on_stderr_and_exit_status_2(capsys):
@@ -34,10 +45,35 @@ def failing(error, begun=False):
 def test_other_exceptions_pass_once_the_work_has_begun(capsys, monkeypatch):
     with pytest.raises(ValueError, match='a bug'):
         failing(ValueError('a bug'), begun=True)()
-    monkeypatch.setenv('MMSOCO_TRACEBACK', '1')
-    with pytest.raises(ValueError, match='a bug'):
-        failing(ValueError('a bug'))()
     assert capsys.readouterr().err == ''
+
+
+def test_a_traceback_is_shown_behind_the_line(capsys, monkeypatch):
+    """By then the processes of a run have agreed to end."""
+    said = []
+    company = SimpleNamespace(leave=lambda kind, line, status: said.append(line) or status)
+    monkeypatch.setenv('MMSOCO_TRACEBACK', '1')
+
+    @command
+    def main():
+        leave_with(company)
+        raise ValueError('a bug')
+
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2 and said[0].startswith('ValueError: a bug (in ')
+    assert capsys.readouterr().err.splitlines()[-1] == 'ValueError: a bug'
+    with pytest.raises(SystemExit):
+        failing(ValueError('a bug'))()
+    first, *_, last = capsys.readouterr().err.splitlines()
+    assert first.startswith('error: ValueError: a bug (in ') and last == 'ValueError: a bug'
+
+
+def test_mpiruns_processes_in_one_task_of_slurm(monkeypatch):
+    monkeypatch.delenv('RANK', raising=False)
+    monkeypatch.setenv('SLURM_PROCID', '0')
+    monkeypatch.setenv('OMPI_COMM_WORLD_RANK', '3')
+    assert rank() == 3
 
 
 def test_before_that_they_are_one_line_with_their_place(capsys):

@@ -9,7 +9,7 @@ import argparse
 from mmsoco.config import add_config_arguments
 from mmsoco.devices import DEVICES, use_device
 from mmsoco.engine.launch import test
-from mmsoco.engine.processes import LAUNCHERS
+from mmsoco.engine.processes import LAUNCHERS, meet
 from mmsoco.errors import command
 
 
@@ -29,6 +29,8 @@ def parse_args() -> argparse.Namespace:
 @command
 def main() -> None:
     args = parse_args()
+    if args.device == 'cuda':
+        meet(args.launcher)  # a machine that has none tells the others
     use_device(args.device)
     test(
         args.config,

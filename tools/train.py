@@ -7,12 +7,12 @@ python tools/train.py configs/soco/soco_r50fpn_8xb256_400e_in1k.py --accumulate 
 import argparse
 import sys
 
-from mmsoco.arguments import positive
+from mmsoco.arguments import names, positive
 from mmsoco.config import add_config_arguments
 from mmsoco.devices import DEVICES, use_device
 from mmsoco.engine.launch import train
 from mmsoco.engine.precision import PRECISIONS
-from mmsoco.engine.processes import LAUNCHERS
+from mmsoco.engine.processes import LAUNCHERS, meet
 from mmsoco.errors import command
 
 
@@ -54,9 +54,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--recompute',
-        nargs='+',
+        type=names,
         default=(),
-        metavar='PART',
+        metavar='PART,PART',
         help='keep fewer activations: those of these parts, such as backbone, are computed again in the backward pass',
     )
     parser.add_argument('--progress', action='store_true', help='show a progress bar on stderr')
@@ -64,10 +64,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--trust-checkpoint', action='store_true', help='run code that the checkpoint holds, if it needs any'
     )
-    # What follows a bare `--amp` may be the config.
-    following = [*sys.argv[2:], ''][: len(sys.argv) - 1]
-    bare = [one == '--amp' and not word.isalnum() for one, word in zip(sys.argv[1:], following, strict=True)]
-    words = ['--amp=' if it_is else word for word, it_is in zip(sys.argv[1:], bare, strict=True)]
+    words = sys.argv[1:]
+    for number, word in enumerate(words):
+        # What follows a bare `--amp` may be the config.
+        if word == '--amp' and words[number + 1 : number + 2] not in [[name] for name in PRECISIONS]:
+            words[number] = '--amp='
     return parser.parse_args(words)
 
 
@@ -81,6 +82,8 @@ def precision(word: str) -> str | bool:
 @command
 def main() -> None:
     args = parse_args()
+    if args.device == 'cuda':
+        meet(args.launcher)  # a machine that has none tells the others
     use_device(args.device)
     train(
         args.config,

@@ -76,7 +76,6 @@ def define(cfg: Mapping[str, Any], pretraining: bool, processes: int | None = No
         found['total_batch_size'] = cfg.get('total_batch_size')
     else:
         found['optim_wrapper']['accumulative_counts'] = wrapper.get('accumulative_counts', 1)
-        found['auto_scale_lr'] = (cfg.get('auto_scale_lr') or {}).get('enable') or None
         if processes is not None and 'batch_size' in loader:
             found['images a step'] = loader['batch_size'] * processes
     return {key: value for key, value in _flat(found) if key.rpartition('.')[2] != _WHERE}
@@ -84,7 +83,9 @@ def define(cfg: Mapping[str, Any], pretraining: bool, processes: int | None = No
 
 def contents(cfg: Mapping[str, Any]) -> dict[str, Any]:
     """What the files of a config's training data hold, wherever they are: checksums, and how many images are used."""
-    dataset = cfg['train_dataloader']['dataset']
+    dataset = cfg['train_dataloader'].get('dataset') or {}
+    if 'type' not in dataset:  # building it says more
+        return {}
     with DATASETS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
         kind = dataset['type']
         identify = getattr(registry.get(kind) if isinstance(kind, str) else kind, 'identify', None)

@@ -14,7 +14,6 @@ from mmengine.registry import DATASETS
 from mmsoco.checkpoints.files import read_meta
 from mmsoco.checkpoints.guard import guard_loading
 from mmsoco.config import FORMER_HOOKS, hold_out, is_pretraining, read_config, read_files, require
-from mmsoco.devices import require_usable, try_device
 from mmsoco.engine.base_batch import settle_rate
 from mmsoco.engine.batch import divide_batch
 from mmsoco.engine.definition import contents, define, require_same_run
@@ -27,7 +26,7 @@ from mmsoco.engine.hooks.step_seed import StepSeedHook
 from mmsoco.engine.interruption import shielded, stop_signals
 from mmsoco.engine.photometry import place_photometry
 from mmsoco.engine.precision import set_amp, set_tf32
-from mmsoco.engine.processes import finish, join, meet
+from mmsoco.engine.processes import in_company, join, require_devices
 from mmsoco.engine.resuming import SavedCheckpoints
 from mmsoco.engine.run_lock import RunLock
 from mmsoco.engine.runner import Runner
@@ -39,8 +38,8 @@ from mmsoco.files import atomic_path, check_folder, check_out, remove_leftovers
 from mmsoco.keys import unread_keys
 
 
-def prepare_processes(cfg: Config, launcher: str) -> list[str]:
-    """Join the other processes, and fit the config to a machine without CUDA.
+def prepare_processes(cfg: Config, launcher: str, tool: str = 'train') -> list[str]:
+    """Join the other processes, try their devices, and fit the config to a machine without CUDA.
 
     Returns:
         What was changed, to be logged.
@@ -48,13 +47,12 @@ def prepare_processes(cfg: Config, launcher: str) -> list[str]:
     Raises:
         UserError: See :mod:`mmsoco.engine.processes`; or a GPU is there and cannot be used.
     """
-    require_usable()
     cfg.launcher = launcher
     notes = []
-    cuda = torch.cuda.is_available()
-    meet(launcher)
+    require_devices(launcher, tool)
     join(cfg, launcher)
-    if not cuda:
+    set_tf32(cfg.get('env_cfg', {}).get('tf32'))
+    if not torch.cuda.is_available():
         if cfg.get('sync_bn') is not None:
             cfg.sync_bn = 'mmsoco'  # the others need CUDA
         if launcher != 'none':
@@ -68,16 +66,6 @@ def prepare_processes(cfg: Config, launcher: str) -> list[str]:
     if get_world_size() > 1:
         notes.append(f'BN is {"not " if cfg.get("sync_bn") is None else ""}synchronised over processes')
     return notes
-
-
-def prepare_device(cfg: Config) -> None:
-    """Try this process' device, of which there is one by now, and settle how it computes.
-
-    Raises:
-        UserError: It does not compute; in all processes.
-    """
-    Together().raise_any(try_device())
-    set_tf32(cfg.get('env_cfg', {}).get('tf32'))
 
 
 def build_runner(cfg: Config, notes: list[str], whole: bool) -> Runner:
@@ -239,18 +227,25 @@ def train(
         UserError: Something that was given is wrong, or another run is in the folder.
         Interrupted: SIGTERM or Ctrl-C came; what was done is saved.
     """
-    with stop_signals:
-        meet(launcher)
+    with stop_signals, in_company(launcher):
         cfg = read_config(config, options, work_dir)
         require(cfg, 'model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
         check_folder(cfg.work_dir)
         if 'train_dataloader.batch_size' in (options or {}) and is_pretraining(cfg):
             raise UserError('a pretraining divides total_batch_size over processes; set that, not batch_size')
         notes = prepare_processes(cfg, launcher)
-        prepare_device(cfg)
-        notes += settle(cfg, amp, accumulate, progress, auto_scale_lr, options, compile_parts, recompute)
+        notes += settle(
+            cfg,
+            amp=amp,
+            accumulate=accumulate,
+            progress=progress,
+            auto_scale_lr=auto_scale_lr,
+            options=options,
+            compile_parts=compile_parts,
+            recompute=recompute,
+        )
         if is_pretraining(cfg):
-            notes += check_shared_memory(cfg.train_dataloader)
+            notes += check_shared_memory(cfg.train_dataloader, patience=10 if was_restarted() else 0)
         if resume is None and cfg.get('resume'):
             resume = cfg.get('load_from') or 'auto'
         if resume_anyway and resume is None:
@@ -268,7 +263,6 @@ def train(
             runner = build_runner(cfg, notes + passed + differing + moved, whole=cfg.resume)
             runner.register_hook(DefinitionHook(settings))
             runner.train()
-    finish()
     return runner
 
 
@@ -350,24 +344,24 @@ def test(
     Raises:
         UserError: The config or the checkpoint does not exist, or they do not fit.
     """
-    meet(launcher)
-    cfg = read_config(config, options, work_dir)
-    if is_pretraining(cfg):
-        raise UserError(f'{config} is a pretraining, which has nothing to test; tools/probe.py measures what it knows')
-    require(cfg, 'model', 'test_dataloader', 'test_evaluator', 'test_cfg')
-    check_folder(cfg.work_dir)
-    if out is not None:
-        check_out(out, checkpoint, *read_files(cfg))
-    notes = prepare_processes(cfg, launcher)
-    prepare_device(cfg)
-    everywhere(guard_loading, checkpoint, trust_checkpoint)
-    cfg.load_from = checkpoint
-    metrics = build_runner(cfg, notes, whole=True).test()
-    columns = paper_columns(metrics)
-    if is_main_process():
-        print(format_columns(columns))
+    with in_company(launcher):
+        cfg = read_config(config, options, work_dir)
+        if is_pretraining(cfg):
+            raise UserError(
+                f'{config} is a pretraining, which has nothing to test; tools/probe.py measures what it knows'
+            )
+        require(cfg, 'model', 'test_dataloader', 'test_evaluator', 'test_cfg')
+        check_folder(cfg.work_dir)
         if out is not None:
-            with atomic_path(out) as temporary:
-                temporary.write_text(json.dumps({**metrics, 'columns': columns}, indent=2))
-    finish()
-    return metrics
+            check_out(out, checkpoint, *read_files(cfg))
+        notes = prepare_processes(cfg, launcher, 'test')
+        everywhere(guard_loading, checkpoint, trust_checkpoint)
+        cfg.load_from = checkpoint
+        metrics = build_runner(cfg, notes, whole=True).test()
+        columns = paper_columns(metrics)
+        if is_main_process():
+            print(format_columns(columns))
+            if out is not None:
+                with atomic_path(out) as temporary:
+                    temporary.write_text(json.dumps({**metrics, 'columns': columns}, indent=2))
+        return metrics

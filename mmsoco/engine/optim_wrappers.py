@@ -69,12 +69,12 @@ class FiniteAmpOptimWrapper(AmpOptimWrapper, FiniteOptimWrapper):
         self.loss_scaler.update(self._scale_update_param)
 
 
-# Earlier versions had it for CPUs alone.
-@OPTIM_WRAPPERS.register_module(name=['BFloat16OptimWrapper', 'CPUAmpOptimWrapper'])
-class BFloat16OptimWrapper(FiniteOptimWrapper):
+@OPTIM_WRAPPERS.register_module()
+class AutocastOptimWrapper(OptimWrapper):
     """Autocast to bfloat16, on whatever device the model is; mmengine's AmpOptimWrapper refuses CPUs.
 
-    There is no loss scaling: bfloat16 has the range of float32.
+    There is no loss scaling: bfloat16 has the range of float32. All else is mmengine's, for its own loops:
+    each step is taken, and ``grad_norm`` is logged where it is clipped.
     """
 
     @contextmanager
@@ -83,6 +83,12 @@ class BFloat16OptimWrapper(FiniteOptimWrapper):
         device = next(model.parameters()).device.type
         with super().optim_context(model), torch.autocast(device, torch.bfloat16):
             yield
+
+
+# Earlier versions had it for CPUs alone.
+@OPTIM_WRAPPERS.register_module(name=['BFloat16OptimWrapper', 'CPUAmpOptimWrapper'])
+class BFloat16OptimWrapper(AutocastOptimWrapper, FiniteOptimWrapper):
+    """Both: in bfloat16, without the steps whose gradient is not finite; for pretraining, which ends where all are."""
 
 
 @contextmanager

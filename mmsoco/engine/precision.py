@@ -39,15 +39,17 @@ def set_amp(cfg: Config, amp: bool | str | None) -> None:
             f'the config trains by {of_config}, which needs CUDA; --amp computes in bfloat16 on a CPU, --no-amp in '
             'full precision'
         )
-    if amp is None and (not (cuda and pretraining) or of_config in ('BFloat16OptimWrapper', 'CPUAmpOptimWrapper')):
+    in_bfloat16 = of_config in ('BFloat16OptimWrapper', 'CPUAmpOptimWrapper')
+    if amp is None and (pretraining if in_bfloat16 else not (cuda and pretraining)):
         return
-    if amp == 'bf16' or (not cuda and amp is True):
+    if amp == 'bf16' or (amp is None and in_bfloat16) or (not cuda and amp is True):
         if cuda and not torch.cuda.is_bf16_supported(including_emulation=False):
             raise UserError(
                 f'--amp bf16: {torch.cuda.get_device_name()} has no bfloat16, which cards have from compute capability '
                 '8.0 on (A100, RTX 30); use --amp fp16'
             )
-        _set(cfg, 'mmsoco.BFloat16OptimWrapper')
+        # In mmengine's loops nobody would see that steps are skipped.
+        _set(cfg, 'mmsoco.BFloat16OptimWrapper' if pretraining else 'mmsoco.AutocastOptimWrapper')
         return
     if not cuda:
         raise UserError('--amp fp16 needs CUDA; a CPU computes in bfloat16: --amp bf16')

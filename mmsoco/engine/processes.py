@@ -1,14 +1,18 @@
 """How the processes of a run find each other, whoever has started them."""
 
-import atexit
+import json
 import os
 import socket
 import subprocess
 import threading
+import time
+import uuid
 import zlib
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -17,9 +21,11 @@ from torch import distributed
 from torch.distributed import PrefixStore, Store, TCPStore
 from torch.distributed.rendezvous import rendezvous
 
+from mmsoco.devices import require_usable, try_device, visible_cards
 from mmsoco.engine.interruption import follow_parent
 from mmsoco.engine.leaving import Company
-from mmsoco.engine.together import Together
+from mmsoco.engine.own_cards import require_own_cards
+from mmsoco.engine.together import Together, everywhere, raise_shared
 from mmsoco.errors import UserError, leave_with, reason
 
 #: Who may have started the processes, and the environment variables that tell each of them so.
@@ -46,7 +52,6 @@ class _Meeting:
     rank: int
     size: int
     company: Company
-    finished: bool = False
 
 
 _meeting: _Meeting | None = None
@@ -58,8 +63,7 @@ def meet(launcher: str) -> None:
     Afterwards the environment has torchrun's variables, whoever started the processes.
 
     Raises:
-        UserError: The launcher has not started this process; the others cannot be found; or
-            there are more of them on this machine than GPUs.
+        UserError: The launcher has not started this process; or the others cannot be found.
     """
     global _meeting
     if launcher == 'none' or _meeting is not None or distributed.is_initialized():
@@ -79,18 +83,55 @@ def meet(launcher: str) -> None:
     try:
         store, rank, size = next(rendezvous('env://', timeout=MEETING))
         watched = TCPStore(host, int(port), timeout=MEETING, wait_for_workers=False)
+        # torch's own prefix has the number of the attempt, which each node counts by itself.
+        store = store.underlying_store if isinstance(store, PrefixStore) else store
+        attempt = _attempt(PrefixStore('mmsoco', store), rank, size)
     except (RuntimeError, ValueError) as error:
         raise UserError(
             f'processes do not find each other at {host}:{port} ({reason(error, bare=True)}); look whether the first '
             'one runs there, or choose another port: PORT=29501'
         ) from None
-    # Of this attempt, where a launcher's store outlives those that it starts again.
-    ours = f'mmsoco/{os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)}'
-    watched = PrefixStore(ours, watched)
-    store = PrefixStore(ours, store.underlying_store if isinstance(store, PrefixStore) else store)
-    _meeting = _Meeting(store, rank, size, Company(store, watched, rank, size))
+    store, watched = (PrefixStore(f'mmsoco/{attempt}', part) for part in (store, watched))
+    _meeting = _Meeting(store, rank, size, Company(store, watched, rank, size, _part))
     leave_with(_meeting.company)
-    require_devices(launcher)
+
+
+def _attempt(store: Store, rank: int, size: int) -> str:
+    """A name that the first process gives this attempt, in all of its processes.
+
+    A launcher's store may outlive the processes that it starts again, with all that they
+    left in it. So each asks by a word of its own, which the first one answers.
+    """
+    name = uuid.uuid4().hex
+    if rank:
+        store.set(f'asks/{rank}', name)
+        attempt = store.get(f'answer/{name}').decode()  # waits for it
+        store.set(f'heard/{attempt}/{rank}', '')
+        return attempt
+    others, end = set(range(1, size)), time.monotonic() + MEETING.total_seconds()
+    while others := {other for other in others if not store.check([f'heard/{name}/{other}'])}:
+        for other in others:
+            if store.check([f'asks/{other}']):
+                store.set(f'answer/{store.get(f"asks/{other}").decode()}', name)
+        if time.monotonic() > end:
+            raise UserError(f'process {min(others)} has not begun; look into its output, and start all again')
+        time.sleep(0.02)
+    return name
+
+
+@contextmanager
+def in_company(launcher: str) -> Iterator[None]:
+    """:func:`meet`, and part at the end; whoever raises leaves by :func:`mmsoco.errors.command`.
+
+    On leaving the others are waited for: one of them has what the others may still ask for.
+    """
+    global _meeting
+    meet(launcher)
+    yield
+    if _meeting is not None:
+        _meeting.company.finish()
+        leave_with(None)
+        _meeting = None
 
 
 def join(cfg: Config, launcher: str) -> None:
@@ -119,19 +160,10 @@ def join(cfg: Config, launcher: str) -> None:
     else:
         # mmengine's init_dist wants a GPU for each process.
         distributed.init_process_group('gloo', timeout=Together.timeout, **ours)
-    atexit.register(_part)
-
-
-def finish() -> None:
-    """Say that a run has come to its end, in all processes: on leaving they wait for each other."""
-    if _meeting is not None:
-        _meeting.finished = True
 
 
 def _part(bound: float = 10.0) -> None:
     """Destroy the process group, as torch wants it, but not where that waits for a process that is gone."""
-    if _meeting.finished:
-        _meeting.company.finish()
     if distributed.is_initialized():
         # Of a daemon: what it leaves undone does not keep the process.
         destroying = threading.Thread(target=_destroy, daemon=True)
@@ -144,32 +176,43 @@ def _destroy() -> None:
         distributed.destroy_process_group()
 
 
-def require_devices(launcher: str) -> None:
-    """Refuse more processes on this machine than it has GPUs, before one of them looks for its own.
+def require_devices(launcher: str, tool: str) -> None:
+    """Choose each process' card and try it; to be called when they have met, and before they are waited for.
 
     Raises:
-        UserError: With the commands for several machines.
+        UserError: In all processes: a card cannot be used, or there are more processes on a machine than cards.
     """
-    if not torch.cuda.is_available():
+    if _meeting is None:
+        everywhere(require_usable)
+        everywhere(_try, None)
         return
-    there, local = torch.cuda.device_count(), int(os.environ['LOCAL_RANK'])
-    if there == 1 and any(name in os.environ for name in ('SLURM_GPUS_PER_TASK', 'SLURM_GPU_BIND')):
-        # Slurm shows each task its own GPU alone.
+    _everywhere('usable', require_usable)
+    cards, local = visible_cards(), int(os.environ['LOCAL_RANK'])
+    require_own_cards(_share('cards', (socket.gethostname(), cards, local)), launcher, tool)
+    if len(cards) == 1:
         os.environ['LOCAL_RANK'] = '0'
-        return
-    asked = max(local + 1, int(os.environ.get('LOCAL_WORLD_SIZE', 0)))
-    if asked <= there:
-        return
-    total = max(int(os.environ['WORLD_SIZE']), asked)
-    nodes = -(-total // there)
-    if launcher == 'slurm':
-        command = f'GPUS={total} GPUS_PER_NODE={there} tools/slurm_train.sh'
-    else:
-        command = (
-            f'on each of {nodes} nodes NNODES={nodes} NODE_RANK=0 (1, ... on the others) MASTER_ADDR=FIRST_NODE '
-            f'tools/dist_train.sh CONFIG {there}, or GPUS={total} GPUS_PER_NODE={there} tools/slurm_train.sh'
-        )
-    raise UserError(f'{asked} processes on {socket.gethostname()}, which has {there} GPUs; start {command}')
+    _everywhere('tried', _try, int(os.environ['LOCAL_RANK']))
+
+
+def _try(number: int | None) -> None:
+    if error := try_device(number):
+        raise error
+
+
+def _everywhere(name: str, check: Callable[..., None], *args) -> None:
+    """As :func:`~mmsoco.engine.together.everywhere`, by the store, as there is no group yet."""
+    words = None
+    try:
+        check(*args)
+    except UserError as error:
+        words = str(error)
+    raise_shared(_share(name, (socket.gethostname(), words)))
+
+
+def _share(name: str, value: Any) -> list[Any]:
+    """All processes' values, by the store."""
+    _meeting.store.set(f'{name}/{_meeting.rank}', json.dumps(value))
+    return [json.loads(_meeting.store.get(f'{name}/{rank}')) for rank in range(_meeting.size)]
 
 
 def _from_slurm() -> dict[str, str]:

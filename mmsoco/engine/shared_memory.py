@@ -2,6 +2,7 @@
 
 import os
 import socket
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -34,34 +35,40 @@ def need(loader: Mapping[str, Any], processes: int) -> tuple[int, int]:
     return batch * workers, batch * (workers * (loader.get('prefetch_factor') or 2) + 1) if workers else 0
 
 
-def check_shared_memory(loader: Mapping[str, Any]) -> list[str]:
+def check_shared_memory(loader: Mapping[str, Any], patience: float = 0) -> list[str]:
     """Compare what loaders will need with what is there; to be called in all processes of a run.
 
     Args:
         loader: Config of the loader of each of them, its batch divided.
+        patience: Seconds that what is missing is waited for, as dying workers of an attempt before may have it.
 
     Returns:
         What is to be logged: that it may become too little.
 
     Raises:
-        UserError: Not even the workers' first batches fit.
+        UserError: Not even the workers' first batches fit; in all processes.
     """
     here = Together().share(socket.gethostname()).count(socket.gethostname())
     least, most = need(loader, here)
-    if not most or not PLACE.is_dir():
-        return []
-    status = os.statvfs(PLACE)
-    free = status.f_bavail * status.f_frsize
-    if free >= most:
-        return []
+    free = _free(least, patience) if most and PLACE.is_dir() else most
     words = (
-        f'{PLACE} has {free / 2**30:.2f} GB free, and the loaders of {here} processes with {loader["num_workers"]} '
+        f'{PLACE} has {free / 2**30:.2f} GB free, and the loaders of {here} processes with {loader.get("num_workers")} '
         f'workers each take {least / 2**30:.2f} to {most / 2**30:.2f} GB'
     )
     advice = (
         f'start the container with --ipc=host or --shm-size={-(-most * 5 // (4 * 2**30))}g, or take fewer workers: '
-        f'--cfg-options train_dataloader.num_workers={max(1, int(loader["num_workers"] * free / most))}'
+        f'--cfg-options train_dataloader.num_workers={max(1, int(loader.get("num_workers", 0) * free / (most or 1)))}'
     )
-    if free < least:
-        raise UserError(f'{words}; {advice}')
-    return [f'{words}; if it becomes too little, {advice}']
+    Together().raise_any(UserError(f'{words}; {advice}') if free < least else None)
+    return [f'{words}; if it becomes too little, {advice}'] if free < most else []
+
+
+def _free(least: int, patience: float) -> int:
+    """Bytes that are free; what is less than it takes is looked at again for so many seconds."""
+    end = time.monotonic() + patience
+    while True:
+        status = os.statvfs(PLACE)
+        free = status.f_bavail * status.f_frsize
+        if free >= least or time.monotonic() >= end:
+            return free
+        time.sleep(0.5)

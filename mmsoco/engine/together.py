@@ -2,7 +2,7 @@
 
 import pickle
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -49,7 +49,18 @@ def everywhere(check: Callable[..., Any], *args) -> None:
         error = raised
     if get_world_size() == 1 and error is not None:
         raise error
-    outcomes = Together().share((socket.gethostname(), None if error is None else str(error)))
+    raise_shared(Together().share((socket.gethostname(), None if error is None else str(error))))
+
+
+def raise_shared(outcomes: Sequence[tuple[str, str | None]]) -> None:
+    """Raise what any process has to raise, in all that know it.
+
+    Args:
+        outcomes: Of each process its machine's name, and what is wrong, or None.
+
+    Raises:
+        UserError: The first one's, with its machine's name where not all have it.
+    """
     failed = [rank for rank, (_, words) in enumerate(outcomes) if words is not None]
     if failed:
         host, words = outcomes[failed[0]]

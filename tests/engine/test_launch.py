@@ -2,7 +2,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmsoco.engine import launch
+from mmsoco.engine import processes
 from mmsoco.engine.hooks.step_seed import StepSeedHook
 from mmsoco.engine.launch import (
     prepare_processes,
@@ -24,12 +24,13 @@ def test_without_cuda_bn_is_synchronised_by_ours(recipe, way):
 def test_with_cuda_they_stay(recipe, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 1)
+    monkeypatch.setattr(processes, 'try_device', lambda number: None)
     cfg = Config.fromfile(recipe)
     assert prepare_processes(cfg, 'none') == [] and cfg.sync_bn == 'mmsoco'
 
 
 def test_a_card_that_cannot_be_used_ends_a_run_before_it_writes(recipe, tiny_options, tmp_path, monkeypatch):
-    monkeypatch.setattr(launch, 'try_device', lambda: UserError('the card is broken'))
+    monkeypatch.setattr(processes, 'try_device', lambda number: UserError('the card is broken'))
     with pytest.raises(UserError, match='the card is broken'):
         train(recipe, str(tmp_path / 'out'), options=tiny_options)
     monkeypatch.setattr('mmsoco.devices.why_unusable', lambda root: 'a GPU is there')

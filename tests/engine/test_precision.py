@@ -1,5 +1,6 @@
 """What is asked for, and what the log says of what runs."""
 
+import math
 from types import SimpleNamespace
 
 import pytest
@@ -10,7 +11,7 @@ from mmengine.registry import OPTIM_WRAPPERS
 from torch import nn
 
 import mmsoco.engine.precision as precision
-from mmsoco.engine import BFloat16OptimWrapper, FiniteAmpOptimWrapper
+from mmsoco.engine import AutocastOptimWrapper, BFloat16OptimWrapper, FiniteAmpOptimWrapper
 from mmsoco.engine.precision import describe_evaluation, describe_precision, set_amp, set_tf32
 from mmsoco.errors import UserError
 
@@ -63,13 +64,30 @@ def test_pretraining_with_cuda(cfg, cuda, amp, kind, more):
         (None, 'OptimWrapper'),
         (True, 'AmpOptimWrapper'),
         ('fp16', 'AmpOptimWrapper'),
-        ('bf16', 'mmsoco.BFloat16OptimWrapper'),
+        ('bf16', 'mmsoco.AutocastOptimWrapper'),
         (False, 'OptimWrapper'),
     ],
 )
 def test_fine_tuning_with_cuda(root, cuda, amp, kind):
     cfg = Config.fromfile(root / 'configs/transfer/coco/mask-rcnn_r50fpn_soco_1x.py')
     assert chosen(cfg, amp)[0] == kind
+
+
+@pytest.mark.parametrize('kind', ['mmsoco.BFloat16OptimWrapper', 'CPUAmpOptimWrapper'])
+def test_fine_tuning_by_a_config_of_pretrainings(root, kind):
+    cfg = Config.fromfile(root / 'configs/transfer/coco/mask-rcnn_r50fpn_soco_1x.py')
+    cfg.optim_wrapper.type = kind
+    assert chosen(cfg, None)[0] == 'mmsoco.AutocastOptimWrapper'
+
+
+def test_fine_tuning_in_bfloat16_shows_that_it_diverges(model, monkeypatch):
+    """In mmengine's loops nobody reads how many steps were skipped: the step is taken, and its norm is logged."""
+    logged = {}
+    wrapper = wrap(model, AutocastOptimWrapper, clip_grad=dict(max_norm=1.0))
+    monkeypatch.setattr(wrapper.message_hub, 'update_scalar', lambda name, value: logged.update({name: float(value)}))
+    with wrapper.optim_context(model):
+        wrapper.update_params(model(torch.full((3, 4), torch.nan)).float().sum())
+    assert math.isnan(logged['train/grad_norm']) and model.weight.isnan().any()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='about machines without CUDA')

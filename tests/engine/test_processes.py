@@ -1,12 +1,18 @@
+import multiprocessing
 import os
 import socket
 
 import pytest
 import torch
 from mmengine.config import Config
+from torch import distributed
+from torch.distributed import FileStore, PrefixStore, TCPStore
+from two_processes import in_two_processes
 
+from mmsoco import devices
 from mmsoco.engine import processes
-from mmsoco.engine.processes import LAUNCHERS, PORTS, join, meet, require_devices
+from mmsoco.engine.own_cards import require_own_cards
+from mmsoco.engine.processes import LAUNCHERS, PORTS, in_company, join, meet, require_devices
 from mmsoco.errors import RANKS, UserError, rank
 
 OURS = ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'LOCAL_WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT', 'PORT')
@@ -26,47 +32,100 @@ def environ(monkeypatch):
     return set_all
 
 
-@pytest.fixture
-def gpus(monkeypatch):
-    """Lets there be so many."""
-
-    def let(count):
-        monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
-        monkeypatch.setattr(torch.cuda, 'device_count', lambda: count)
-
-    return let
-
-
 @pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
 def test_processes_that_no_launcher_started(environ, launcher):
     with pytest.raises(UserError, match=rf'{launcher} is for processes .* {LAUNCHERS[launcher][0]} set; start them by'):
         meet(launcher)
 
 
-@pytest.mark.parametrize('number', ['0', '15'])
-def test_more_processes_than_gpus(environ, gpus, number):
-    gpus(8)
-    environ(LOCAL_RANK=number, LOCAL_WORLD_SIZE='16', WORLD_SIZE='16')
+def _meets(rank, port, count, pipe):
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2', MASTER_ADDR='127.0.0.1')
+    os.environ.update(MASTER_PORT=str(port), TORCHELASTIC_USE_AGENT_STORE='True', TORCHELASTIC_RESTART_COUNT=str(count))
+    with in_company('pytorch'):
+        join(Config({}), 'pytorch')
+        value = torch.tensor([rank + 1])
+        distributed.all_reduce(value)
+        pipe.send(value.item())
+    os._exit(int(distributed.is_initialized()))
+
+
+def test_nodes_that_count_attempts_differently_meet(environ):
+    """In a store of the launcher, which has what former attempts left."""
+    store = TCPStore('127.0.0.1', 0, is_master=True, wait_for_workers=False)
+    PrefixStore('mmsoco', store).set('asks/1', 'one that died')
+    fork = multiprocessing.get_context('fork')
+    for counts in ((0, 0), (2, 1)):
+        pipes = [fork.Pipe() for _ in counts]
+        started = [
+            fork.Process(target=_meets, args=(rank, store.port, count, pipes[rank][1]))
+            for rank, count in enumerate(counts)
+        ]
+        for process in started:
+            process.start()
+        values = [pipe.poll(30) and pipe.recv() for pipe, _ in pipes]
+        for process in started:
+            process.join(30)
+            process.kill()
+            process.join()
+        assert values == [3, 3] and [process.exitcode for process in started] == [0, 0]
+
+
+def machine(host, cards, processes=None):
+    """Of each process of a machine what it sees."""
+    return [(host, [f'{host}-{card}' for card in range(cards)], local) for local in range(processes or cards)]
+
+
+@pytest.mark.parametrize(
+    ('launcher', 'tool', 'count', 'words'),
+    [
+        (
+            'pytorch',
+            'train',
+            16,
+            'on each of 2 nodes NNODES=2 NODE_RANK=0 (1, ... on the others) MASTER_ADDR=FIRST_NODE '
+            'tools/dist_train.sh CONFIG 8, or GPUS=16 GPUS_PER_NODE=8 tools/slurm_train.sh',
+        ),
+        ('slurm', 'train', 16, 'GPUS=16 GPUS_PER_NODE=8 tools/slurm_train.sh'),
+        ('pytorch', 'train', 12, 'tools/dist_train.sh CONFIG 8'),
+        ('mpi', 'test', 12, 'tools/dist_test.sh CONFIG CHECKPOINT 8'),
+    ],
+)
+def test_more_processes_than_gpus(launcher, tool, count, words):
     with pytest.raises(UserError) as stop:
-        require_devices('pytorch')
-    assert str(stop.value) == (
-        f'16 processes on {socket.gethostname()}, which has 8 GPUs; start on each of 2 nodes NNODES=2 NODE_RANK=0 (1, '
-        '... on the others) MASTER_ADDR=FIRST_NODE tools/dist_train.sh CONFIG 8, or GPUS=16 GPUS_PER_NODE=8 '
-        'tools/slurm_train.sh'
-    )
+        require_own_cards(machine('a', 8, count), launcher, tool)
+    assert str(stop.value) == f'{count} processes on a, which has 8 GPUs; start {words}'
 
 
-def test_as_many_processes_as_gpus_and_gpus_that_slurm_shows_one_by_one(environ, gpus):
-    gpus(8)
-    environ(LOCAL_RANK='7', LOCAL_WORLD_SIZE='8', WORLD_SIZE='16')
-    require_devices('pytorch')
-    environ(LOCAL_RANK='8', WORLD_SIZE='16')
-    with pytest.raises(UserError, match='start GPUS=16 GPUS_PER_NODE=8 tools/slurm_train'):
-        require_devices('slurm')
-    gpus(1)
-    environ(LOCAL_RANK='3', SLURM_GPUS_PER_TASK='1')
-    require_devices('slurm')
-    assert os.environ['LOCAL_RANK'] == '0'
+def test_each_process_has_a_card():
+    require_own_cards(machine('a', 8) + machine('b', 8), 'pytorch', 'train')
+    require_own_cards(machine('a', 0, 4), 'pytorch', 'train')
+    # Each was shown its own, by whatever.
+    single = [('a', [f'GPU-{local}'], local) for local in range(4)]
+    require_own_cards(single, 'slurm', 'train')
+    with pytest.raises(UserError, match='2 processes on b, which has 1 GPUs'):
+        require_own_cards(single + machine('b', 1, 2), 'slurm', 'train')
+    with pytest.raises(UserError, match='processes on a share a GPU, as process 0 does; let CUDA_VISIBLE_DEVICES'):
+        require_own_cards([*single, ('a', ['GPU-0'], 4), ('a', ['GPU-5', 'GPU-6'], 0)], 'slurm', 'train')
+    with pytest.raises(UserError, match='process 4 on b has no GPU, and others have one'):
+        require_own_cards(single + machine('b', 0, 1), 'slurm', 'train')
+
+
+@pytest.mark.parametrize('wrong', ['unusable', 'busy'])
+def test_a_card_that_cannot_be_used_is_told_to_all(environ, monkeypatch, tmp_path, wrong):
+    """Before any waits for a group that cannot be."""
+
+    def prepare(rank):
+        environ(LOCAL_RANK='3')
+        store = FileStore(str(tmp_path / 'devices'), 2)
+        monkeypatch.setattr(processes, '_meeting', processes._Meeting(store, rank, 2, None))
+        bad = bool(rank)
+        monkeypatch.setattr(devices, 'why_unusable', lambda root: 'bad' if bad and wrong == 'unusable' else None)
+        monkeypatch.setattr(processes, 'visible_cards', lambda: [f'GPU-{rank}'])
+        monkeypatch.setattr(processes, 'try_device', lambda number: UserError(f'{number} is busy') if bad else None)
+        require_devices('pytorch', 'train')
+
+    words = {'unusable': 'bad; --device cpu computes without it', 'busy': '0 is busy'}[wrong]
+    assert in_two_processes(prepare, tmp_path) == [f'on {socket.gethostname()} (process 1): {words}'] * 2
 
 
 TASK = dict(SLURM_PROCID='9', SLURM_NTASKS='16', SLURM_NODELIST='gpu[3-4]', SLURM_LOCALID='1', SLURM_NNODES='2')

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import pytest
 from mmengine.config import Config
+from two_processes import in_two_processes
 
 from mmsoco.engine import shared_memory
 from mmsoco.engine.shared_memory import bytes_of_batch, check_shared_memory, need
@@ -51,3 +52,21 @@ def test_too_little(loader, monkeypatch, tmp_path):
     monkeypatch.setattr(shared_memory, 'PLACE', tmp_path / 'none')
     free(monkeypatch, 0)
     assert check_shared_memory(loader) == []
+
+
+def test_memory_of_dying_workers_is_waited_for(loader, monkeypatch, tmp_path):
+    monkeypatch.setattr(shared_memory, 'PLACE', tmp_path)
+    monkeypatch.setattr(shared_memory.time, 'sleep', lambda seconds: free(monkeypatch, 2 * GB))
+    free(monkeypatch, 64 << 20)
+    assert check_shared_memory(loader, patience=10) == []
+
+
+def test_a_node_with_too_little_ends_all(loader, monkeypatch, tmp_path):
+    monkeypatch.setattr(shared_memory, 'PLACE', tmp_path)
+
+    def check(rank):
+        free(monkeypatch, (64 << 20) if rank else 8 * GB)
+        return check_shared_memory(loader)
+
+    outcomes = in_two_processes(check, tmp_path)
+    assert ['has 0.06 GB free' in words for words in outcomes] == [True, True]

@@ -246,7 +246,7 @@ COMMAND_LINES = {
     '{detector} auto_scale_lr.base_batch_size=x --auto-scale-lr': 'base_batch_size',
     '{detector} --auto-scale-lr': 'auto_scale_lr.base_batch_size=16',
     '{tiny} --auto-scale-lr': '--auto-scale-lr is for fine-tuning',
-    '{tiny} --amp fp8': 'fp8 is none of fp16, bf16',
+    '{tiny} --amp=fp8': 'fp8 is none of fp16, bf16',
     '{tiny} --amp fp16': '--amp fp16 needs CUDA',
     '{tiny} env_cfg.tf32=maybe': 'env_cfg.tf32',
     '{tiny} --device gpu': 'device',

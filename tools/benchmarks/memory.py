@@ -16,7 +16,7 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._pytree import tree_map_only
 
-from mmsoco.arguments import positive
+from mmsoco.arguments import names, positive
 from mmsoco.config import add_config_arguments, is_pretraining, read_config
 from mmsoco.errors import UserError, command
 from mmsoco.models.recomputing import recompute
@@ -36,10 +36,10 @@ def parse_args() -> argparse.Namespace:
     add_config_arguments(parser)
     parser.add_argument(
         '--recompute',
-        nargs='+',
+        type=names,
         action='append',
-        metavar='PART',
-        help='parts of RecomputeHook; may be given several times (default: backbone; backbone and roi_head)',
+        metavar='PART,PART',
+        help='parts of RecomputeHook; may be given several times (default: backbone; backbone,roi_head)',
     )
     parser.add_argument('--memory', type=positive, default=24, help='of a card, in GiB (default 24)')
     parser.add_argument('--cards', type=positive, default=8, help='that share the total batch (default 8)')
@@ -115,7 +115,7 @@ def main() -> None:
     if not is_pretraining(cfg):
         raise UserError(f'{args.config} is no pretraining; give one of configs/soco')
     init_default_scope(cfg.default_scope)
-    choices = [(), *map(tuple, args.recompute or [['backbone'], ['backbone', 'roi_head']])]
+    choices = [(), *(args.recompute or [('backbone',), ('backbone', 'roi_head')])]
     rows = measured(cfg, choices, args)
     if args.json:
         print(json.dumps(dict(memory_gib=args.memory, cards=args.cards, total=cfg.total_batch_size, rows=rows)))

@@ -25,6 +25,9 @@ class LoadImage(BaseTransform):
             recorded with the proposals (they would not fit it).
     """
 
+    #: Also of a subclass that takes other arguments.
+    reduce = False
+
     def __init__(self, reduce: bool = False):
         self.reduce = reduce
 

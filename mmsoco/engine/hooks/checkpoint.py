@@ -3,6 +3,7 @@
 import inspect
 import io
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,9 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
       keeps plain values, not the history of the log.
     - The random state of torch and what else differs from process to process
       (statistics of BN that is not synchronised) is saved and, when a run resumes,
-      restored.
+      restored. What a model draws does not need the former, see :mod:`mmsoco.engine.draws`;
+      what draws between steps does, such as an epoch's loader of mmengine, which takes
+      the seed of its workers from torch.
     - That of a pretraining says what a detector has to know of it.
 
     Args:
@@ -175,11 +178,11 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
                 backend_args=self.backend_args,
                 **self.args,
             )
+            if is_main_process():
+                with atomic_path(Path(runner.work_dir, POINTER)) as temporary:
+                    temporary.write_text(self.last_ckpt)
+                self._remove_old(name, between=meta.get('between', False))
         self._last_time = time.monotonic()
-        if is_main_process():
-            with atomic_path(Path(runner.work_dir, POINTER)) as temporary:
-                temporary.write_text(self.last_ckpt)
-            self._remove_old(name, between=meta.get('between', False))
 
     def _remove_old(self, newest: str, between: bool) -> None:
         """Remove checkpoints between regular ones, and the oldest ones beyond ``max_keep_ckpts``."""
@@ -203,12 +206,22 @@ def was_between(saved: SavedCheckpoints) -> dict[str, bool]:
 
 
 def process_state(model: nn.Module) -> dict:
-    """What one process alone knows: its random state, and the model's buffers, on the CPU."""
+    """What one process alone knows: its random state, and the model's buffers, on the CPU.
+
+    Not those of SyncBN, which are the same in all processes.
+    """
     random_state = {'cpu': torch.get_rng_state()}
     if torch.cuda.is_available():
         random_state['cuda'] = torch.cuda.get_rng_state()
-    buffers = {name: buffer.detach().cpu() for name, buffer in model.named_buffers()}
+    buffers = {name: buffer.detach().cpu() for name, buffer in _own_buffers(model)}
     return {'random_state': random_state, 'buffers': buffers}
+
+
+def _own_buffers(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    for path, module in model.named_modules():
+        if not isinstance(module, nn.SyncBatchNorm):
+            for name, buffer in module.named_buffers(recurse=False):
+                yield f'{path}.{name}' if path else name, buffer
 
 
 @torch.no_grad()
@@ -217,7 +230,8 @@ def restore_process_state(model: nn.Module, state: dict) -> None:
     torch.set_rng_state(state['random_state']['cpu'].cpu())
     if torch.cuda.is_available() and 'cuda' in state['random_state']:
         torch.cuda.set_rng_state(state['random_state']['cuda'].cpu())
-    for name, buffer in model.named_buffers():
+    for name, buffer in _own_buffers(model):
+        # A run whose BN was not synchronised may go on with BN that is.
         if name in state['buffers']:
             buffer.copy_(state['buffers'][name])
 

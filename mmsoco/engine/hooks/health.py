@@ -85,7 +85,10 @@ class HealthHook(Hook):
                 self._watch_spread(runner, figures['target_std'], width)
             self._steps += 1
             self._sums.update({name: value for name, value in figures.items() if name.startswith(FIGURES)})
-            self._watch_divergence(runner, number, int(figures.get(SKIPPED, 0)))
+            self._tell_skip(runner, number, int(figures.get(SKIPPED, 0)))
+        # Of the latest alone: the weights of a run of skips that has ended are not those that would be saved.
+        if (skipped := int(steps[-1].get(SKIPPED, 0))) >= self.max_skips:
+            self._end(runner, skipped)
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         if not self.every_n_train_iters(runner, self.interval):
@@ -95,23 +98,22 @@ class HealthHook(Hook):
             self._report_learning(runner, {name: total / self._steps for name, total in self._sums.items()})
             self._steps, self._sums = 0, Counter()
 
-    def _watch_divergence(self, runner, step: int, skipped: int) -> None:
+    def _tell_skip(self, runner, step: int, skipped: int) -> None:
         if skipped:
             # A scale of the loss that grew too large is found by a step that is left out, one in some 2,000.
             scaler = getattr(runner.optim_wrapper, 'loss_scaler', None)
             expected = skipped == 1 and scaler is not None and scaler.is_enabled()
             say = runner.logger.info if expected else runner.logger.warning
             say(f'Step {step} skipped: its gradient is not finite ({skipped} in a row)')
-        if skipped >= self.max_skips:
-            with finishing():
-                runner.save_checkpoint(
-                    runner.work_dir, 'stopped.pth', by_epoch=False, backend_args=dict(backend='atomic')
-                )
-            raise TrainingDiverged(
-                f'gradients were not finite in {skipped} steps in a row, up to step {step}; the weights '
-                f'from before are in {runner.work_dir}/stopped.pth; try a lower optim_wrapper.optimizer.lr, --no-amp, '
-                'more warm-up, or better proposals'
-            )
+
+    def _end(self, runner, skipped: int) -> None:
+        with finishing():
+            runner.save_checkpoint(runner.work_dir, 'stopped.pth', by_epoch=False, backend_args=dict(backend='atomic'))
+        raise TrainingDiverged(
+            f'gradients were not finite in {skipped} steps in a row, up to step {runner.iter + 1}; the weights '
+            f'from before are in {runner.work_dir}/stopped.pth; try a lower optim_wrapper.optimizer.lr, --no-amp, '
+            'more warm-up, or better proposals'
+        )
 
     def _report_learning(self, runner, figures: dict[str, float]) -> None:
         names = ('match_cos', 'other_cos', 'match_top1', 'chance_top1', 'match_image', 'chance_image', 'learned')

@@ -1,4 +1,5 @@
 import io
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from mmengine.logging import HistoryBuffer
 from mmsoco.engine.hooks.checkpoint import CheckpointHook, check_resumable, plain, process_state, restore_process_state
 from mmsoco.engine.launch import train
 from mmsoco.errors import UserError
+from mmsoco.files import is_finishing
 
 
 def test_plain_keeps_values_and_makes_strings_of_the_rest():
@@ -116,3 +118,27 @@ def test_what_one_process_alone_knows_is_kept_for_it():
     restore_process_state(other, state)
     assert torch.equal(torch.randn(3), expected)
     assert torch.equal(one.running_mean, other.running_mean) and one.running_mean.any()
+
+
+def test_a_run_whose_bn_was_not_synchronised_goes_on_with_bn_that_is():
+    """Then all processes have the statistics of the checkpoint itself."""
+    before, now = torch.nn.Sequential(torch.nn.BatchNorm1d(2)), torch.nn.Sequential(torch.nn.SyncBatchNorm(2))
+    before[0](torch.randn(8, 2))
+    state = process_state(before)
+    assert '0.running_mean' in state['buffers'] and process_state(now)['buffers'] == {}
+    restore_process_state(now, state)
+    assert not now[0].running_mean.any()
+
+
+def test_old_checkpoints_and_the_pointer_are_written_before_a_process_ends(tmp_path, monkeypatch):
+    hook = CheckpointHook()
+    hook.out_dir, hook._kept, seen = str(tmp_path), {}, []
+    monkeypatch.setattr(hook, '_remove_old', lambda *args, **kwargs: seen.append(is_finishing()))
+    runner = SimpleNamespace(
+        work_dir=str(tmp_path),
+        model=torch.nn.Linear(1, 1),
+        message_hub=SimpleNamespace(update_info=lambda *args: None),
+        save_checkpoint=lambda *args, **kwargs: seen.append(is_finishing()),
+    )
+    hook._save(runner, 'iter_1.pth', dict(iter=1))
+    assert seen == [True, True] and not is_finishing()

@@ -132,3 +132,21 @@ def test_a_lone_skip_is_expected_of_loss_scaling(scaled):
 
 def test_few_hits_are_enough_where_each_counts(figures):
     assert figures(0.3, 0.2, 0.2) == []
+
+
+def test_skips_that_have_ended_end_no_run(tmp_path):
+    said, saved = [], []
+    runner = SimpleNamespace(
+        logger=SimpleNamespace(warning=said.append),
+        iter=9,
+        optim_wrapper=None,
+        model=SimpleNamespace(embedding_width=4),
+        work_dir=str(tmp_path),
+        save_checkpoint=lambda *args, **kwargs: saved.append(args),
+    )
+    hook = HealthHook(max_skips=2)
+    hook.after_figures(runner, [{SKIPPED: value} for value in (1.0, 2.0, 3.0, 0.0)])
+    assert len(said) == 3 and not saved
+    with pytest.raises(TrainingDiverged, match='in 3 steps in a row, up to step 10; '):
+        hook.after_figures(runner, [{SKIPPED: value} for value in (1.0, 2.0, 3.0)])
+    assert len(saved) == 1
