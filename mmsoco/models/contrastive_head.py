@@ -113,5 +113,5 @@ class InfoNCEHead(BYOLHead):
             boxes = boxes.flatten(0, 1).repeat_interleave(len(images) // (batch * num), dim=0)
             apart = (images[:, None] == images) & (box_iou(boxes, boxes) <= self.max_overlap)
             comparable[:, pool.own] |= apart & distinct
-        comparable[torch.arange(len(images), device=boxes.device), pool.own] = True
-        return comparable
+        # Not by indices, with which CUDA waits for the True to be copied.
+        return comparable.scatter(1, pool.own[:, None], True)

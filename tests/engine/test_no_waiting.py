@@ -49,6 +49,7 @@ def test_what_is_found():
         'list': lambda: x.tolist(),
         'mask': lambda: x[x > 1],
         'set': lambda: x.masked_fill_(x > 1, 2).__setitem__(x > 1, x[:1]),
+        'fill': lambda: x.__setitem__(x.long(), 0.0),
         'nonzero': lambda: (x > 1).nonzero(),
         'unique': lambda: x.unique(),
         'unique rows': lambda: x[:, None].unique(dim=0),

@@ -37,9 +37,11 @@ class _NoWaiting(TorchDispatchMode):
         masked = name in ('index', 'index_put', 'index_put_', '_index_put_impl_') and any(
             index is not None and index.dtype == torch.bool for index in args[1]
         )
+        # One of Python's numbers, which would have to be copied to the device (seen on a GPU).
+        filled = name.startswith(('index_put', '_index_put')) and args[2].ndim == 0
         # Its number of rows is the sum of a tensor, unless that is said.
         repeats = name == 'repeat_interleave' and (kwargs or {}).get('output_size') is None
-        if masked or repeats or name in WAITING:
+        if masked or filled or repeats or name in WAITING:
             raise WaitsForDevice(f'{func} of {args[0].shape}')
         return func(*args, **(kwargs or {}))
 
