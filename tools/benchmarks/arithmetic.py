@@ -63,12 +63,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--utilisation',
         type=float,
-        default=0.3,
+        default=0.1,
         metavar='SHARE',
-        help="of a card's peak in half precision, for hours and cores: assumed (default 0.3)",
+        help="of a card's peak in half precision, for hours and cores (default 0.1, as an H100 reached)",
     )
     parser.add_argument(
-        '--per-core', type=float, default=238, metavar='N', help='images/s that a loader core gives (default 238)'
+        '--per-core', type=float, default=230, metavar='N', help='images/s that a loader core gives (default 230)'
     )
     parser.add_argument('--json', action='store_true', help='print the figures as JSON')
     return parser.parse_args()
