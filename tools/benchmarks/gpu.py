@@ -28,7 +28,7 @@ from clock import matmul_rate
 from measuring import MeasureHook
 from mmengine.config import Config
 
-from mmsoco.arguments import positive
+from mmsoco.arguments import names, positive
 from mmsoco.config import read_config
 from mmsoco.engine.launch import train
 from mmsoco.errors import UserError, command
@@ -59,7 +59,9 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--accumulate', type=positive, default=1, metavar='N', help='such batches a step (default 1)')
     parser.add_argument('--amp', choices=('no', 'fp16', 'bf16'), help='precision (default: fp16 on CUDA, else no)')
     parser.add_argument('--compile', action='store_true', help='as tools/train.py --compile')
-    parser.add_argument('--recompute', nargs='+', default=[], metavar='PART', help='as tools/train.py --recompute')
+    parser.add_argument(
+        '--recompute', type=names, default=(), metavar='PART,PART', help='as tools/train.py --recompute'
+    )
     parser.add_argument(
         '--photometry', choices=PHOTOMETRY, help='where colours are changed (default: on CUDA the device)'
     )
@@ -213,7 +215,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict | None:
     return dict(
         machine=describe_machine(args.device),
         run=dict(config=Path(args.config).stem, batch=args.batch, accumulate=args.accumulate, amp=amp, steps=args.steps)
-        | dict(compile=args.compile, recompute=args.recompute, photometry=args.photometry or 'default')
+        | dict(compile=args.compile, recompute=list(args.recompute), photometry=args.photometry or 'default')
         | dict(workers=runner.cfg.train_dataloader.num_workers, quick=args.quick),
         images_per_second=hook.images_per_second,
         seconds=hook.parts,
