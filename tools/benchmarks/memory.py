@@ -73,7 +73,9 @@ def kept(model: nn.Module, batch: dict, amp: bool) -> int:
     # Tensors of shapes and layouts alone: nothing is computed.
     mode = FakeTensorMode(allow_non_fake_inputs=True)
     tensors = [*model.parameters(), *model.buffers()]
-    own = {one.untyped_storage()._cdata for tensor in tensors for one in (tensor, mode.from_tensor(tensor))}
+    # Held, so that nothing else takes their places.
+    tensors += [mode.from_tensor(tensor) for tensor in tensors]
+    own = {tensor.untyped_storage()._cdata for tensor in tensors}
     found: dict[int, torch.UntypedStorage] = {}
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:

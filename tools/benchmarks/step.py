@@ -118,9 +118,9 @@ def zero_and_backward(model: torch.nn.Module, loss: torch.Tensor) -> None:
 
 
 def our_step(cfg: Config, model: torch.nn.Module, batch: dict, autocast: Callable, clock: Clock) -> Step:
-    """The package's: what a training calls, without loader, logs and DDP."""
+    """The package's: what a training calls, with the gradient's norm and what undoes a step, without loader and DDP."""
     optimizer = PretrainOptimConstructor(
-        dict(type='OptimWrapper', optimizer={**cfg.optim_wrapper.optimizer, 'lr': LR})
+        dict(type='FiniteOptimWrapper', optimizer={**cfg.optim_wrapper.optimizer, 'lr': LR})
     )(model)
     layout = model.data_preprocessor.memory_format
     inputs = {name: view.contiguous(memory_format=layout) for name, view in batch['inputs'].items()}
@@ -205,8 +205,8 @@ def measure(
     taken: dict[str, list[dict[str, float]]] = {way: [] for way in steps}
     rates = []
     for i in range(rounds + 1):
-        for way, step in steps.items():
-            seconds = step.run()
+        for way in list(steps)[:: 1 if i % 2 else -1]:
+            seconds = steps[way].run()
             if i:  # the first one chooses algorithms
                 taken[way].append(seconds)
         if i:
