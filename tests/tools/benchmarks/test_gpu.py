@@ -115,12 +115,13 @@ def test_folder_goes(gpu, monkeypatch, tmp_path):
 
 
 def test_options(gpu, root):
-    args = argparse.Namespace(quick=False, steps=20, workers=3, amp='bf16')
+    args = argparse.Namespace(quick=False, steps=20, workers=3, amp='bf16', photometry='loader')
     cfg = Config(dict(default_hooks=dict(learning_rate=dict(warmup_share=0.1), probe=dict(type='ProbeHook'))))
     options = gpu.options_of(args, cfg, root / 'p.arrow', 'images', 64)
     assert options['total_batch_size'] == 64 and options['train_cfg']['max_steps'] == 5 + 20 + 3
     assert options['default_hooks.probe'] is None and options['train_dataloader.num_workers'] == 3
     assert 'default_hooks.learning_rate.warmup_epochs' not in options
+    assert options['train_dataloader.dataset.pipeline.multi_view.photometry'] == 'loader'
 
 
 FIGURES = dict(
