@@ -1,5 +1,7 @@
 """SyncBN of two processes on one device, against plain BN of all samples together."""
 
+import pickle
+
 import pytest
 import torch
 from synced import CASES, in_process, made, results
@@ -8,7 +10,7 @@ from torch import multiprocessing
 
 def test_values_are_those_of_all_samples_together(device, tmp_path):
     multiprocessing.start_processes(in_process, (device, tmp_path / 'store', tmp_path), nprocs=2, start_method='spawn')
-    both = [torch.load(tmp_path / f'{rank}.pth', weights_only=False) for rank in range(2)]
+    both = [pickle.loads((tmp_path / str(rank)).read_bytes()) for rank in range(2)]
     for case, first, second in zip(CASES, *both, strict=True):
         layer, x, g = made(device, *case)
         expected = results(layer, torch.cat(x), torch.cat(g))
