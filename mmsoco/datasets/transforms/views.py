@@ -166,7 +166,8 @@ class MultiViewProposalPipeline(BaseTransform):
 
     The views form a small graph: each is made from the image or from another
     view, by a random crop or by resizing alone. Geometry composes along the
-    graph; pixels are resampled once, from the decoded image. A view that only
+    graph; pixels are resampled once, from the decoded image, or from a view that is
+    twice as large (see :func:`halve`). A view that only
     resizes another shows the same region of the image.
 
     Pairs that compare the same regions share a set of boxes: (v1, v2) and (v1,
