@@ -43,7 +43,7 @@ def set_amp(cfg: Config, amp: bool | str | None) -> None:
     if amp is None and (pretraining if in_bfloat16 else not (cuda and pretraining)):
         return
     if amp == 'bf16' or (amp is None and in_bfloat16) or (not cuda and amp is True):
-        if cuda and not torch.cuda.is_bf16_supported(including_emulation=False):
+        if cuda and not (torch.version.hip or torch.cuda.get_device_capability() >= (8, 0)):
             raise UserError(
                 f'--amp bf16: {torch.cuda.get_device_name()} has no bfloat16, which cards have from compute capability '
                 '8.0 on (A100, RTX 30); use --amp fp16'
@@ -132,18 +132,27 @@ def _short(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix('torch.')
 
 
-def _of_float32(device: torch.device) -> str:
-    """Where float32 is computed in TF32; '' on what has none."""
+def in_tf32(device: torch.device) -> dict[str, bool]:
+    """Which products of float32 are computed in TF32; nothing of a device that has none (it came with capability 8.0)."""
     if device.type != 'cuda' or torch.version.hip or torch.cuda.get_device_capability(device) < (8, 0):
-        return ''
+        return {}
     parts = {'convolutions': _conv_in_tf32(), 'matrix products': _matmul_in_tf32()}
     # The libraries below torch hear this one alone.
+    return dict.fromkeys(parts, _override() == '1') if _override() else parts
+
+
+def _override() -> str | None:
     override = os.environ.get('NVIDIA_TF32_OVERRIDE')
-    if override in ('0', '1'):
-        parts = dict.fromkeys(parts, override == '1')
+    return override if override in ('0', '1') else None
+
+
+def _of_float32(device: torch.device) -> str:
+    parts = in_tf32(device)
+    if not parts:
+        return ''
     used = [name for name, it_is in parts.items() if it_is]
     words = 'TF32 in ' + ' and '.join(used) if used else 'no TF32'
-    return f'; of float32, {words}' + (f' (NVIDIA_TF32_OVERRIDE={override})' if override in ('0', '1') else '')
+    return f'; of float32, {words}' + (f' (NVIDIA_TF32_OVERRIDE={_override()})' if _override() else '')
 
 
 def _matmul_in_tf32() -> bool:

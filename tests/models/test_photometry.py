@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from both_ways import both_ways
 from textures import textured
 from torch.utils._python_dispatch import TorchDispatchMode
 from waiting import no_waiting
@@ -27,28 +28,8 @@ def pictures(channels=3):
     return [np.resize(image, (SIZE, SIZE, channels)).astype(np.uint8) for image in shown]
 
 
-def both_ways(chain, images=None, seed=0, draws=DRAWS):
-    """(N, H, W, C) of the loader's functions, and of the device's."""
-    rng = np.random.default_rng(seed)
-    images = [image for image in images or pictures() for _ in range(draws)]
-    drawn = [[step.draw(rng, images[0].shape[2]) for step in chain] for _ in images]
-    in_loader = []
-    for image, of_sample in zip(images, drawn, strict=True):
-        for step, values in zip(chain, of_sample, strict=True):
-            image = step.apply(image, values)
-        in_loader.append(image)
-    columns = zip(*drawn, strict=True)
-    batch = {
-        type(step).__name__: torch.from_numpy(np.stack(values).astype(np.float32))
-        for step, values in zip(chain, columns, strict=True)
-    }
-    on_device = augment(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2), batch)
-    assert on_device.dtype == torch.float32 and on_device.is_contiguous()
-    return np.stack(in_loader), on_device.permute(0, 2, 3, 1).numpy()
-
-
-def differences(chain, **options):
-    in_loader, on_device = both_ways(chain, **options)
+def differences(chain, images=None, seed=0, draws=DRAWS):
+    in_loader, on_device = both_ways(chain, images or pictures(), seed, draws)
     return np.abs(in_loader.astype(np.float32) - on_device)
 
 
@@ -132,7 +113,7 @@ def test_no_sum_is_left_to_matrix_products():
             return func(*args, **(kwargs or {}))
 
     with Products():
-        both_ways([*BYOL, ChannelJitter(0.8)], draws=1)
+        both_ways([*BYOL, ChannelJitter(0.8)], pictures())
 
 
 def test_autocast_does_not_make_sums_of_half_precision():
@@ -141,15 +122,15 @@ def test_autocast_does_not_make_sums_of_half_precision():
 
 
 def test_large_batches_are_done_in_parts(monkeypatch):
-    _, whole = both_ways(BYOL, draws=5)
+    _, whole = both_ways(BYOL, pictures(), draws=5)
     monkeypatch.setattr(photometry, 'CHUNK', 7)
-    _, parts = both_ways(BYOL, draws=5)
+    _, parts = both_ways(BYOL, pictures(), draws=5)
     np.testing.assert_array_equal(whole, parts)
 
 
 def test_what_nothing_was_drawn_for_stays():
     chain = [ColorJitter(0), Grayscale(0), GaussianBlur(0), Solarize(0)]
-    in_loader, on_device = both_ways(chain, draws=1)
+    in_loader, on_device = both_ways(chain, pictures())
     np.testing.assert_array_equal(in_loader, np.stack(pictures()))
     np.testing.assert_array_equal(on_device, np.stack(pictures()))
 

@@ -57,13 +57,16 @@ class Clock:
         Args:
             name: The part's, or a function that names it by what the method is called with.
         """
-        original = getattr(owner, method)
+        setattr(owner, method, self.timed(getattr(owner, method), name))
+
+    def timed(self, function: Callable, name: str | Callable[..., str]) -> Callable:
+        """A function whose calls are a part, named as :meth:`watch` names it."""
 
         def watched(*args, **kwargs):
             with self.part(name if isinstance(name, str) else name(*args, **kwargs)):
-                return original(*args, **kwargs)
+                return function(*args, **kwargs)
 
-        setattr(owner, method, watched)
+        return watched
 
     def take(self) -> list[tuple[torch.cuda.Event | float, str]]:
         """The marks since the last time, for :func:`seconds_of`; waits for nothing."""

@@ -20,23 +20,24 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from arithmetic import CONFIG, Sketch, count_macs
 from clock import matmul_rate
 from measuring import MeasureHook
 from mmengine.config import Config
+from photos import HEIGHT, WIDTH, make_photo
 
 from mmsoco.arguments import names, positive
 from mmsoco.config import read_config
 from mmsoco.engine.launch import train
+from mmsoco.engine.precision import in_tf32
 from mmsoco.errors import UserError, command
 from mmsoco.proposals.generators.grid import GridBoxes
 from mmsoco.proposals.store import ProposalRow, write_proposals
 
-#: Of the images that are made: ImageNet's most frequent size. So many differ; the others are the same files again.
-HEIGHT, WIDTH, DIFFERENT = 375, 500, 64
+#: So many of the images that are made differ; the others are the same files again.
+DIFFERENT = 64
 MULTI_VIEW = 'train_dataloader.dataset.pipeline.multi_view'
 VIEWS = f'{MULTI_VIEW}.views'
 PHOTOMETRY = ('loader', 'device')
@@ -110,11 +111,7 @@ def make_images(folder: Path, count: int) -> Path:
     rng = np.random.default_rng(0)
     names = [f'{i}.jpg' for i in range(count)]
     for name in names[:DIFFERENT]:
-        coarse = rng.uniform(0, 255, (24, 32, 3)).astype(np.float32)
-        image = cv2.resize(coarse, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC) + rng.normal(
-            0, 8, (HEIGHT, WIDTH, 3)
-        )
-        cv2.imwrite(str(images / name), image.clip(0, 255).astype(np.uint8))
+        make_photo(rng, images / name)
     for i, name in enumerate(names[DIFFERENT:]):
         os.link(images / names[i % DIFFERENT], images / name)
     boxes = GridBoxes().propose(np.empty((HEIGHT, WIDTH, 3), np.uint8), '')
@@ -170,8 +167,7 @@ def describe_machine(device: str) -> dict:
         driver=driver_version(),
         cuda=torch.version.cuda,
         cudnn=torch.backends.cudnn.version(),
-        tf32_matmul=torch.backends.cuda.matmul.allow_tf32,
-        tf32_convolutions=torch.backends.cudnn.allow_tf32,
+        tf32=[name for name, it_is in in_tf32(torch.device(device)).items() if it_is],
         **about,
     )
 
@@ -211,6 +207,8 @@ def measure(args: argparse.Namespace, folder: Path) -> dict | None:
     macs = count_macs(Sketch(runner.cfg))['step']
     dtype = {'no': torch.float32, 'fp16': torch.float16, 'bf16': torch.bfloat16}[amp]
     rate = matmul_rate(args.device, dtype, side=8192 if args.device == 'cuda' else 512)
+    # Where convolutions are in TF32 and products are not, these are no measure of those.
+    comparable = dtype is not torch.float32 or len(set(in_tf32(torch.device(args.device)).values())) < 2
     flops = 2 * macs * hook.images_per_second / world
     return dict(
         machine=describe_machine(args.device),
@@ -226,7 +224,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict | None:
         gmac_per_image=macs / 1e9,
         flops_per_device=flops,
         matmul_rate=rate,
-        share=flops / rate,
+        share=flops / rate if comparable else None,
     )
 
 
@@ -253,6 +251,11 @@ def print_figures(figures: dict) -> None:
         print(f'allocated, divided by the batch: {1000 * gb["per_image"]:.0f} MB')
     print(f'{figures["images_per_second"]:.1f} images/s at {figures["gmac_per_image"]:.1f} GMAC each')
     tera = figures['flops_per_device'] / 1e12, figures['matmul_rate'] / 1e12
+    if figures['share'] is None:
+        print(
+            f'{tera[0]:.3g} TFLOP/s a device; its convolutions are in TF32, its matrix products not: no share of these'
+        )
+        return
     print(f'{tera[0]:.3g} TFLOP/s a device, {100 * figures["share"]:.0f} % of the {tera[1]:.3g} of its matrix products')
 
 

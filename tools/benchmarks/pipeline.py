@@ -11,17 +11,18 @@ import json
 import os
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from unittest import mock
 
 import cv2
 import numpy as np
 import torch
+from clock import Clock, seconds_of, spread
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from photos import make_photo
 from PIL import Image, ImageFilter, ImageOps
 from torch.utils.data import default_collate
 from torchvision.transforms import ColorJitter
@@ -60,35 +61,6 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-class Stopwatch:
-    """CPU seconds of this process by part; a part within another counts as the inner one."""
-
-    def __init__(self):
-        self.seconds: Counter[str] = Counter()
-        self._within = 0.0
-
-    @contextmanager
-    def __call__(self, part: str) -> Iterator[None]:
-        """Time what is done meanwhile."""
-        before, self._within = self._within, 0.0
-        start = time.process_time()
-        try:
-            yield
-        finally:
-            spent = time.process_time() - start
-            self.seconds[part] += spent - self._within
-            self._within = before + spent
-
-    def timed(self, part: str, function: Callable) -> Callable:
-        """A function whose calls are timed."""
-
-        def call(*args, **options):
-            with self(part):
-                return function(*args, **options)
-
-        return call
-
-
 class Released:
     """The released code's loader, written again: Pillow's images, torchvision's colours, boxes in Python.
 
@@ -100,15 +72,15 @@ class Released:
         self.dataset = dataset
         self.num_proposals = num_proposals
         self.jitter = ColorJitter(0.4, 0.4, 0.2, 0.1)
-        self.on = Stopwatch()
+        self.on = cpu_clock()
 
     def __getitem__(self, key: tuple[int, int]) -> dict:
         epoch, index = key
         rng = np.random.default_rng([self.dataset.seed, epoch, index])
         row = self.dataset.store[index]
-        with self.on('decode'), open(f'{self.dataset.data_root}/{row.file_name}', 'rb') as file:
+        with self.on.part('decode'), open(f'{self.dataset.data_root}/{row.file_name}', 'rb') as file:
             image = Image.open(file).convert('RGB')
-        with self.on('boxes'):
+        with self.on.part('boxes'):
             proposals = row.boxes.tolist()
             whole = (0, 0, *image.size)
             for _ in range(5):
@@ -139,24 +111,24 @@ class Released:
         blur: float,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         x1, y1, x2, y2 = crop
-        with self.on('resample'):
+        with self.on.part('resample'):
             view = F.resized_crop(image, y1, x1, y2 - y1, x2 - x1, [size, size], F.InterpolationMode.BILINEAR)
         if rng.random() < 0.5:
-            with self.on('boxes'):
+            with self.on.part('boxes'):
                 view = F.hflip(view)
                 boxes = [[size - x2, y1, size - x1, y2] for x1, y1, x2, y2 in boxes]
-        with self.on('colour'):
+        with self.on.part('colour'):
             if rng.random() < 0.8:
                 view = self.jitter(view)
             if rng.random() < 0.2:
                 view = F.to_grayscale(view, 3)
         if rng.random() < blur:
-            with self.on('blur'):
+            with self.on.part('blur'):
                 view = view.filter(ImageFilter.GaussianBlur(rng.uniform(0.1, 2.0)))
         if blur < 1 and rng.random() < 0.2:
-            with self.on('colour'):
+            with self.on.part('colour'):
                 view = ImageOps.solarize(view)
-        with self.on('batch'):
+        with self.on.part('batch'):
             return F.normalize(F.to_tensor(view), MEAN, STD), torch.tensor(boxes)
 
     @staticmethod
@@ -192,24 +164,17 @@ def sides(box: list[float]) -> tuple[float, float]:
     return box[2] - box[0], box[3] - box[1]
 
 
-def make_photos(folder: Path, count: int) -> None:
-    """JPEGs with as much detail at each scale as photos have (amplitudes fall with the frequency)."""
-    rng = np.random.default_rng(0)
-    y, x = np.meshgrid(np.fft.fftfreq(375), np.fft.rfftfreq(500), indexing='ij')
-    falling = 1 / np.maximum(np.hypot(x, y), 1 / 500)
-    for i in range(count):
-        channels = [np.fft.irfft2(np.fft.rfft2(rng.normal(size=(375, 500))) * falling, (375, 500)) for _ in range(3)]
-        image = np.stack([common + channels[0] for common in (0, *(0.3 * other for other in channels[1:]))], axis=2)
-        image = (128 + 50 * image / image.std()).clip(0, 255).astype(np.uint8)
-        Image.fromarray(image).save(folder / f'{i}.jpg', quality=90)
+def cpu_clock() -> Clock:
+    """Of this process' CPU time, as others use the machine, too."""
+    return Clock('cpu', time.process_time)
 
 
-def watch(on: Stopwatch) -> ExitStack:
+def watch(on: Clock) -> ExitStack:
     """Time the parts of ours, until the stack is closed."""
     stack = ExitStack()
 
     def wrap(owner: object, name: str, part: str) -> None:
-        stack.enter_context(mock.patch.object(owner, name, on.timed(part, getattr(owner, name))))
+        stack.enter_context(mock.patch.object(owner, name, on.timed(getattr(owner, name), part)))
 
     wrap(formatting.LoadImage, 'transform', 'decode')
     for name in ('resample', 'halve'):
@@ -239,10 +204,6 @@ def measure(makers: dict[str, object], collates: dict[str, Callable], count: int
     return seconds
 
 
-def spread(values: list[float]) -> dict[str, float]:
-    return {'median': float(np.median(values)), 'low': min(values), 'high': max(values)}
-
-
 @command
 def main() -> None:
     args = parse_args()
@@ -255,7 +216,9 @@ def main() -> None:
         out = Path(folder)
         photos = Path(args.images or out).resolve()
         if not args.images:
-            make_photos(out, count)
+            rng = np.random.default_rng(0)
+            for i in range(count):
+                make_photo(rng, out / f'{i}.jpg')
         names = out / 'names.txt'
         names.write_text('\n'.join(list_images(photos)[:count]) + '\n')
         search_folder(photos, out / 'raw', RandomBoxes(), image_list=read_list(names))
@@ -298,11 +261,12 @@ def by_part(makers: dict, collates: dict, count: int, rounds: int) -> dict[str, 
     found: dict[str, list[dict]] = {way: [] for way in WAYS}
     for epoch in range(1, rounds + 1):
         for way in WAYS:
-            on = makers[RELEASED].on = Stopwatch()
-            watched = {way: on.timed('batch', collates[way])}
+            on = makers[RELEASED].on = cpu_clock()
+            watched = {way: on.timed(collates[way], 'batch')}
             with watch(on):
                 total = measure({way: makers[way]}, watched, count, epoch)[way]
-            seconds = {part: on.seconds[part] for part in PARTS[:-1]}
+            spent = seconds_of(on.take())
+            seconds = {part: spent.get(part, 0.0) for part in PARTS[:-1]}
             found[way].append({**seconds, 'rest': total - sum(seconds.values())})
     return {
         way: {part: 1000 * float(np.median([each[part] for each in rows])) / count for part in PARTS}
@@ -315,7 +279,7 @@ def in_words(report: dict) -> str:
         return f'| {" | ".join([name, *cells])} |'
 
     def cell(figures: dict[str, float]) -> str:
-        return '{median:.2f} ({low:.2f} to {high:.2f})'.format(**figures)
+        return '{median:.2f} ({lowest:.2f} to {highest:.2f})'.format(**figures)
 
     lines = [
         f'{report["images"]} images of {report["median_pixels"]} pixels (median), {report["rounds"]} rounds; CPU time '
