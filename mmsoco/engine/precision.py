@@ -133,7 +133,7 @@ def _short(dtype: torch.dtype) -> str:
 
 
 def in_tf32(device: torch.device) -> dict[str, bool]:
-    """Which products of float32 are computed in TF32; nothing of a device that has none (it came with capability 8.0)."""
+    """Which products of float32 are computed in TF32; of a device that has none (below capability 8.0) nothing."""
     if device.type != 'cuda' or torch.version.hip or torch.cuda.get_device_capability(device) < (8, 0):
         return {}
     parts = {'convolutions': _conv_in_tf32(), 'matrix products': _matmul_in_tf32()}

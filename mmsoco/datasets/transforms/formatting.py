@@ -16,8 +16,8 @@ class LoadImage(BaseTransform):
 
     Args:
         reduce: Whether a JPEG that is much larger than its views need is decoded at a half, a quarter or an eighth of
-            its size, in a part of the time. Views are as sharp, and moved by a quarter of their pixels at most, which
-            makes 1 to 2 of 255 of photos. Where views are made at once, the data set tells as ``least_side`` what
+            its size, in a part of the time. Views are as sharp, and moved by a quarter of their pixels at most: their
+            values differ. Where views are made at once, the data set tells as ``least_side`` what
             they need; ``full_size`` then is the image's (width, height), in whose pixels proposals are.
 
     Raises:
