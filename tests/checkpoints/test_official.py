@@ -10,6 +10,7 @@ from mmengine.registry import DefaultScope
 from official_model import OfficialC4, OfficialFPN
 
 from mmsoco.checkpoints.extract import extract
+from mmsoco.checkpoints.files import load
 from mmsoco.checkpoints.official import convert, from_official, to_official
 from mmsoco.engine import PretrainOptimConstructor
 from mmsoco.engine.launch import train
@@ -129,8 +130,7 @@ def test_there_and_back_is_without_loss(official, tmp_path):
     torch.save(official, tmp_path / 'in.pth')
     convert(tmp_path / 'in.pth', tmp_path / 'ours.pth')
     convert(tmp_path / 'ours.pth', tmp_path / 'back.pth', reverse=True)
-    with torch.serialization.safe_globals([argparse.Namespace]):
-        back = torch.load(tmp_path / 'back.pth', weights_only=True)
+    back = load(tmp_path / 'back.pth', allow=[argparse.Namespace])
     for name in ('model', 'scheduler', 'epoch', 'amp'):
         assert_same(official[name], back[name], name)
     assert back['opt'] == official['opt']
