@@ -25,6 +25,7 @@ PRETRAININGS = [
     *sorted(CONFIGS.glob('channels/soco_*.py')),
     *sorted(CONFIGS.glob('quickstart/soco_*.py')),
     *sorted(CONFIGS.glob('transfer/examples/soco_*.py')),
+    *sorted(CONFIGS.glob('evidence/row*.py')),
 ]
 
 

@@ -493,7 +493,7 @@ def test_quickstart_detectors_train(start, coco, images, proposal_file, tmp_path
 def test_no_config_is_left_out():
     """Which tests train which configs; a new folder must join one of them."""
     folders = {path.relative_to(CONFIGS).parent.as_posix() for path in CONFIGS.rglob('*.py')}
-    here = {'transfer/coco', 'transfer/imagenet', 'transfer/examples', 'quickstart'}
+    here = {'transfer/coco', 'transfer/imagenet', 'transfer/examples', 'quickstart', 'evidence'}
     elsewhere = {'soco', 'ablation', 'own', 'channels', 'transfer/voc', 'transfer/lvis', 'transfer/mini_coco'}
     assert {folder for folder in folders if not folder.endswith('_base_')} == here | elsewhere
     assert {path.name for path in CONFIGS.glob('transfer/imagenet/*.py')} == {
@@ -512,7 +512,12 @@ def test_no_config_is_left_out():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     'path',
-    sorted(path for path in CONFIGS.glob('transfer/examples/*.py') if not path.stem.startswith('soco')),
+    sorted(
+        path
+        for folder in ('transfer/examples', 'evidence')
+        for path in CONFIGS.glob(f'{folder}/*.py')
+        if not path.stem.startswith(('soco', 'row'))
+    ),
     ids=lambda path: path.stem,
 )
 def test_example_trains_and_evaluates(path, coco, monkeypatch, tmp_path):
