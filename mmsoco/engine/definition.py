@@ -1,7 +1,6 @@
 """What a checkpoint's count of steps stands on: the settings by which a run's schedule and samples are defined."""
 
 import ast
-import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 from mmengine.registry import DATASETS
 
 from mmsoco.errors import UserError
-from mmsoco.files import open_regular
+from mmsoco.files import digest_of
 
 #: Where a checkpoint's meta holds them.
 KEY = 'defined_by'
@@ -91,7 +90,7 @@ def contents(cfg: Mapping[str, Any]) -> dict[str, Any]:
         identify = getattr(registry.get(kind) if isinstance(kind, str) else kind, 'identify', None)
     if identify is not None:
         return identify(dataset)
-    digests = [_digest(file) for file in _annotations(dataset)]
+    digests = [digest_of(file) for file in _annotations(dataset)]
     return {'content of ann_file': digests} if digests else {}
 
 
@@ -204,14 +203,6 @@ def _annotations(dataset: Mapping[str, Any]) -> Iterator[Path]:
     for part in (dataset.get('dataset'), *parts):
         if isinstance(part, Mapping):
             yield from _annotations(part)
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open_regular(path) as file:
-        while part := file.read(1 << 22):
-            digest.update(part)
-    return digest.hexdigest()
 
 
 class _Dicts(ast.NodeTransformer):
