@@ -7,8 +7,10 @@ python tools/compare.py DETECTOR_CONFIG --init scratch --init soco=epoch_100.pth
 import argparse
 from collections.abc import Sequence
 
+import joblib
+
 from mmsoco.arguments import part, positive
-from mmsoco.compare.comparing import Prepared, compare
+from mmsoco.compare.comparing import Prepared, compare, rehearse
 from mmsoco.compare.plan import Comparison, Init
 from mmsoco.devices import DEVICES, use_device
 from mmsoco.errors import command
@@ -123,7 +125,11 @@ def main() -> int:
         args.auto_scale_lr,
         args.processes_a_run,
     )
-    prepared = Prepared(comparison, print, dict(pretrained_on=dict(args.pretrained_on), allow=args.allow_leakage))
+    leakage = dict(pretrained_on=dict(args.pretrained_on), allow=args.allow_leakage, jobs=joblib.cpu_count())
+    prepared = Prepared(comparison, print, {**leakage, 'keep': not args.dry_run})
+    if args.dry_run:
+        rehearse(prepared, args.jobs, args.shard)
+        return 0
     return 0 if compare(prepared, args.jobs, args.shard, args.keep_checkpoints) else 1
 
 

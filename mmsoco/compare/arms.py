@@ -1,5 +1,7 @@
 """The configs of a comparison: of each arm, and of each of its runs."""
 
+import copy
+import functools
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -19,8 +21,11 @@ from mmsoco.options import Options
 _HOOK = 'default_hooks.transfer.type'
 
 
-def config_of_arm(comparison: Comparison, init: Init) -> Config:
+def config_of_arm(comparison: Comparison, init: Init) -> tuple[Config, list[str]]:
     """A detector's config as an arm trains it, at the length and on the data that it says.
+
+    Returns:
+        The config, and what was changed in it that is the same in all arms.
 
     Raises:
         UserError: There is no such config, it is of no detector, or of no evaluation.
@@ -36,15 +41,15 @@ def config_of_arm(comparison: Comparison, init: Init) -> Config:
     require(cfg, 'model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
     require(cfg, 'val_dataloader', 'val_evaluator', 'val_cfg')
     cfg.setdefault('default_hooks', ConfigDict())
-    drop_pretrained(cfg.model)
+    notes = [f'in no arm the config itself loads {name}' for name in dict.fromkeys(drop_pretrained(cfg.model))]
     if init.file is None:
         cfg.load_from = None
         cfg.default_hooks = ConfigDict({k: hook for k, hook in cfg.default_hooks.items() if not _is_transfer(hook)})
         cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or () if not _is_transfer(hook)]
     cfg.resume = False
     if comparison.fit:
-        fit_norms(cfg)
-    return cfg
+        notes += [f'in every arm: {words}' for words in fit_norms(cfg)]
+    return cfg, notes
 
 
 def _is_transfer(hook: Mapping | None) -> bool:
@@ -105,7 +110,7 @@ def config_of_run(comparison: Comparison, arm: Config, run: Run, length: int | N
         run: Which one.
         length: Samples of the whole training data, for a config that counts epochs.
     """
-    cfg = arm.copy()
+    cfg = copy.deepcopy(arm)
     if run.fraction < 1:
         for part, dataset in enumerate(labelled(cfg.train_dataloader.dataset)):
             dataset.ann_file = str(comparison.labels(run.fraction, run.seed, part))
@@ -128,7 +133,10 @@ def _repeat(parent: ConfigDict, length: int) -> None:
 def fingerprint(comparison: Comparison, cfg: Config) -> str:
     """What a run's result is of: a digest of its config, wherever its folder is, and of its weights' file."""
     text = json.dumps(cfg.to_dict(), sort_keys=True, default=str).replace(str(comparison.out), 'OUT')
-    digest = hashlib.sha256(text.encode())
-    if cfg.get('load_from'):
-        digest.update(digest_of(cfg.load_from).encode())
-    return digest.hexdigest()
+    how = (comparison.amp, comparison.auto_scale_lr, comparison.processes)
+    weights = digest_of_weights(cfg.load_from) if cfg.get('load_from') else None
+    return hashlib.sha256(repr((text, how, weights)).encode()).hexdigest()
+
+
+#: SHA-256 of a file of weights, once a process.
+digest_of_weights = functools.cache(digest_of)

@@ -1,5 +1,6 @@
 """What concerns all runs, found before the first one."""
 
+import copy
 from types import SimpleNamespace
 
 import torch
@@ -28,7 +29,7 @@ def loaded_share(cfg: Config, init: Init, fit: bool = False) -> tuple[float, str
         UserError: The model cannot be built, or the weights do not fit.
     """
     said: list[str] = []
-    settings = cfg.model.copy()
+    settings = copy.deepcopy(cfg.model)
     if cfg.get('data_preprocessor') is not None:
         settings.setdefault('data_preprocessor', cfg.data_preprocessor)
     with MODELS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
@@ -74,7 +75,7 @@ def build_dataset(cfg: Config, loader: str):
     """
     with DATASETS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
         try:
-            dataset = registry.build(cfg[loader].dataset.copy())
+            dataset = registry.build(copy.deepcopy(cfg[loader].dataset))
             dataset.full_init()
         except UserError:
             raise

@@ -14,8 +14,17 @@ import torch
 from mmengine.config import Config
 
 from mmsoco.compare import fractions, report
-from mmsoco.compare.arms import annotations_of, classes_of, config_of_arm, config_of_run, fingerprint, labelled
+from mmsoco.compare.arms import (
+    annotations_of,
+    classes_of,
+    config_of_arm,
+    config_of_run,
+    digest_of_weights,
+    fingerprint,
+    labelled,
+)
 from mmsoco.compare.checking import build_dataset, loaded_share, steps_of
+from mmsoco.compare.estimate import measure, tell
 from mmsoco.compare.leakage import check_leakage
 from mmsoco.compare.plan import Comparison, Run, shard
 from mmsoco.compare.running import FAILED, RESULT
@@ -38,6 +47,7 @@ class Prepared:
         facts: What is known of weights and labels, for the report.
         length: Samples of the whole training data; None where nothing needs it.
         drawn: Path -> annotations to write.
+        steps: Run -> its steps.
 
     Raises:
         UserError: Something that concerns all runs is wrong.
@@ -46,12 +56,17 @@ class Prepared:
     def __init__(self, comparison: Comparison, say: Callable[[str], None], leakage: dict | None = None):
         self.comparison = comparison
         check_folder(comparison.out)
-        self.arms = {init.name: config_of_arm(comparison, init) for init in comparison.inits}
+        arms = {init.name: config_of_arm(comparison, init) for init in comparison.inits}
+        self.arms = {name: cfg for name, (cfg, _) in arms.items()}
+        notes = list(dict.fromkeys(note for _, told in arms.values() for note in told))
+        for note in notes:
+            say(note)
         first = next(iter(self.arms.values()))
         self.length = None
         if counts_epochs(first):
             self.length = len(build_dataset(first, 'train_dataloader'))
-        self.facts = {'config': comparison.config, 'baseline': comparison.baseline, 'inits': {}, 'labels': {}}
+        self.facts = {'config': comparison.config, 'notes': notes, 'baseline': comparison.baseline}
+        self.facts |= {'inits': {}, 'labels': {}, 'leakage': {}}
         self.drawn: dict[Path, dict] = {}
         self._draw(first)
         for init in comparison.inits:
@@ -60,13 +75,16 @@ class Prepared:
             say(f'{init.name}: {words}')
             self.facts['inits'][init.name] = {
                 'file': init.file,
-                'sha256': _digest(init.file),
+                'sha256': digest_of_weights(init.file) if init.file else None,
                 'loaded': share,
                 'only': dict(comparison.only.get(init.name, {})),
             }
         if leakage is not None:
             self.facts['leakage'] = check_leakage(comparison, first, say, **leakage)
-        self._require_same()
+        configs = {run: self.config(run) for run in comparison.runs()}
+        samples = self.length or 0
+        self.steps = {run: steps_of(cfg, samples, comparison.processes) for run, cfg in configs.items()}
+        self._require_same(configs)
 
     def _draw(self, cfg: Config) -> None:
         parts = list(labelled(cfg.train_dataloader.dataset))
@@ -90,13 +108,11 @@ class Prepared:
                     self.drawn[self.comparison.labels(fraction, seed, number)] = part
                     self.facts['labels'][f'{100 * fraction:g} %, seed {seed}{name}'] = fractions.count(part, classes)
 
-    def _require_same(self) -> None:
+    def _require_same(self, configs: dict[Run, Config]) -> None:
         """Refuse a folder with results of other settings."""
-        for run in self.comparison.runs():
+        for run, cfg in configs.items():
             path = self.comparison.folder(run) / RESULT
-            if path.is_file() and json.loads(path.read_text()).get('config') != fingerprint(
-                self.comparison, self.config(run)
-            ):
+            if path.is_file() and json.loads(path.read_text()).get('config') != fingerprint(self.comparison, cfg):
                 raise UserError(
                     f'{path} is the result of another config, other options or other weights; name another --out, or '
                     f'delete {path.parent}'
@@ -106,20 +122,10 @@ class Prepared:
         """The config of a run."""
         return config_of_run(self.comparison, self.arms[run.init], run, self.length)
 
-    def steps(self, run: Run) -> int:
-        """Steps of a run."""
-        return steps_of(self.config(run), self.length or 0, self.comparison.processes)
-
     def write_labels(self) -> None:
         """Write the drawn parts."""
         for path, part in self.drawn.items():
             fractions.write(part, path)
-
-
-def _digest(file: str | None) -> str | None:
-    from mmsoco.files import digest_of
-
-    return None if file is None else digest_of(file)
 
 
 def compare(
@@ -183,6 +189,20 @@ def compare(
     return not any((comparison.folder(run) / FAILED).is_file() for run in runs)
 
 
+def rehearse(prepared: Prepared, jobs: int = 1, part: tuple[int, int] = (0, 1), say: Callable = print) -> float:
+    """Say what :func:`compare` would do and how long it would take, and write nothing.
+
+    Returns:
+        Seconds.
+    """
+    comparison = prepared.comparison
+    runs = shard(comparison.runs(), *part)
+    cfg = prepared.config(Run(comparison.baseline, 1.0, comparison.schedules[0], 0))
+    threads = max(1, len(os.sched_getaffinity(0)) // (jobs * comparison.processes))
+    pace = measure(cfg, comparison, threads)
+    return tell(comparison, runs, prepared.steps, pace, jobs, prepared.facts['labels'], say)
+
+
 def _over(comparison: Comparison, runs: list[Run]) -> set[Run]:
     return {
         run
@@ -192,8 +212,8 @@ def _over(comparison: Comparison, runs: list[Run]) -> set[Run]:
 
 
 def _seconds_left(prepared: Prepared, runs: list[Run], over: set[Run], here: set[Run], seconds: float) -> float | None:
-    done = sum(prepared.steps(run) for run in here)
-    left = sum(prepared.steps(run) for run in runs if run not in over)
+    done = sum(prepared.steps[run] for run in here)
+    left = sum(prepared.steps[run] for run in runs if run not in over)
     return seconds * left / done if done else None
 
 

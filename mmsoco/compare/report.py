@@ -45,8 +45,8 @@ def cell(comparison: Comparison, results: dict[Run, dict], schedule: float, frac
 
     Returns:
         ``figures``, column -> mean, sd, count; ``difference``, column -> that to the baseline, for other
-        arms; ``failed_or_missing``, how many seeds have no result; ``curve``, the steps with mean and sd of the main figure;
-        ``sentence``.
+        arms; ``seeds`` that have a result, and how many are ``missing``; ``curve``, the steps with mean and sd
+        of the main figure; ``sentence``.
     """
 
     def of(name: str) -> dict[int, dict]:
@@ -124,16 +124,16 @@ def summary(comparison: Comparison, cells: list[dict]) -> list[str]:
     if told:
         chance = (1 - CONFIDENCE) * len(told)
         strict = sum(found['p'] * len(told) < 1 - CONFIDENCE for _, found in told)
+        were, differ = ('was', 'differs') if len(told) == 1 else ('were', 'differ')
         lines.append(
-            f'{_counted(len(told), "cell")} {"was" if len(told) == 1 else "were"} compared, each at {CONFIDENCE:.0%}: without any true difference '
-            f'{chance:.1f} would be expected to look like one. Corrected for that (Bonferroni), {strict} '
-            f'{"differs" if strict == 1 else "differ"}.'
+            f'{_counted(len(told), "cell")} {were} compared, each at {CONFIDENCE:.0%}: without any true difference '
+            f'{chance:.1f} would be expected to look like one. Corrected for that (Bonferroni), {strict} {differ}.'
         )
     return lines + _catching_up(comparison, cells)
 
 
 def _catching_up(comparison: Comparison, cells: list[dict]) -> list[str]:
-    """How the lead of an arm changes from the shortest to the longest schedule, and when it was where the baseline ends."""
+    """When an arm was where the baseline ends, and how its lead changes from the shortest schedule to the longest."""
     lines = []
     by_place = {(cell['init'], cell['fraction'], cell['schedule']): cell for cell in cells}
     short, long = comparison.schedules[0], comparison.schedules[-1]
@@ -206,8 +206,9 @@ def as_markdown(comparison: Comparison, report: dict) -> str:
     lines += ['| ' + ' | '.join(row) + ' |' for row in others]
     lines += [
         '',
-        f'Mean ± standard deviation over seeds, in percent; the difference is of {_main(report) or "AP"}, paired by seed, with its '
-        f'{CONFIDENCE:.0%} interval (t). Every arm has the same detector, schedule, steps, data and order of data.',
+        f'Mean ± standard deviation over seeds, in percent; the difference is of {_main(report) or "AP"}, paired by '
+        f'seed, with its {CONFIDENCE:.0%} interval (t). Every arm has the same detector, schedule and data, in '
+        'one order.',
         '',
     ]
     if sentences := [found for found in report['cells'] if found['sentence']]:

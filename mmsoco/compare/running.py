@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 from contextlib import suppress
@@ -15,7 +16,7 @@ from mmengine.visualization import Visualizer
 
 from mmsoco.compare.arms import config_of_arm, config_of_run, fingerprint
 from mmsoco.compare.plan import Comparison, Run, shard
-from mmsoco.engine.interruption import Interrupted
+from mmsoco.engine.interruption import Interrupted, follow_parent
 from mmsoco.engine.launch import train
 from mmsoco.engine.run_lock import RunLock
 from mmsoco.errors import Stopped, UserError, command, one_line, reason, words_of
@@ -49,7 +50,7 @@ def work(comparison: Comparison, runs: list[Run], keep_checkpoints: bool = False
     Raises:
         Interrupted: This process was told to stop; what was done is saved.
     """
-    arms = {init.name: config_of_arm(comparison, init) for init in comparison.inits}
+    arms = {init.name: config_of_arm(comparison, init)[0] for init in comparison.inits}
     for run in runs:
         folder = comparison.folder(run)
         if is_over(folder):
@@ -117,22 +118,27 @@ def do(comparison: Comparison, run: Run, cfg: Config, keep_checkpoints: bool = F
 
 
 def _train_in_processes(comparison: Comparison, config: Path, training: Path) -> None:
+    """Train by torchrun, in whose processes ``tools/train.py`` does what :func:`do` does in this one."""
     words = [_TOOLS / 'dist_train.sh', config, comparison.processes, '--work-dir', training, '--resume']
     if comparison.amp is not None:
-        words += (
-            ['--no-amp'] if comparison.amp is False else ['--amp', *([comparison.amp] * (comparison.amp is not True))]
-        )
+        words += ['--amp', comparison.amp] if isinstance(comparison.amp, str) else ['--amp']
     words += ['--auto-scale-lr'] * comparison.auto_scale_lr
     log = training.with_suffix('.log')
     with log.open('a') as file:
-        status = subprocess.run([str(word) for word in words], stdout=file, stderr=subprocess.STDOUT).returncode
+        launcher = subprocess.Popen(list(map(str, words)), stdout=file, stderr=subprocess.STDOUT)
+    # It has the time to save what it has done.
+    former = signal.signal(signal.SIGTERM, lambda *_: launcher.terminate())
+    try:
+        status = launcher.wait()
+    finally:
+        signal.signal(signal.SIGTERM, former)
     if status in (130, 143):
         raise Interrupted('by a signal; the same command goes on', status - 128)
     if status:
-        lines = [
-            line for line in log.read_text(errors='replace').splitlines() if line.startswith(('error:', 'stopped:'))
+        told = [
+            line for line in log.read_text(errors='replace').splitlines() if line.startswith(('error: ', 'stopped: '))
         ]
-        raise UserError(lines[-1].partition(': ')[2] if lines else f'it ended with status {status}; see {log}')
+        raise UserError(told[-1].partition(': ')[2] if told else f'it ended with status {status}; see {log}')
 
 
 def _write(path: Path, content: dict) -> None:
@@ -145,6 +151,7 @@ def main() -> None:
     """One worker; the parent starts it."""
     parser = argparse.ArgumentParser()
     parser.add_argument('order', help='JSON file of what to do')
+    follow_parent()
     order = json.loads(Path(parser.parse_args().order).read_text())
     comparison = Comparison.load(order['comparison'])
     runs = shard(comparison.runs(), *order['shard'])

@@ -98,7 +98,7 @@ def of_checkpoint(meta: Mapping[str, Any], pretraining: bool) -> tuple[dict[str,
     """The settings of the run that a checkpoint is of, and the names of those that it does not tell."""
     if KEY in meta:
         return meta[KEY], set()
-    cfg = _literals(meta.get('cfg') or '')
+    cfg = literals(meta.get('cfg') or '')
     if not cfg:
         return {}, {'all'}
     past = define(cfg, pretraining)
@@ -216,7 +216,7 @@ class _Dicts(ast.NodeTransformer):
         return node
 
 
-def _literals(text: str) -> dict[str, Any]:
+def literals(text: str) -> dict[str, Any]:
     """A config's values as it was written into a checkpoint; read, not run, and without what is no plain value."""
     found = {}
     try:

@@ -68,9 +68,8 @@ class CurveHook(Hook):
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs: Mapping | None = None) -> None:
         now = time.monotonic()
         self.seconds, self._since = self.seconds + now - self._since, now
-        if self.every_n_train_iters(runner, self.check_every) and outputs and 'loss' in outputs:
-            if not math.isfinite(float(outputs['loss'])):
-                raise UserError(f'the loss is {float(outputs["loss"])} after step {runner.iter + 1}: the run diverged')
+        if self.every_n_train_iters(runner, self.check_every) and not math.isfinite(loss := _loss(outputs)):
+            raise UserError(f'the loss is {loss} after step {runner.iter + 1}: the run diverged')
 
     def before_val(self, runner) -> None:
         if torch.cuda.is_available():
@@ -87,3 +86,8 @@ class CurveHook(Hook):
 
     def after_val(self, runner) -> None:
         self._since = time.monotonic()
+
+
+def _loss(outputs: Mapping | None) -> float:
+    """The whole loss of a step; 0 where none is given."""
+    return float((outputs or {}).get('loss', 0))
