@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 
-from mmsoco.compare.fitting import fit_norms
+from mmsoco.compare.fitting import RESNETS, detectors, fit_norms
 from mmsoco.compare.plan import Comparison, Init, Run
 from mmsoco.compare.schedules import bare_type, counts_epochs, evaluate_often, lengthen
 from mmsoco.config import is_pretraining, read_config, require
@@ -28,7 +28,7 @@ def config_of_arm(comparison: Comparison, init: Init) -> tuple[Config, list[str]
         The config, and what was changed in it that is the same in all arms.
 
     Raises:
-        UserError: There is no such config, it is of no detector, or of no evaluation.
+        UserError: There is no such config, it is of no detector, of no evaluation, or one that scratch cannot learn.
     """
     only = comparison.only.get(init.name, Options())
     options = {**comparison.options, **only}
@@ -49,7 +49,27 @@ def config_of_arm(comparison: Comparison, init: Init) -> tuple[Config, list[str]
     cfg.resume = False
     if comparison.fit:
         notes += [f'in every arm: {words}' for words in fit_norms(cfg)]
+    elif any(one.file is None for one in comparison.inits):
+        _require_learning(cfg)
     return cfg, notes
+
+
+def _require_learning(cfg: Config) -> None:
+    """Refuse what would keep random weights as they are: then scratch is no scratch.
+
+    Raises:
+        UserError: Stages of the backbone are frozen, or its BN keeps the statistics that it begins with.
+    """
+    for model in detectors(cfg.model):
+        backbone = model['backbone']
+        if bare_type(backbone) in RESNETS and (
+            backbone.get('frozen_stages', -1) >= 0 or backbone.get('norm_eval', True)
+        ):
+            raise UserError(
+                f'{cfg.filename} freezes stages or statistics of the backbone, which from scratch would stay random; '
+                '--fit lets all of it train in every arm, or --cfg-options model.backbone.frozen_stages=-1 '
+                'model.backbone.norm_eval=False'
+            )
 
 
 def _is_transfer(hook: Mapping | None) -> bool:

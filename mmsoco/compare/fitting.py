@@ -7,6 +7,8 @@ from mmengine.config import Config
 from mmsoco.compare.schedules import bare_type
 
 _NORM = dict(type='BN', requires_grad=True)
+#: Backbones that freeze, and keep statistics, unless they are told not to.
+RESNETS = ('ResNet', 'ResNeXt', 'ResNetV1d', 'Res2Net', 'ResNeSt')
 #: Box heads that a pretrained one takes the place of.
 _BOX_HEADS = ('Shared2FCBBoxHead', 'Shared4Conv1FCBBoxHead', 'ConvFCBBoxHead')
 _IMAGES = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True)
@@ -24,7 +26,7 @@ def fit_norms(cfg: Config) -> list[str]:
     said = []
     for model in detectors(cfg.model):
         backbone = model['backbone']
-        if bare_type(backbone) in ('ResNet', 'ResNeXt', 'ResNetV1d'):
+        if bare_type(backbone) in RESNETS:
             caffe = backbone.get('style') == 'caffe'
             backbone.update(norm_cfg=_NORM, norm_eval=False, frozen_stages=-1, style='pytorch', init_cfg=None)
             said.append('backbone: BN that trains, nothing frozen')
