@@ -119,7 +119,7 @@ def test_mmdets_own_detector_is_made_to_fit(in_epochs, pretrained, tmp_path):
 def test_what_concerns_all_runs_is_said_first(in_epochs, pretrained, tmp_path, recipe):
     with pytest.raises(UserError, match='is a pretraining; give the config of a detector'):
         config_of_arm(comparison(recipe, pretrained, tmp_path), Init('scratch'))
-    with pytest.raises(UserError, match='gone.py does not exist'):
+    with pytest.raises(UserError, match=r'gone\.py does not exist'):
         config_of_arm(comparison('gone.py', pretrained, tmp_path), Init('scratch'))
     cfg = Config.fromfile(in_epochs)
     cfg.train_dataloader.dataset.ann_file = str(tmp_path / 'labels.txt')
@@ -127,6 +127,6 @@ def test_what_concerns_all_runs_is_said_first(in_epochs, pretrained, tmp_path, r
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=4)
     cfg.dump(tmp_path / 'other.py')
     whole = comparison(tmp_path / 'other.py', pretrained, tmp_path / 'out', fractions=(0.5, 1.0), fit=True)
-    with pytest.raises(UserError, match='parts are drawn from COCO JSON alone, --fractions 1.0 takes all'):
+    with pytest.raises(UserError, match='parts are drawn from COCO JSON alone, --fractions'):
         Prepared(whole, lambda line: None)
     assert not (tmp_path / 'out').exists()

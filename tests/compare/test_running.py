@@ -72,7 +72,7 @@ def test_arms_of_a_seed_see_the_same_data_from_the_same_random_parts(in_iteratio
     cfg.optim_wrapper.optimizer.lr = 0.0
     cfg.dump(tmp_path / 'still.py')
     runner = train(tmp_path / 'still.py', str(tmp_path / 'still'))
-    state = {name: value for name, value in runner.model.state_dict().items()}
+    state = dict(runner.model.state_dict())
     for name in state:  # of BN, statistics alone have moved
         if name.endswith(('running_mean', 'num_batches_tracked')):
             state[name] = torch.zeros_like(state[name])
