@@ -5,14 +5,14 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.logging import MessageHub, MMLogger
-from mmengine.registry import DefaultScope
-from mmengine.visualization import Visualizer
+from mmengine.logging import MMLogger
+from mmengine.utils import ManagerMixin
 
 from mmsoco.compare.arms import config_of_arm, config_of_run, fingerprint
 from mmsoco.compare.plan import Comparison, Run, shard
@@ -27,15 +27,24 @@ _TOOLS = Path(__file__).parents[2] / 'tools'
 
 
 def forget_former_run() -> None:
-    """Put away what mmengine keeps of a run in a process, so that the next one begins as in a new process."""
+    """Put away what mmengine keeps of a run in a process, so that the next one begins as in a new process.
+
+    Its loggers, visualizers and the like are kept by class and name, and mmdet gives each run's visualizer one name.
+    """
     for logger in MMLogger._instance_dict.values():
         for handler in list(logger.handlers):
             handler.close()
             logger.removeHandler(handler)
-    for kind in (MMLogger, MessageHub, Visualizer, DefaultScope):
+    for kind in _with_subclasses(ManagerMixin):
         kind._instance_dict.clear()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def _with_subclasses(kind: type) -> Iterator[type]:
+    yield kind
+    for one in kind.__subclasses__():
+        yield from _with_subclasses(one)
 
 
 def work(comparison: Comparison, runs: list[Run], keep_checkpoints: bool = False, length: int | None = None) -> None:

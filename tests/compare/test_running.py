@@ -157,3 +157,10 @@ def test_runs_that_are_taken_or_done_are_left(in_iterations, pretrained, tmp_pat
 
 def test_names_of_folders():
     assert Run('soco', 0.05, 1.0, 2).name == 'soco_0.05_1x_seed2'
+
+
+def test_a_detector_that_finds_nothing_has_no_precision(in_iterations, pretrained, tmp_path):
+    blind = Options({'model.test_cfg.rcnn.score_thr': 1.1})
+    whole = comparison(in_iterations, pretrained, tmp_path, options=blind)
+    result = done(whole, whole.runs()[:1])['scratch']
+    assert result['figures'] == {'box AP': 0.0, 'box AP50': 0.0, 'box AP75': 0.0}

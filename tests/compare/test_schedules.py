@@ -1,7 +1,7 @@
 """Longer schedules, and when they are evaluated."""
 
 import pytest
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
 from mmsoco.compare.schedules import evaluate_often, lengthen
 from mmsoco.errors import UserError
@@ -63,7 +63,7 @@ def test_epochs_are_stretched_beside_a_warmup_in_iterations():
 
 def test_a_cosine_begins_where_the_warmup_ends():
     cfg = in_iterations()
-    cfg.param_scheduler[1] = dict(type='CosineAnnealingLR', by_epoch=False, begin=1000, end=90000, T_max=89000)
+    cfg.param_scheduler[1] = ConfigDict(type='CosineAnnealingLR', by_epoch=False, begin=1000, end=90000, T_max=89000)
     lengthen(cfg, 3)
     cosine = cfg.param_scheduler[1]
     assert (cosine.begin, cosine.end, cosine.T_max) == (1000, 270000, 269000)
@@ -72,7 +72,7 @@ def test_a_cosine_begins_where_the_warmup_ends():
 def test_a_second_half_begins_later():
     # RTMDet and YOLOX: a constant rate, then a cosine.
     cfg = in_iterations()
-    cfg.param_scheduler[1] = dict(type='CosineAnnealingLR', by_epoch=False, begin=45000, end=90000, T_max=45000)
+    cfg.param_scheduler[1] = ConfigDict(type='CosineAnnealingLR', by_epoch=False, begin=45000, end=90000, T_max=45000)
     lengthen(cfg, 2)
     cosine = cfg.param_scheduler[1]
     assert (cosine.begin, cosine.end, cosine.T_max) == (90000, 180000, 90000)

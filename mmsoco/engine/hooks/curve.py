@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from mmengine.dist import is_main_process
+from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 
 from mmsoco.errors import UserError
@@ -68,7 +69,8 @@ class CurveHook(Hook):
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs: Mapping | None = None) -> None:
         now = time.monotonic()
         self.seconds, self._since = self.seconds + now - self._since, now
-        if self.every_n_train_iters(runner, self.check_every) and not math.isfinite(loss := _loss(outputs)):
+        due = self.every_n_train_iters(runner, self.check_every) or self.is_last_train_iter(runner)
+        if due and not math.isfinite(loss := _loss(outputs)):
             raise UserError(f'the loss is {loss} after step {runner.iter + 1}: the run diverged')
 
     def before_val(self, runner) -> None:
@@ -78,7 +80,8 @@ class CurveHook(Hook):
         self.seconds, self._since = self.seconds + now - self._since if self._since else self.seconds, now
 
     def after_val_epoch(self, runner, metrics: dict[str, float] | None = None) -> None:
-        point = {'step': runner.iter, 'seconds': round(self.seconds, 2), **paper_columns(metrics or {})}
+        columns = paper_columns(metrics or {}) or _nothing_found(runner.val_loop.evaluator)
+        point = {'step': runner.iter, 'seconds': round(self.seconds, 2), **columns}
         self.curve = [old for old in self.curve if old['step'] < runner.iter] + [point]
         if is_main_process():
             with atomic_path(Path(runner.work_dir, 'curve.json')) as temporary:
@@ -86,6 +89,13 @@ class CurveHook(Hook):
 
     def after_val(self, runner) -> None:
         self._since = time.monotonic()
+
+
+def _nothing_found(evaluator: Evaluator) -> dict[str, float]:
+    """The columns where a detector found nothing at all, of which mmdet's CocoMetric gives no figures."""
+    asked = {name for metric in evaluator.metrics for name in getattr(metric, 'metrics', ())}
+    kinds = [what for name, what in (('bbox', 'box'), ('segm', 'mask')) if name in asked]
+    return {f'{what} AP{threshold}': 0.0 for what in kinds for threshold in ('', '50', '75')}
 
 
 def _loss(outputs: Mapping | None) -> float:
