@@ -1,6 +1,9 @@
 """What concerns all runs, found before the first one."""
 
 import copy
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from types import SimpleNamespace
 
 import torch
@@ -12,6 +15,13 @@ from mmsoco.checkpoints.guard import guard_loading
 from mmsoco.compare.plan import Init
 from mmsoco.compare.schedules import bare_type
 from mmsoco.errors import UserError, reason
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Let libraries print nothing."""
+    with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        yield
 
 
 def loaded_share(cfg: Config, init: Init, fit: bool = False) -> tuple[float, str]:
@@ -43,7 +53,8 @@ def loaded_share(cfg: Config, init: Init, fit: bool = False) -> tuple[float, str
     if init.file is None:
         return 0.0, 'random weights'
     guard_loading(init.file)
-    checkpoint = CheckpointLoader.load_checkpoint(init.file, map_location='cpu')
+    with quiet():
+        checkpoint = CheckpointLoader.load_checkpoint(init.file, map_location='cpu')
     runner = SimpleNamespace(model=model, _resume=False, cfg=cfg, logger=SimpleNamespace(info=said.append))
     try:
         transfer_hook(cfg).after_load_checkpoint(runner, checkpoint)
@@ -75,8 +86,9 @@ def build_dataset(cfg: Config, loader: str):
     """
     with DATASETS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
         try:
-            dataset = registry.build(copy.deepcopy(cfg[loader].dataset))
-            dataset.full_init()
+            with quiet():
+                dataset = registry.build(copy.deepcopy(cfg[loader].dataset))
+                dataset.full_init()
         except UserError:
             raise
         except Exception as error:

@@ -79,7 +79,7 @@ def _over_time(axes, comparison: Comparison, report: dict, fraction: float, colo
     if len(comparison.schedules) > 1:
         for number, schedule in enumerate(comparison.schedules):
             axes.plot([], [], styles[number % len(styles)], color='black', lw=1.2, label=f'{schedule:g}x')
-        axes.legend(frameon=False, fontsize=8, loc='lower right')
+        axes.legend(frameon=False, fontsize=8, loc='best')
     axes.set_title(f'{100 * fraction:g} % of the labels', fontsize=10)
     axes.set_xlabel(f'steps (thin line: where {comparison.baseline} ends)', fontsize=9)
     _tidy(axes)

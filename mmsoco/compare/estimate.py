@@ -5,7 +5,6 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr, redirect_stdout
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 
+from mmsoco.compare.checking import quiet
 from mmsoco.compare.plan import Comparison, Run
 from mmsoco.compare.running import forget_former_run
 from mmsoco.compare.schedules import bare_type
@@ -71,12 +71,7 @@ def measure(cfg: Config, comparison: Comparison, threads: int | None = None) -> 
     cfg.load_from = None
     if threads is not None and 'OMP_NUM_THREADS' not in os.environ:
         torch.set_num_threads(threads)
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        open(os.devnull, 'w') as nowhere,
-        redirect_stdout(nowhere),
-        redirect_stderr(nowhere),
-    ):
+    with tempfile.TemporaryDirectory() as folder, quiet():
         config = Path(folder, 'config.py')
         cfg.dump(config)
         forget_former_run()
