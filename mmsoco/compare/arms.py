@@ -122,13 +122,13 @@ def classes_of(dataset: Mapping) -> tuple[str, ...]:
     return (classes,) if isinstance(classes, str) else tuple(classes)
 
 
-def config_of_run(comparison: Comparison, arm: Config, run: Run, length: int | None = None) -> Config:
+def config_of_run(comparison: Comparison, arm: Config, run: Run, length: int) -> Config:
     """The whole config of a run.
 
     Args:
         arm: That of its arm, see :func:`config_of_arm`; stays as it is.
         run: Which one.
-        length: Samples of the whole training data, for a config that counts epochs.
+        length: Samples of the whole training data; as many an epoch of a part has.
     """
     cfg = copy.deepcopy(arm)
     if run.fraction < 1:

@@ -28,7 +28,6 @@ from mmsoco.compare.estimate import measure, tell
 from mmsoco.compare.leakage import check_leakage
 from mmsoco.compare.plan import Comparison, Run, shard
 from mmsoco.compare.running import FAILED, RESULT
-from mmsoco.compare.schedules import counts_epochs
 from mmsoco.errors import Stopped, UserError
 from mmsoco.files import atomic_path, check_folder
 from mmsoco.images.mini_coco import read_annotations
@@ -45,7 +44,7 @@ class Prepared:
     Attributes:
         arms: Name -> config.
         facts: What is known of weights and labels, for the report.
-        length: Samples of the whole training data; None where nothing needs it.
+        length: Samples of the whole training data.
         drawn: Path -> annotations to write.
         steps: Run -> its steps.
 
@@ -62,9 +61,7 @@ class Prepared:
         for note in notes:
             say(note)
         first = next(iter(self.arms.values()))
-        self.length = None
-        if counts_epochs(first):
-            self.length = len(build_dataset(first, 'train_dataloader'))
+        self.length = len(build_dataset(first, 'train_dataloader'))
         self.facts = {'config': comparison.config, 'notes': notes, 'baseline': comparison.baseline}
         self.facts |= {'inits': {}, 'labels': {}, 'leakage': {}}
         self.drawn: dict[Path, dict] = {}
@@ -82,8 +79,7 @@ class Prepared:
         if leakage is not None:
             self.facts['leakage'] = check_leakage(comparison, first, say, **leakage)
         configs = {run: self.config(run) for run in comparison.runs()}
-        samples = self.length or 0
-        self.steps = {run: steps_of(cfg, samples, comparison.processes) for run, cfg in configs.items()}
+        self.steps = {run: steps_of(cfg, self.length, comparison.processes) for run, cfg in configs.items()}
         self._require_same(configs)
 
     def _draw(self, cfg: Config) -> None:

@@ -1,6 +1,7 @@
 """Workers: each takes one run after another, those that are neither done nor taken."""
 
 import argparse
+import gc
 import json
 import signal
 import subprocess
@@ -37,6 +38,8 @@ def forget_former_run() -> None:
             logger.removeHandler(handler)
     for kind in _with_subclasses(ManagerMixin):
         kind._instance_dict.clear()
+    # A Runner is in circles with its hooks; with it go the workers of its loaders.
+    gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
@@ -47,14 +50,14 @@ def _with_subclasses(kind: type) -> Iterator[type]:
         yield from _with_subclasses(one)
 
 
-def work(comparison: Comparison, runs: list[Run], keep_checkpoints: bool = False, length: int | None = None) -> None:
+def work(comparison: Comparison, runs: list[Run], length: int, keep_checkpoints: bool = False) -> None:
     """Do those of the runs that nobody has done or is doing.
 
     Args:
         comparison: The settings.
         runs: In their order.
-        keep_checkpoints: Whether a run's checkpoints stay when its result is there.
         length: See :func:`~mmsoco.compare.arms.config_of_run`.
+        keep_checkpoints: Whether a run's checkpoints stay when its result is there.
 
     Raises:
         Interrupted: This process was told to stop; what was done is saved.
@@ -165,7 +168,7 @@ def main() -> None:
     comparison = Comparison.load(order['comparison'])
     runs = shard(comparison.runs(), *order['shard'])
     try:
-        work(comparison, runs, order['keep_checkpoints'], order['length'])
+        work(comparison, runs, order['length'], order['keep_checkpoints'])
     except Interrupted as stop:
         raise Stopped(words_of(stop), stop.status) from None
 

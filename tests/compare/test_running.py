@@ -126,7 +126,7 @@ def test_a_run_that_fails_is_recorded_and_others_go_on(in_iterations, pretrained
     scratch, soco = whole.runs()
     prepared = Prepared(whole, lambda line: None)
     prepared.write_labels()
-    work(whole, [soco, scratch], keep_checkpoints=True)
+    work(whole, [soco, scratch], prepared.length, keep_checkpoints=True)
     assert (whole.folder(scratch) / RESULT).is_file() and list((whole.folder(scratch) / 'training').glob('*.pth'))
     error = json.loads((whole.folder(soco) / FAILED).read_text())['error']
     assert 'diverged' in error and '\n' not in error
@@ -148,7 +148,7 @@ def test_runs_that_are_taken_or_done_are_left(in_iterations, pretrained, tmp_pat
     while not (tmp_path / 'locked').exists():
         threading.Event().wait(0.05)
     try:
-        work(whole, [scratch, soco])
+        work(whole, [scratch, soco], 12)
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
