@@ -172,7 +172,7 @@ def compare(
                     _tell(prepared, runs, over, say, left)
                 if not busy:
                     break
-                time.sleep(0.5)
+                time.sleep(1)
     finally:
         with suppress(OSError):
             order.unlink()

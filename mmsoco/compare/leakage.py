@@ -64,15 +64,18 @@ def pretraining_images(file: str, folder: str | None = None) -> Images | None:
         return None
     dataset = (literals(meta.get('cfg') or '').get('train_dataloader') or {}).get('dataset') or {}
     described = meta.get('dataset_meta') or meta.get('proposals') or {}
-    root, proposals = dataset.get('data_root') or described.get('root'), dataset.get('proposal_file')
+    # The config may name the folder relative to another one; the proposal file names it as a whole.
+    roots = [root for root in (dataset.get('data_root'), described.get('root')) if root and Path(root).is_dir()]
+    proposals = dataset.get('proposal_file')
+    if not roots:
+        return None
     try:
         store = ProposalStore.open(proposals) if proposals and Path(proposals).is_file() else None
         if store is not None and store.header.get('checksum') == described.get('checksum', store.header['checksum']):
-            images = ImageRoot.of(store.header, root or store.header['root'])
+            images = ImageRoot.of(store.header, roots[0])
             return Images(images.folder, list(dict.fromkeys(map(images.image_of, store.names()))), images.reading)
-        if root and Path(root).is_dir():
-            found = find_images(root)
-            return Images(found.root, found.names)
+        found = find_images(roots[0])
+        return Images(found.root, found.names)
     except (UserError, KeyError):
         pass
     return None

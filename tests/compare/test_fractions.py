@@ -48,7 +48,7 @@ def test_every_class_appears_where_it_can():
     # Crowds are not trained on.
     for annotation in labels['annotations']:
         annotation['iscrowd'] = int(annotation['category_id'] == 3)
-    assert order_of_images(labels, 0) != order_of_images(whole(), 0)
+    assert (order_of_images(whole(), 1)[0], order_of_images(labels, 1)[0] in (7, 47)) == (37, True)
 
 
 def test_classes_that_a_config_does_not_name_do_not_count():

@@ -49,6 +49,7 @@ def every_step(**options):
     return Options({'default_hooks.logger': dict(type='LoggerHook', interval=1), **options})
 
 
+@pytest.mark.slow
 def test_a_run_is_the_same_first_or_second_in_a_process(in_iterations, pretrained, tmp_path):
     first = comparison(in_iterations, pretrained, tmp_path / 'first', options=every_step())
     scratch, soco = first.runs()
@@ -61,6 +62,7 @@ def test_a_run_is_the_same_first_or_second_in_a_process(in_iterations, pretraine
     assert logged(first, scratch) != logged(first, soco)
 
 
+@pytest.mark.slow
 def test_arms_of_a_seed_see_the_same_data_from_the_same_random_parts(in_iterations, pretrained, tmp_path):
     # Weights of an untrained detector of that seed, so that all of this arm is as scratch begins.
     whole = comparison(in_iterations, pretrained, tmp_path / 'a', options=every_step())
@@ -96,6 +98,7 @@ def stop_in_the_third_step(after_train_iter):
     return stop
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('counted', ['in_iterations', 'in_epochs'])
 def test_an_interrupted_run_goes_on(counted, request, pretrained, tmp_path, monkeypatch):
     config = request.getfixturevalue(counted)
