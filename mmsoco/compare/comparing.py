@@ -61,11 +61,11 @@ class Prepared:
         for note in notes:
             say(note)
         first = next(iter(self.arms.values()))
-        self.length = len(build_dataset(first, 'train_dataloader'))
         self.facts = {'config': comparison.config, 'notes': notes, 'baseline': comparison.baseline}
         self.facts |= {'inits': {}, 'labels': {}, 'leakage': {}}
         self.drawn: dict[Path, dict] = {}
         self._draw(first)
+        self.length = len(build_dataset(first, 'train_dataloader'))
         for init in comparison.inits:
             share, table = loaded_share(self.arms[init.name], init, comparison.fit)
             words = f'{share:.1%} of the parameters are loaded from {init.file}' if init.file else table

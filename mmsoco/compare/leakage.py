@@ -67,7 +67,8 @@ def pretraining_images(file: str, folder: str | None = None) -> Images | None:
     # The config may name the folder relative to another one; the proposal file names it as a whole.
     roots = [root for root in (dataset.get('data_root'), described.get('root')) if root and Path(root).is_dir()]
     proposals = dataset.get('proposal_file')
-    if not roots:
+    # A detector's or a classifier's folder holds the images that it is measured on, too.
+    if not roots or not (proposals or 'checksum' in described):
         return None
     try:
         store = ProposalStore.open(proposals) if proposals and Path(proposals).is_file() else None
