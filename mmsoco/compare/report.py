@@ -226,6 +226,7 @@ def as_markdown(comparison: Comparison, report: dict) -> str:
         lines.append(f'- {name}: {file}{share}{"; only here " + only if only else ""}')
         if name in report.get('leakage', {}):
             lines.append(f'  - evaluation images in its pretraining: {report["leakage"][name]["words"]}')
+    lines += [f'- {note}' for note in report.get('notes', ())]
     for place, count in report.get('labels', {}).items():
         lines.append(f'- {place}: {count["images"]} images, {count["boxes"]} boxes')
     if report['failed']:

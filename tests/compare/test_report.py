@@ -80,7 +80,12 @@ def test_files(comparison):
     (comparison.folder(run) / RESULT).unlink()
     (comparison.folder(run) / FAILED).write_text(json.dumps({'error': 'the loss is nan after step 20'}))
     arm = {'file': 'a.pth', 'sha256': 'f' * 64, 'loaded': 0.5, 'only': {'default_hooks.transfer.leave': ['neck.']}}
-    facts = {'inits': {'soco': arm}, 'leakage': {'soco': {'words': 'not checked'}}, 'labels': {}}
+    facts = {
+        'inits': {'soco': arm},
+        'leakage': {'soco': {'words': 'not checked'}},
+        'labels': {},
+        'notes': ['in every arm: FPN: BN'],
+    }
     report = collect(comparison, facts)
     write(comparison, report)
     text = (comparison.out / 'results.md').read_text()
@@ -88,6 +93,7 @@ def test_files(comparison):
         'loss is nan',
         '2 of 3',
         'evaluation images in its pretraining: not checked',
+        'in every arm: FPN: BN',
         "leave=['neck.']",
         '50%',
     ):
