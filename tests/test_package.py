@@ -122,6 +122,7 @@ ROOMS = {
         'evaluation',
         'visualization',
     },
+    'compare': OFFLINE | {'checkpoints', 'config', 'options', 'engine'},
 }
 
 

@@ -1,7 +1,6 @@
 """What a checkpoint's count of steps stands on: the settings by which a run's schedule and samples are defined."""
 
 import ast
-import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 from mmengine.registry import DATASETS
 
 from mmsoco.errors import UserError
-from mmsoco.files import open_regular
+from mmsoco.files import digest_of
 
 #: Where a checkpoint's meta holds them.
 KEY = 'defined_by'
@@ -91,7 +90,7 @@ def contents(cfg: Mapping[str, Any]) -> dict[str, Any]:
         identify = getattr(registry.get(kind) if isinstance(kind, str) else kind, 'identify', None)
     if identify is not None:
         return identify(dataset)
-    digests = [_digest(file) for file in _annotations(dataset)]
+    digests = [digest_of(file) for file in _annotations(dataset)]
     return {'content of ann_file': digests} if digests else {}
 
 
@@ -99,7 +98,7 @@ def of_checkpoint(meta: Mapping[str, Any], pretraining: bool) -> tuple[dict[str,
     """The settings of the run that a checkpoint is of, and the names of those that it does not tell."""
     if KEY in meta:
         return meta[KEY], set()
-    cfg = _literals(meta.get('cfg') or '')
+    cfg = literals(meta.get('cfg') or '')
     if not cfg:
         return {}, {'all'}
     past = define(cfg, pretraining)
@@ -206,14 +205,6 @@ def _annotations(dataset: Mapping[str, Any]) -> Iterator[Path]:
             yield from _annotations(part)
 
 
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open_regular(path) as file:
-        while part := file.read(1 << 22):
-            digest.update(part)
-    return digest.hexdigest()
-
-
 class _Dicts(ast.NodeTransformer):
     """``dict(a=1)`` as ``{'a': 1}``."""
 
@@ -225,7 +216,7 @@ class _Dicts(ast.NodeTransformer):
         return node
 
 
-def _literals(text: str) -> dict[str, Any]:
+def literals(text: str) -> dict[str, Any]:
     """A config's values as it was written into a checkpoint; read, not run, and without what is no plain value."""
     found = {}
     try:

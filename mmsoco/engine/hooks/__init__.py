@@ -1,6 +1,7 @@
 from mmsoco.engine.hooks.bad_images import BadImagesHook
 from mmsoco.engine.hooks.checkpoint import CheckpointHook
 from mmsoco.engine.hooks.compilation import CompileHook
+from mmsoco.engine.hooks.curve import CurveHook
 from mmsoco.engine.hooks.health import HealthHook, TrainingDiverged
 from mmsoco.engine.hooks.interruption import InterruptionHook
 from mmsoco.engine.hooks.matched_boxes import MatchedBoxesHook
@@ -16,6 +17,7 @@ __all__ = [
     'BadImagesHook',
     'CheckpointHook',
     'CompileHook',
+    'CurveHook',
     'HealthHook',
     'InterruptionHook',
     'MatchedBoxesHook',

@@ -1,0 +1,162 @@
+"""The configs of a comparison: of each arm, and of each of its runs."""
+
+import copy
+import functools
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from mmengine.config import Config, ConfigDict
+
+from mmsoco.compare.fitting import RESNETS, detectors, fit_norms
+from mmsoco.compare.plan import Comparison, Init, Run
+from mmsoco.compare.schedules import bare_type, counts_epochs, evaluate_often, lengthen
+from mmsoco.config import is_pretraining, read_config, require
+from mmsoco.errors import UserError
+from mmsoco.files import digest_of
+from mmsoco.options import Options
+
+#: What loads a file of weights.
+_HOOK = 'default_hooks.transfer.type'
+
+
+def config_of_arm(comparison: Comparison, init: Init) -> tuple[Config, list[str]]:
+    """A detector's config as an arm trains it, at the length and on the data that it says.
+
+    Returns:
+        The config, and what was changed in it that is the same in all arms.
+
+    Raises:
+        UserError: There is no such config, it is of no detector, of no evaluation, or one that scratch cannot learn.
+    """
+    only = comparison.only.get(init.name, Options())
+    options = {**comparison.options, **only}
+    typed = {**comparison.options.typed, **only.typed}
+    if init.file is not None:
+        options = {_HOOK: 'mmsoco.TransferHook', **options, 'load_from': init.file}
+    cfg = read_config(comparison.config, Options(options, typed=typed))
+    if is_pretraining(cfg):
+        raise UserError(f'{comparison.config} is a pretraining; give the config of a detector')
+    require(cfg, 'model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
+    require(cfg, 'val_dataloader', 'val_evaluator', 'val_cfg')
+    cfg.setdefault('default_hooks', ConfigDict())
+    notes = [f'in no arm the config itself loads {name}' for name in dict.fromkeys(drop_pretrained(cfg.model))]
+    if init.file is None:
+        cfg.load_from = None
+        cfg.default_hooks = ConfigDict({k: hook for k, hook in cfg.default_hooks.items() if not _is_transfer(hook)})
+        cfg.custom_hooks = [hook for hook in cfg.get('custom_hooks') or () if not _is_transfer(hook)]
+    cfg.resume = False
+    if comparison.fit:
+        notes += [f'in every arm: {words}' for words in fit_norms(cfg)]
+    elif any(one.file is None for one in comparison.inits):
+        _require_learning(cfg)
+    return cfg, notes
+
+
+def _require_learning(cfg: Config) -> None:
+    """Refuse what would keep random weights as they are: then scratch is no scratch.
+
+    Raises:
+        UserError: Stages of the backbone are frozen, or its BN keeps the statistics that it begins with.
+    """
+    for model in detectors(cfg.model):
+        backbone = model['backbone']
+        if bare_type(backbone) in RESNETS and (
+            backbone.get('frozen_stages', -1) >= 0 or backbone.get('norm_eval', True)
+        ):
+            raise UserError(
+                f'{cfg.filename} freezes stages or statistics of the backbone, which from scratch would stay random; '
+                '--fit lets all of it train in every arm, or --cfg-options model.backbone.frozen_stages=-1 '
+                'model.backbone.norm_eval=False'
+            )
+
+
+def _is_transfer(hook: Mapping | None) -> bool:
+    return hook is not None and bare_type(hook) == 'TransferHook'
+
+
+def drop_pretrained(node: Mapping | list | tuple) -> list[str]:
+    """Let nothing in a model's config load weights by itself; so that scratch is scratch.
+
+    Args:
+        node: Changed in place.
+
+    Returns:
+        What would have been loaded.
+    """
+    dropped = []
+    for key, value in node.items() if isinstance(node, Mapping) else enumerate(node):
+        if key == 'init_cfg' and isinstance(value, Mapping) and bare_type(value) == 'Pretrained':
+            dropped.append(str(value.get('checkpoint')))
+            node[key] = None
+        elif key == 'init_cfg' and isinstance(value, list):
+            kept = [one for one in value if bare_type(one) != 'Pretrained']
+            dropped += [str(one.get('checkpoint')) for one in value if one not in kept]
+            node[key] = kept
+        elif isinstance(value, (Mapping, list)):
+            dropped += drop_pretrained(value)
+    if isinstance(node, Mapping) and isinstance(node.get('pretrained'), str):
+        dropped.append(node['pretrained'])
+        node['pretrained'] = None
+    return dropped
+
+
+def labelled(dataset: Mapping) -> Iterator[Mapping]:
+    """The settings of the data sets with labels that a training's is made of, through any wrappers."""
+    if dataset.get('ann_file'):
+        yield dataset
+    for part in (dataset.get('dataset'), *(dataset.get('datasets') or ())):
+        if isinstance(part, Mapping):
+            yield from labelled(part)
+
+
+def annotations_of(dataset: Mapping) -> Path:
+    """The file of a data set's labels."""
+    return Path(dataset.get('data_root') or '', dataset['ann_file'])
+
+
+def classes_of(dataset: Mapping) -> tuple[str, ...]:
+    """The names of the classes that a data set is told to take; none where it is not."""
+    classes = (dataset.get('metainfo') or {}).get('classes') or ()
+    return (classes,) if isinstance(classes, str) else tuple(classes)
+
+
+def config_of_run(comparison: Comparison, arm: Config, run: Run, length: int) -> Config:
+    """The whole config of a run.
+
+    Args:
+        arm: That of its arm, see :func:`config_of_arm`; stays as it is.
+        run: Which one.
+        length: Samples of the whole training data; as many an epoch of a part has.
+    """
+    cfg = copy.deepcopy(arm)
+    if run.fraction < 1:
+        for part, dataset in enumerate(labelled(cfg.train_dataloader.dataset)):
+            dataset.ann_file = str(comparison.labels(run.fraction, run.seed, part))
+        if counts_epochs(cfg):
+            _repeat(cfg.train_dataloader, length)
+    lengthen(cfg, run.schedule)
+    evaluate_often(cfg, comparison.evaluations)
+    cfg.randomness = {**(cfg.get('randomness') or {}), 'seed': run.seed}
+    cfg.default_hooks.curve = dict(type='mmsoco.CurveHook')
+    return cfg
+
+
+def _repeat(parent: ConfigDict, length: int) -> None:
+    """Let the data set below a loader have the whole's length; below what mixes images, which hooks look for."""
+    if bare_type(parent.dataset) == 'MultiImageMixDataset':
+        parent = parent.dataset
+    parent.dataset = ConfigDict(type='mmsoco.RepeatedTo', dataset=parent.dataset, length=length)
+
+
+def fingerprint(comparison: Comparison, cfg: Config) -> str:
+    """What a run's result is of: a digest of its config, wherever its folder is, and of its weights' file."""
+    text = json.dumps(cfg.to_dict(), sort_keys=True, default=str).replace(str(comparison.out), 'OUT')
+    how = (comparison.amp, comparison.auto_scale_lr, comparison.processes)
+    weights = digest_of_weights(cfg.load_from) if cfg.get('load_from') else None
+    return hashlib.sha256(repr((text, how, weights)).encode()).hexdigest()
+
+
+#: SHA-256 of a file of weights, once a process.
+digest_of_weights = functools.cache(digest_of)

@@ -1,0 +1,110 @@
+"""What concerns all runs, found before the first one."""
+
+import copy
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from types import SimpleNamespace
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS, HOOKS, MODELS
+from mmengine.runner import CheckpointLoader
+
+from mmsoco.checkpoints.guard import guard_loading
+from mmsoco.compare.plan import Init
+from mmsoco.compare.schedules import bare_type
+from mmsoco.errors import UserError, reason
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Let libraries print nothing."""
+    with open(os.devnull, 'w') as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        yield
+
+
+def loaded_share(cfg: Config, init: Init, fit: bool = False) -> tuple[float, str]:
+    """Build an arm's model and load its weights, as its runs will.
+
+    Args:
+        cfg: The arm's.
+        init: The arm.
+        fit: Whether the detector is fitted already.
+
+    Returns:
+        Share of the model's parameters that are loaded, and the table of what is.
+
+    Raises:
+        UserError: The model cannot be built, or the weights do not fit.
+    """
+    said: list[str] = []
+    settings = copy.deepcopy(cfg.model)
+    if cfg.get('data_preprocessor') is not None:
+        settings.setdefault('data_preprocessor', cfg.data_preprocessor)
+    with MODELS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
+        try:
+            model = registry.build(settings)
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(f'the model of {cfg.filename} cannot be built: {reason(error)}; correct it') from error
+    parameters = {name: parameter.numel() for name, parameter in model.named_parameters()}
+    if init.file is None:
+        return 0.0, 'random weights'
+    guard_loading(init.file)
+    with quiet():
+        checkpoint = CheckpointLoader.load_checkpoint(init.file, map_location='cpu')
+    runner = SimpleNamespace(model=model, _resume=False, cfg=cfg, logger=SimpleNamespace(info=said.append))
+    try:
+        transfer_hook(cfg).after_load_checkpoint(runner, checkpoint)
+    except UserError as error:
+        words = str(error).replace('the checkpoint given as load_from', init.file)
+        hint = (
+            '' if fit else '; or let --fit give the detector of every arm the norms and the box head of a pretraining'
+        )
+        raise UserError(f'--init {init.name}: {words}{hint}') from None
+    state = checkpoint.get('state_dict', checkpoint)
+    loaded = sum(count for name, count in parameters.items() if isinstance(state.get(name), torch.Tensor))
+    return loaded / sum(parameters.values()), '\n'.join(said)
+
+
+def transfer_hook(cfg: Config):
+    """The TransferHook of a config, built."""
+    for hook in (*cfg.default_hooks.values(), *(cfg.get('custom_hooks') or ())):
+        if hook is not None and bare_type(hook) == 'TransferHook':
+            with HOOKS.switch_scope_and_registry('mmsoco') as registry:
+                return registry.build(hook if '.' in str(hook['type']) else {**hook, 'type': 'mmsoco.TransferHook'})
+    raise UserError('an arm with a file has no TransferHook; leave it in')
+
+
+def build_dataset(cfg: Config, loader: str):
+    """The data set of a loader, to be counted and listed.
+
+    Raises:
+        UserError: It cannot be built.
+    """
+    with DATASETS.switch_scope_and_registry(cfg.get('default_scope')) as registry:
+        try:
+            with quiet():
+                dataset = registry.build(copy.deepcopy(cfg[loader].dataset))
+                dataset.full_init()
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(f'the data of {loader} cannot be read: {reason(error)}; correct {cfg.filename}') from error
+    return dataset
+
+
+def steps_of(cfg: Config, samples: int, processes: int = 1) -> int:
+    """Optimizer steps, or iterations where batches are accumulated, of a training.
+
+    Args:
+        cfg: Of a run.
+        samples: Of its data set.
+    """
+    if cfg.train_cfg.get('max_iters'):
+        return cfg.train_cfg.max_iters
+    loader = cfg.train_dataloader
+    batch = loader.get('batch_size') or (loader.get('batch_sampler') or {}).get('batch_size') or 1
+    return cfg.train_cfg.max_epochs * -(-samples // (batch * processes))

@@ -1,0 +1,177 @@
+"""Workers: each takes one run after another, those that are neither done nor taken."""
+
+import argparse
+import gc
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.utils import ManagerMixin
+
+from mmsoco.compare.arms import config_of_arm, config_of_run, fingerprint
+from mmsoco.compare.plan import Comparison, Run, shard
+from mmsoco.engine.interruption import Interrupted, follow_parent
+from mmsoco.engine.launch import train
+from mmsoco.engine.run_lock import RunLock
+from mmsoco.errors import Stopped, UserError, command, one_line, reason, words_of
+from mmsoco.files import atomic_path
+
+RESULT, FAILED = 'result.json', 'failed.json'
+_TOOLS = Path(__file__).parents[2] / 'tools'
+
+
+def forget_former_run() -> None:
+    """Put away what mmengine keeps of a run in a process, so that the next one begins as in a new process.
+
+    Its loggers, visualizers and the like are kept by class and name, and mmdet gives each run's visualizer one name.
+    """
+    for logger in MMLogger._instance_dict.values():
+        for handler in list(logger.handlers):
+            handler.close()
+            logger.removeHandler(handler)
+    for kind in _with_subclasses(ManagerMixin):
+        kind._instance_dict.clear()
+    # A Runner is in circles with its hooks; with it go the workers of its loaders.
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _with_subclasses(kind: type) -> Iterator[type]:
+    yield kind
+    for one in kind.__subclasses__():
+        yield from _with_subclasses(one)
+
+
+def work(comparison: Comparison, runs: list[Run], length: int, keep_checkpoints: bool = False) -> None:
+    """Do those of the runs that nobody has done or is doing.
+
+    Args:
+        comparison: The settings.
+        runs: In their order.
+        length: See :func:`~mmsoco.compare.arms.config_of_run`.
+        keep_checkpoints: Whether a run's checkpoints stay when its result is there.
+
+    Raises:
+        Interrupted: This process was told to stop; what was done is saved.
+    """
+    arms = {init.name: config_of_arm(comparison, init)[0] for init in comparison.inits}
+    for run in runs:
+        folder = comparison.folder(run)
+        if is_over(folder):
+            continue
+        lock = RunLock(folder)
+        try:
+            lock.acquire()
+        except UserError:  # somebody else's
+            continue
+        try:
+            if not is_over(folder):
+                do(comparison, run, config_of_run(comparison, arms[run.init], run, length), keep_checkpoints)
+        finally:
+            lock.release()
+
+
+def is_over(folder: Path) -> bool:
+    """Whether a run has a result, or has failed."""
+    return (folder / RESULT).is_file() or (folder / FAILED).is_file()
+
+
+def do(comparison: Comparison, run: Run, cfg: Config, keep_checkpoints: bool = False) -> None:
+    """Train a run to its end, going on where it was, and write its result, or why it failed.
+
+    Raises:
+        Interrupted: This process was told to stop.
+    """
+    folder = comparison.folder(run)
+    training = folder / 'training'
+    config = folder / 'config.py'
+    mark = fingerprint(comparison, cfg)
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_path(config) as temporary:
+        cfg.dump(temporary)
+    forget_former_run()
+    try:
+        if comparison.processes == 1:
+            train(
+                config,
+                str(training),
+                resume='auto',
+                amp=comparison.amp,
+                auto_scale_lr=comparison.auto_scale_lr,
+            )
+        else:
+            _train_in_processes(comparison, config, training)
+        curve = json.loads((training / 'curve.json').read_text())
+        if not any(key.startswith(('box', 'mask')) for key in curve[-1]):
+            raise UserError('its evaluation gave no average precision; take CocoMetric, LVISMetric or VOCMetric')
+    except Interrupted:
+        raise
+    except Exception as error:
+        words = words_of(error) if isinstance(error, UserError) else reason(error)
+        _write(folder / FAILED, {'error': one_line(words)})
+        print(f'{run.name} failed: {one_line(words)}', file=sys.stderr)
+        return
+    last = curve[-1]
+    figures = {key: value for key, value in last.items() if key not in ('step', 'seconds')}
+    result = run._asdict() | {'figures': figures, 'steps': last['step'], 'seconds': last['seconds'], 'curve': curve}
+    _write(folder / RESULT, result | {'config': mark})
+    if not keep_checkpoints:
+        for path in (*training.glob('*.pth'), training / 'last_checkpoint'):
+            with suppress(FileNotFoundError):
+                path.unlink()
+
+
+def _train_in_processes(comparison: Comparison, config: Path, training: Path) -> None:
+    """Train by torchrun, in whose processes ``tools/train.py`` does what :func:`do` does in this one."""
+    words = [_TOOLS / 'dist_train.sh', config, comparison.processes, '--work-dir', training, '--resume']
+    if comparison.amp is not None:
+        words += ['--amp', comparison.amp] if isinstance(comparison.amp, str) else ['--amp']
+    words += ['--auto-scale-lr'] * comparison.auto_scale_lr
+    log = training.with_suffix('.log')
+    with log.open('a') as file:
+        launcher = subprocess.Popen(list(map(str, words)), stdout=file, stderr=subprocess.STDOUT)
+    # It has the time to save what it has done.
+    former = signal.signal(signal.SIGTERM, lambda *_: launcher.terminate())
+    try:
+        status = launcher.wait()
+    finally:
+        signal.signal(signal.SIGTERM, former)
+    if status in (130, 143):
+        raise Interrupted('by a signal; the same command goes on', status - 128)
+    if status:
+        told = [
+            line for line in log.read_text(errors='replace').splitlines() if line.startswith(('error: ', 'stopped: '))
+        ]
+        raise UserError(told[-1].partition(': ')[2] if told else f'it ended with status {status}; see {log}')
+
+
+def _write(path: Path, content: dict) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1))
+
+
+@command
+def main() -> None:
+    """One worker; the parent starts it."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument('order', help='JSON file of what to do')
+    follow_parent()
+    order = json.loads(Path(parser.parse_args().order).read_text())
+    comparison = Comparison.load(order['comparison'])
+    runs = shard(comparison.runs(), *order['shard'])
+    try:
+        work(comparison, runs, order['length'], order['keep_checkpoints'])
+    except Interrupted as stop:
+        raise Stopped(words_of(stop), stop.status) from None
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,113 @@
+"""The table that grows, its sentences and files."""
+
+import json
+
+import pytest
+
+from mmsoco.compare.plan import Comparison, Init, Run
+from mmsoco.compare.report import as_text, collect, rows, write
+from mmsoco.compare.running import FAILED, RESULT
+
+
+@pytest.fixture
+def comparison(tmp_path):
+    (tmp_path / 'a.pth').touch()
+    inits = (Init('scratch'), Init('soco', str(tmp_path / 'a.pth')))
+    return Comparison('detector.py', inits, tmp_path / 'out', (0.1, 1.0), 3, (1.0, 3.0))
+
+
+def finish(comparison, run, ap, early=None):
+    """A run's result: evaluated in the middle and at its end."""
+    folder = comparison.folder(run)
+    folder.mkdir(parents=True)
+    steps = int(100 * run.schedule)
+    points = [(steps // 2, ap / 2 if early is None else early), (steps, ap)]
+    curve = [{'step': step, 'seconds': step / 10, 'box AP': value, 'box AP50': 2 * value} for step, value in points]
+    figures = {'box AP': ap, 'box AP50': 2 * ap}
+    (folder / RESULT).write_text(json.dumps({**run._asdict(), 'figures': figures, 'curve': curve}))
+
+
+def finish_all(comparison):
+    for seed in range(3):
+        for schedule in (1.0, 3.0):
+            for fraction, lead in ((0.1, 6.0), (1.0, 0.0)):
+                base = 10 * fraction + schedule + seed
+                # At 3x the lead is a third; on all labels there is noise alone.
+                more = lead / schedule + (0.1, -0.1, 0.05)[seed]
+                finish(comparison, Run('scratch', fraction, schedule, seed), base)
+                finish(comparison, Run('soco', fraction, schedule, seed), base + more, early=base + 0.9 * more)
+
+
+def test_nothing_yet(comparison):
+    report = collect(comparison, {})
+    assert all(row[3] == '0 of 3' for row in rows(comparison, report)[1:])
+    write(comparison, report)
+    assert 'Nothing is finished' in (comparison.out / 'results.md').read_text()
+    assert not (comparison.out / 'results.png').exists()
+
+
+def test_the_table_grows(comparison):
+    finish(comparison, Run('scratch', 0.1, 1.0, 0), 12.0)
+    text = as_text(rows(comparison, collect(comparison, {})))
+    assert '12.0' in text and '1 of 3' in text
+    finish(comparison, Run('soco', 0.1, 1.0, 0), 14.0)
+    finish(comparison, Run('scratch', 0.1, 1.0, 2), 13.0)
+    table = rows(comparison, collect(comparison, {}))
+    assert table[1][2:6] == ['scratch', '2 of 3', '12.5 ± 0.7', '25.0 ± 1.4']
+    assert table[2][2:] == ['soco', '1 of 3', '14.0', '28.0', '+2.0', 'too few seeds']
+
+
+def test_what_is_larger_than_the_noise_is_said_and_what_is_not(comparison):
+    finish_all(comparison)
+    report = collect(comparison, {})
+    cells = {(cell['init'], cell['fraction'], cell['schedule']): cell for cell in report['cells']}
+    few, many = cells['soco', 0.1, 1.0], cells['soco', 1.0, 1.0]
+    assert few['difference']['box AP']['verdict'] == 'larger' and 'larger than the noise' in few['sentence']
+    assert '6.0 box AP above scratch' in few['sentence']
+    assert many['difference']['box AP']['verdict'] == 'not distinguishable'
+    assert 'not distinguishable from noise' in many['sentence']
+    assert cells['scratch', 0.1, 1.0]['difference'] == {} and cells['scratch', 0.1, 1.0]['sentence'] == ''
+    words = '\n'.join(report['summary'])
+    assert 'soco: better than scratch in 2, worse in 0, not distinguishable in 2 of 4 cells' in words
+    assert '4 cells were compared, each at 95%' in words and '0.2 would be expected' in words
+    assert "10% of the labels, 1x: soco reaches scratch's final 3.0 by 50% of the steps." in words
+    assert 'difference of soco to scratch is +6.0 at 1x and +2.0 at 3x; it shrinks with time' in words
+
+
+def test_files(comparison):
+    finish_all(comparison)
+    run = Run('soco', 1.0, 3.0, 2)
+    (comparison.folder(run) / RESULT).unlink()
+    (comparison.folder(run) / FAILED).write_text(json.dumps({'error': 'the loss is nan after step 20'}))
+    arm = {'file': 'a.pth', 'sha256': 'f' * 64, 'loaded': 0.5, 'only': {'default_hooks.transfer.leave': ['neck.']}}
+    facts = {
+        'inits': {'soco': arm},
+        'leakage': {'soco': {'words': 'not checked'}},
+        'labels': {},
+        'notes': ['in every arm: FPN: BN'],
+    }
+    report = collect(comparison, facts)
+    write(comparison, report)
+    text = (comparison.out / 'results.md').read_text()
+    for words in (
+        'loss is nan',
+        '2 of 3',
+        'evaluation images in its pretraining: not checked',
+        'in every arm: FPN: BN',
+        "leave=['neck.']",
+        '50%',
+    ):
+        assert words in text, words
+    written = json.loads((comparison.out / 'results.json').read_text())
+    assert written['failed'] == {run.name: 'the loss is nan after step 20'} and len(written['runs']) == 23
+    assert (comparison.out / 'results.png').read_bytes().startswith(b'\x89PNG')
+
+
+def test_images_without_a_class_have_no_figure(comparison):
+    for seed in range(3):
+        finish(comparison, Run('scratch', 0.1, 1.0, seed), 1.0)
+        path = comparison.folder(Run('scratch', 0.1, 1.0, seed)) / RESULT
+        path.write_text(path.read_text().replace('"box AP": 1.0', '"box AP": null'))
+    report = collect(comparison, {})
+    assert report['cells'][0]['figures']['box AP'] == {'mean': None, 'sd': None, 'count': 0}
+    write(comparison, report)
