@@ -2,6 +2,7 @@
 
 import errno
 import glob
+import hashlib
 import os
 import re
 import socket
@@ -52,6 +53,19 @@ def read_regular(path: str | os.PathLike) -> bytes:
     """
     with open_regular(path) as file:
         return file.read()
+
+
+def sha256_of(path: str | os.PathLike) -> str:
+    """A file's SHA-256, in hexadecimal.
+
+    Raises:
+        OSError: As :func:`open_regular`, or reading fails.
+    """
+    digest = hashlib.sha256()
+    with open_regular(path) as file:
+        while part := file.read(1 << 22):
+            digest.update(part)
+    return digest.hexdigest()
 
 
 def check_out(out: str | os.PathLike, *inputs: str | os.PathLike, what: str = 'the file to read') -> None:
