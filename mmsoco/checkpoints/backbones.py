@@ -60,11 +60,11 @@ def backbone_names(state: Mapping[str, Tensor], source: str) -> tuple[dict[str, 
         source: Where it came from, for the message.
 
     Returns:
-        Name -> tensor; those of no use; and the family, in words. Names of
-        a family that is not known are mmdet's and mmpretrain's already, or will have no place in a model.
+        Name -> tensor; those of no use; and the family, in words. Those of a family that is not known, ``''``, keep
+        their names: they may be mmdet's and mmpretrain's own, or will have no place in a model.
 
     Raises:
-        UserError: It is of a family that mmdet has under other names and with other parts; or no backbone.
+        UserError: It is of a family that mmdet has with other parts.
     """
     if _has(state, r'conv1\.') and _has(state, r'layer1\.0\.'):
         return *_split(state, lambda name: name.partition('.')[0] not in _RESNET), 'ResNet'
@@ -83,12 +83,7 @@ def backbone_names(state: Mapping[str, Tensor], source: str) -> tuple[dict[str, 
             f'{source} is a ViT of timm, torchvision or the like, and the ViTs here have other positions and windows; '
             "take one in the names of mmpretrain's ViTSAM, or a ResNet, ConvNeXt or Swin"
         )
-    if _has(body, r'(downsample_layers|stages|layers|patch_embed)\.'):
-        return body, left, "in mmdet's names"
-    raise UserError(
-        f'{source} is not a checkpoint of a SoCo pretraining, a detector or a backbone that is known: it holds '
-        f'{", ".join(sorted({name.partition(".")[0] for name in state})[:8])}; docs/warm_start.md says which are'
-    )
+    return body, left, "in mmdet's names" if _has(body, r'(downsample_layers|stages|layers|patch_embed)\.') else ''
 
 
 def _swin(body: dict[str, Tensor], left: _Left) -> tuple[dict[str, Tensor], _Left]:

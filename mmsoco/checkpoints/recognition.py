@@ -171,13 +171,22 @@ def _backbone(state: Mapping[str, Tensor], source: str, said: Origin) -> Weights
     left = {why: {_BACKBONE + name: tensor for name, tensor in some.items()} for why, some in left.items()}
     if others := {name: tensor for name, tensor in state.items() if name not in taken}:
         left[OF_A_CLASSIFIER] = {**left.get(OF_A_CLASSIFIER, {}), **others}
-    return Weights(f'a backbone ({kind})', {_BACKBONE + name: t for name, t in renamed.items()}, left=left)
+    return Weights(_backbone_of(kind), {_BACKBONE + name: t for name, t in renamed.items()}, left=left)
+
+
+def _backbone_of(kind: str) -> str:
+    return f'a backbone ({kind})' if kind else 'a backbone'
 
 
 def _bare(state: Mapping[str, Tensor], source: str, said: Origin = Origin()) -> Weights:
     """A backbone in bare names: torchvision's, timm's, or what was extracted for them."""
     renamed, left, kind = backbone_names(state, source)
-    return Weights(f'a backbone ({kind})', {_BACKBONE + name: t for name, t in renamed.items()}, left=left)
+    if not kind and not said.said:
+        raise UserError(
+            f'{source} is not a checkpoint of a SoCo pretraining, a detector or a backbone that is known: it holds '
+            f'{", ".join(sorted({name.partition(".")[0] for name in state})[:8])}; docs/warm_start.md says which are'
+        )
+    return Weights(_backbone_of(kind), {_BACKBONE + name: t for name, t in renamed.items()}, left=left)
 
 
 def _starting(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

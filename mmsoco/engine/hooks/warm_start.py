@@ -34,8 +34,8 @@ def check_shown(model: nn.Module, origin: Origin, source: str) -> None:
     if origin.channels == 'bgr' or origin.style != 'pytorch' or named_so:
         raise UserError(
             f'{source} is caffe-style (BGR images, or the stride in the first convolution of a block), and a '
-            "pretraining shows RGB: its features would be wrong; give weights with style='pytorch' and bgr_to_rgb=True, as mmdet's "
-            f'configs without caffe in their names make them, {_HOW}'
+            'pretraining shows RGB: its features would be wrong; give weights with style=pytorch and bgr_to_rgb=True, '
+            f"as mmdet's configs without caffe in their names make them, {_HOW}"
         )
     for module in model.modules():
         if getattr(module, 'style', 'pytorch') != origin.style:
@@ -56,12 +56,12 @@ def check_shown(model: nn.Module, origin: Origin, source: str) -> None:
 
 @HOOKS.register_module()
 class WarmStartHook(LoadingHook):
-    """Fill a pretraining from ``load_from``: weights of any kind.
+    """Fill a pretraining from ``load_from``: weights of any kind that is known.
 
-    What :func:`~mmsoco.checkpoints.recognition.recognise` knows. It prints a table of what is loaded and what stays new or is left, and why; it stops the run with one line when
-    anything that should load does not, when the images or strides are others, or when a part is frozen that nothing
-    fills. The target network becomes a copy of the online one. :func:`mmsoco.engine.launch.train` adds it to
-    every pretraining. Where a run resumes, it does nothing.
+    See :func:`~mmsoco.checkpoints.recognition.recognise`. It prints a table of what is loaded and what stays new or
+    is left, and why; it stops the run with one line when anything that should load does not, when images or strides are
+    others, or when a part is frozen that nothing fills. The target network becomes a copy of the online one.
+    :func:`mmsoco.engine.launch.train` adds it to every pretraining. Where a run resumes, it does nothing.
 
     Args:
         new: Beginnings of the model's names that may stay new.
