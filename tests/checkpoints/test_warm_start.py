@@ -107,7 +107,9 @@ def test_another_embedding_stays_new_as_a_whole(state):
 
 def test_of_a_pretraining_a_neck_that_does_not_fit_is_refused_with_the_way_out(state):
     earlier = {**state, 'neck.fpn_convs.0.conv.weight': torch.ones(8, 4, 3, 3)}
-    with pytest.raises(UserError, match=r"if it is to be left: WarmStartHook\(leave=\['neck\.fpn_convs\.0"):
+    with pytest.raises(
+        UserError, match=r"if it is to be left: WarmStartHook\(new=\['neck\.fpn_convs\.0\.conv\.'\], leave=\['neck"
+    ):
         plan(recognise(earlier, 'x.pth'), state)
 
 

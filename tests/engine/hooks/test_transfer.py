@@ -56,9 +56,9 @@ def detector(mean, std):
 
 def load(checkpoint, model):
     said = []
-    runner = SimpleNamespace(model=model, _resume=False, logger=SimpleNamespace(info=said.append))
+    runner = SimpleNamespace(model=model, _resume=False, _load_from='x.pth', logger=SimpleNamespace(info=said.append))
     TransferHook().after_load_checkpoint(runner, torch.load(checkpoint, weights_only=True))
-    return said[0]
+    return said[-1]
 
 
 def test_a_checkpoint_says_what_was_shown_and_what_a_detector_takes(checkpoint, tmp_path):
@@ -127,7 +127,9 @@ def test_what_is_wrapped_around_it_is_taken_off_and_said(checkpoint, tmp_path, p
     wrapped = save_with(checkpoint, tmp_path / 'wrapped.pth', prefix, container)
     said = []
     content = torch.load(wrapped, weights_only=True)
-    runner = SimpleNamespace(model=detector(MEAN, STD), _resume=False, logger=SimpleNamespace(info=said.append))
+    runner = SimpleNamespace(
+        model=detector(MEAN, STD), _resume=False, _load_from='x.pth', logger=SimpleNamespace(info=said.append)
+    )
     TransferHook().after_load_checkpoint(runner, content)
     assert said[-1] == load(checkpoint, detector(MEAN, STD)) and 'taken off its names' in ' '.join(said[:-1])
     whole = torch.load(checkpoint, weights_only=True)['state_dict']
@@ -142,7 +144,7 @@ def test_what_is_wrapped_around_it_is_taken_off_and_said(checkpoint, tmp_path, p
 def test_a_detectors_own_checkpoint_passes_wrapped_too():
     model = detector(MEAN, STD)
     content = {'state_dict': {f'module.{name}': tensor + 1 for name, tensor in model.state_dict().items()}}
-    runner = SimpleNamespace(model=model, _resume=True, logger=SimpleNamespace(info=print))
+    runner = SimpleNamespace(model=model, _resume=True, _load_from='x.pth', logger=SimpleNamespace(info=print))
     TransferHook().after_load_checkpoint(runner, content)
     assert content['state_dict'].keys() == model.state_dict().keys()
 
@@ -163,7 +165,7 @@ def test_student_and_teacher_of_a_semi_supervised_detector(checkpoint):
     with DefaultScope.overwrite_default_scope('mmdet'):
         model = MODELS.build(cfg)
     content = torch.load(checkpoint, weights_only=True)
-    runner = SimpleNamespace(model=model, _resume=False, logger=SimpleNamespace(info=print))
+    runner = SimpleNamespace(model=model, _resume=False, _load_from='x.pth', logger=SimpleNamespace(info=print))
     TransferHook().after_load_checkpoint(runner, content)
     model.load_state_dict(content['state_dict'], strict=False)
     weights = torch.load(checkpoint, weights_only=True)['state_dict']
