@@ -51,6 +51,7 @@ def trained(recipe, options, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_a_frozen_backbone_stays_to_the_bit_and_all_else_learns(trained, weights, imagenet, tmp_path):
     runner, saved = trained('out', init=str(weights), freeze=['backbone'])
     state = saved['state_dict']
@@ -82,6 +83,7 @@ def test_a_frozen_backbone_stays_to_the_bit_and_all_else_learns(trained, weights
     assert 'new: not part of these weights' in text and 'do not match exactly' not in text
 
 
+@pytest.mark.slow
 def test_a_lower_rate_for_what_is_loaded_also_of_a_run_that_goes_on(trained, weights, imagenet, tmp_path):
     save_file(imagenet, tmp_path / 'resnet18.safetensors')
     arguments = dict(init=str(tmp_path / 'resnet18.safetensors'), loaded_lr=0.1)
@@ -109,6 +111,7 @@ def test_a_lower_rate_for_what_is_loaded_also_of_a_run_that_goes_on(trained, wei
             trained('out', more={'train_cfg.max_epochs': 2}, resume='auto', **other)
 
 
+@pytest.mark.slow
 def test_an_earlier_run_on_other_images(trained, weights, tmp_path):
     _, first = trained('first')
     _, saved = trained(
@@ -137,8 +140,8 @@ def config_text(**shown):
     [
         ({}, dict(freeze=['backbone', 'neck', 'roi_head']), 'frozen is all that a detector takes'),
         ({}, dict(freeze=['backone']), 'there is no backone to freeze; the parts are backbone, neck'),
-        ({}, dict(freeze=['neck']), r'neck is frozen, and neck\.\S+ of it is random; give weights that have it'),
-        ({}, dict(init=None, freeze=['backbone']), r'backbone is frozen, and backbone\.conv1\.weight of it is random'),
+        ({}, dict(freeze=['neck']), 'neck is frozen, and nothing is loaded into it; give weights that have it'),
+        ({}, dict(init=None, freeze=['backbone']), 'backbone is frozen, and nothing is loaded into it'),
         ({}, dict(init=None, loaded_lr=0.1), '--loaded-lr is of what is loaded, and nothing is'),
         ({}, dict(loaded_lr=0.0), 'loaded_lr is 0.0, a factor above 0'),
         ({}, dict(init=''), "--init '' is no file"),
@@ -168,6 +171,7 @@ def test_what_is_refused_in_one_line(trained, imagenet, tmp_path, change, argume
     assert not list((tmp_path / 'out').glob('*.pth'))
 
 
+@pytest.mark.slow
 def test_weights_that_say_that_they_were_shown_the_same(trained, imagenet, tmp_path):
     named = {f'backbone.{name}': tensor for name, tensor in imagenet.items() if not name.startswith('fc.')}
     torch.save({'state_dict': named, 'meta': {'cfg': config_text(bgr_to_rgb=False)}}, tmp_path / 'bgr.pth')

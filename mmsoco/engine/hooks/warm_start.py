@@ -54,6 +54,12 @@ def check_shown(model: nn.Module, origin: Origin, source: str) -> None:
         )
 
 
+def _is_pretrained(part: nn.Module) -> bool:
+    """Whether a part fetches its weights by itself, as mmengine's modules can."""
+    init_cfg = getattr(part, 'init_cfg', None)
+    return isinstance(init_cfg, Mapping) and init_cfg.get('type') == 'Pretrained'
+
+
 @HOOKS.register_module()
 class WarmStartHook(LoadingHook):
     """Fill a pretraining from ``load_from``: weights of any kind that is known.
@@ -120,11 +126,11 @@ class WarmStartHook(LoadingHook):
             return
         model = bare_model(runner)
         for part in model.frozen:
-            fetched = (getattr(getattr(model, part), 'init_cfg', None) or {}).get('type') == 'Pretrained'
-            names = [f'{part}.{name}' for name, _ in getattr(model, part).named_parameters()]
-            if not fetched and (random := [name for name in names if name not in self._filled]):
+            # What no file has of a part, such as norms of a classifier's maps, does nothing as it begins.
+            filled = any(name.startswith(f'{part}.') for name in self._filled)
+            if not filled and not _is_pretrained(getattr(model, part)):
                 raise UserError(
-                    f'{part} is frozen, and {random[0]} of it is random; give weights that have it by --init, or leave '
+                    f'{part} is frozen, and nothing is loaded into it; give weights that have it by --init, or leave '
                     f'{part} out of --freeze'
                 )
         model.reset_target()

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from foreign_weights import resnet18
 from mmengine.hub import get_config
 from mmengine.registry import DefaultScope
 
@@ -147,6 +148,38 @@ def test_a_detectors_own_checkpoint_passes_wrapped_too():
     runner = SimpleNamespace(model=model, _resume=True, _load_from='x.pth', logger=SimpleNamespace(info=print))
     TransferHook().after_load_checkpoint(runner, content)
     assert content['state_dict'].keys() == model.state_dict().keys()
+
+
+def test_a_backbone_of_torchvision():
+    """Accounted for as a pretraining is, and told from one in the detector's checkpoints."""
+    from mmdet.registry import MODELS
+
+    cfg = detector_config([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
+    cfg.backbone.update(base_channels=64, stem_channels=64)
+    cfg.neck.in_channels = [64, 128, 256, 512]
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        model = MODELS.build(cfg)
+    said, content = [], resnet18().state_dict()
+    runner = SimpleNamespace(model=model, _resume=False, _load_from='r.pth', logger=SimpleNamespace(info=said.append))
+    hook = TransferHook()
+    hook.after_load_checkpoint(runner, content)
+    assert content['state_dict'].keys() == {name for name in model.state_dict() if name.startswith('backbone.')}
+    rows = [line.split(maxsplit=3) for line in said[-1].splitlines()[2:]]
+    assert ['backbone', '120', '11,186,132', 'loaded'] in rows
+    assert {part for part, *_, why in rows if why == 'new: not part of these weights'} >= {'neck', 'rpn_head'}
+    assert [part for part, *_, why in rows if why.startswith('left: of a classifier')] == ['fc']
+    checkpoint = {'meta': {}}
+    hook.before_save_checkpoint(runner, checkpoint)
+    assert checkpoint['meta']['init'] == {
+        'file': 'r.pth',
+        'sha256': None,
+        'kind': 'a backbone (ResNet)',
+        'loaded': ['backbone.'],
+    }
+    lost = resnet18().state_dict()
+    del lost['layer4.1.bn2.weight']
+    with pytest.raises(UserError, match=r'backbone\.layer4\.1\.bn2\.weight of the model is not in'):
+        TransferHook().after_load_checkpoint(runner, lost)
 
 
 def test_student_and_teacher_of_a_semi_supervised_detector(checkpoint):
