@@ -25,6 +25,7 @@ from mmsoco.checkpoints.unwrapping import unwrap
 from mmsoco.errors import UserError
 
 _BACKBONE = prefix_of('backbone')
+_OURS = 'a SoCo pretraining'
 #: Network that is taken -> others of the same file: MoCo v1 and v2, MoCo v3 by their authors.
 _ENCODERS = {'encoder_q.': ('encoder_k.',), 'base_encoder.': ('momentum_encoder.',)}
 _ONLY_THERE = 'left: only for that detector'
@@ -75,7 +76,8 @@ def recognise(content: Mapping[str, Any], source: str) -> Weights:
     left = dict(found.left)
     if unwrapped.others:
         left['left: beside the model'] = unwrapped.others
-    origin = said if said.said else Origin.of_config(content)
+    # Pretrainings of earlier versions say nothing, and were shown ImageNet's.
+    origin = said if said.said or found.kind == _OURS else Origin.of_config(content)
     return Weights(found.kind, found.tensors, found.beside, left, origin, (*unwrapped.notes, *found.notes))
 
 
@@ -86,7 +88,7 @@ def _pretraining(state: Mapping[str, Tensor], source: str, said: Origin) -> Weig
     if not has_backbone or not known or _is_torchvisions(state) or any(map(is_of_a_task, _heads(state))):
         return None
     taken = detector_weights(state, source, said)
-    return Weights('a SoCo pretraining', taken, beside={n: t for n, t in state.items() if n not in taken})
+    return Weights(_OURS, taken, beside={n: t for n, t in state.items() if n not in taken})
 
 
 def _heads(state: Mapping[str, Tensor]) -> list[str]:
@@ -166,7 +168,7 @@ def _backbone(state: Mapping[str, Tensor], source: str, said: Origin) -> Weights
         return None
     taken = transferable_weights(state, source, said)
     if any(place_of(name).kind != 'backbone' for name in taken):
-        return Weights('a SoCo pretraining', taken, beside={n: t for n, t in state.items() if n not in taken})
+        return Weights(_OURS, taken, beside={n: t for n, t in state.items() if n not in taken})
     renamed, left, kind = backbone_names(_under(taken, _BACKBONE), source)
     left = {why: {_BACKBONE + name: tensor for name, tensor in some.items()} for why, some in left.items()}
     if others := {name: tensor for name, tensor in state.items() if name not in taken}:

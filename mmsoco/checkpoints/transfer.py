@@ -142,7 +142,7 @@ def plan_transfer(
         advised = [one for prefix in _wholes(model) for one in advice(taken, _within(model, prefix))]
         transfer.problems += dict.fromkeys(one.words for one in advised)
         transfer.problems += transfer.misplaced.values()
-        transfer.problems += [f'{name} of the model is not in the pretraining' for name in transfer.missing]
+        transfer.problems += [f'{name} of the model is not in these weights' for name in transfer.missing]
         if all(one.may_differ for one in advised):
             advised_leave = [*leave, *(entry for one in advised for entry in one.leave)]
             transfer.remedy = _remedy(pretrained, model, new, list(dict.fromkeys(advised_leave)))
@@ -178,7 +178,7 @@ def _match(
                 if place not in model:
                     transfer.misplaced[name] = f'{name} has no place in the model'
                 elif model[place].shape != tensor.shape:
-                    shapes = f'{tuple(model[place].shape)} in the model, {tuple(tensor.shape)} in the pretraining'
+                    shapes = f'{tuple(model[place].shape)} in the model, {tuple(tensor.shape)} in these weights'
                     transfer.misplaced[name] = f'{place} is {shapes}'
                 else:
                     transfer.loaded[place] = tensor
