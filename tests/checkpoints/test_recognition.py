@@ -154,6 +154,7 @@ def test_swin():
         assert_features(backbone, normalised(maps, 1e-5), image)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('version', ['', '_v2'])
 def test_torchvisions_detectors(version, image):
     """Of the second version the FPN as well, which has norms as ours."""
