@@ -183,6 +183,12 @@ def settle_hooks(cfg: Config) -> None:
             del cfg.default_hooks[name]
 
 
+def has_hook(cfg: Config, name: str) -> bool:
+    """Whether a config has a hook of a type, named or listed, with or without its scope."""
+    hooks = (*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or ()))
+    return any(hook is not None and _type_name(hook) == name for hook in hooks)
+
+
 def _check_hooks(cfg: Config) -> None:
     """Raise where options set something of a named hook that there is not."""
     hooks = cfg.get('default_hooks') or {}

@@ -55,8 +55,8 @@ def read_regular(path: str | os.PathLike) -> bytes:
         return file.read()
 
 
-def digest_of(path: str | os.PathLike) -> str:
-    """SHA-256 of a file's bytes, in hexadecimal.
+def sha256_of(path: str | os.PathLike) -> str:
+    """A file's SHA-256, in hexadecimal.
 
     Raises:
         OSError: As :func:`open_regular`, or reading fails.

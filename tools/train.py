@@ -32,6 +32,22 @@ def parse_args() -> argparse.Namespace:
         help='go on also where the checkpoint is of a run with another schedule or other samples',
     )
     parser.add_argument(
+        '--init', metavar='WEIGHTS', help='begin from these weights, of whichever tool (docs/warm_start.md)'
+    )
+    parser.add_argument(
+        '--freeze',
+        type=names,
+        default=(),
+        metavar='PART,PART',
+        help='of a pretraining, leave these parts as they are loaded, such as backbone',
+    )
+    parser.add_argument(
+        '--loaded-lr',
+        type=float,
+        metavar='FACTOR',
+        help='of a pretraining, train what is loaded at this share of the rate, such as 0.1',
+    )
+    parser.add_argument(
         '--amp',
         nargs='?',
         const=True,
@@ -99,6 +115,9 @@ def main() -> None:
         resume_anyway=args.resume_anyway,
         compile_parts=args.compile,
         recompute=args.recompute,
+        init=args.init,
+        freeze=args.freeze,
+        loaded_lr=args.loaded_lr,
     )
 
 

@@ -27,6 +27,7 @@ default_hooks = dict(
     target_update=dict(type='TargetUpdateHook', base_momentum=0.99),  # paper, section 4.1
     learning_rate=dict(type='WarmupCosineLRHook', warmup_epochs=10),
     matched_boxes=dict(type='MatchedBoxesHook', interval=1000),
+    warm_start=dict(type='WarmStartHook'),  # of load_from, or --init
     health=dict(type='HealthHook', interval=50),
     bad_images=dict(type='BadImagesHook'),
 )

@@ -16,7 +16,7 @@ from torch import Tensor
 
 import mmsoco
 from mmsoco.checkpoints.files import read_checkpoint, save
-from mmsoco.checkpoints.pretraining import KEY, TARGET, Origin, detector_weights
+from mmsoco.checkpoints.pretraining import INIT, KEY, TARGET, Origin, detector_weights
 from mmsoco.checkpoints.report import format_table, part_of, summarise
 from mmsoco.checkpoints.seal import PLACE, seal_safetensors
 from mmsoco.checkpoints.tools import Renaming, check_tool, rename
@@ -86,6 +86,8 @@ def _provenance(meta: Mapping, tool: str, network: str) -> dict:
         'proposals': meta.get('dataset_meta'),
         # Where it says nothing, neither does what is made of it.
         KEY: meta.get(KEY),
+        # Labels that the weights owe something to.
+        INIT: meta.get(INIT),
     }
     if 'target' in meta:  # extracted before: it says so itself
         run = meta

@@ -2,6 +2,7 @@
 
 import functools
 import io
+import json
 import os
 import stat
 import zipfile
@@ -107,6 +108,27 @@ def read_safetensors(path: str | os.PathLike) -> dict[str, Tensor]:
         return load_file(path)
     except Exception as error:  # numbers of a type that this torch does not have
         raise UserError(f'{path} cannot be loaded ({reason(error, bare=True)}); give another checkpoint') from None
+
+
+def read_described_safetensors(path: str | os.PathLike) -> dict:
+    """A ``.safetensors`` file as a checkpoint: ``state_dict``, and its metadata as ``meta``.
+
+    What is JSON in the metadata, which are text, is read as such.
+
+    Raises:
+        UserError: As :func:`read_safetensors`.
+    """
+    tensors = read_safetensors(path)
+    with safe_open(path, 'pt') as file:
+        words = file.metadata() or {}
+    return {'state_dict': tensors, 'meta': {key: _json_or_text(text) for key, text in words.items()}}
+
+
+def _json_or_text(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
 
 
 def load(

@@ -11,7 +11,7 @@ from mmengine.fileio import PickleHandler, register_handler
 from mmengine.runner import CheckpointLoader
 from mmengine.structures import InstanceData
 
-from mmsoco.checkpoints.files import FORCE, check_whole, load
+from mmsoco.checkpoints.files import FORCE, check_whole, load, read_described_safetensors
 from mmsoco.errors import UserError, reason
 from mmsoco.plain_pickle import NotPlain, PlainUnpickler
 
@@ -43,9 +43,14 @@ def guard_loading(checkpoint: str | None = None, trust: bool = False) -> None:
         if scheme and not hasattr(loader, '__wrapped__'):
             CheckpointLoader.register_scheme(scheme, _in_one_line(loader), force=True)
     register_handler(['pkl', 'pickle'])(DataPickleHandler)
-    if checkpoint is not None and CheckpointLoader._get_checkpoint_loader(str(checkpoint)) is load_from_local:
-        check_whole(_path(checkpoint), trust=trust)
-        _trusted = os.path.realpath(_path(checkpoint)) if trust else None
+    if checkpoint is not None and (path := local_path(checkpoint)) is not None:
+        check_whole(path, trust=trust)
+        _trusted = os.path.realpath(path) if trust else None
+
+
+def local_path(name: str | os.PathLike) -> Path | None:
+    """The path that a name of weights stands for; None where they are fetched."""
+    return _path(name) if CheckpointLoader._get_checkpoint_loader(str(name)) is load_from_local else None
 
 
 def _path(name: str | os.PathLike) -> Path:
@@ -59,8 +64,9 @@ def _load(f, map_location=None, pickle_module=None, *, weights_only=None, mmap=N
 
 
 def load_from_local(filename: str, map_location=None) -> Any:
-    """mmengine's loader of paths, which takes ``file://`` as well."""
-    return torch.load(_path(filename), map_location)
+    """mmengine's loader of paths, which takes ``file://`` as well; here also ``.safetensors``."""
+    path = _path(filename)
+    return read_described_safetensors(path) if path.suffix == '.safetensors' else torch.load(path, map_location)
 
 
 def _in_one_line(loader: Callable) -> Callable:

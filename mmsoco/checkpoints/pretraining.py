@@ -7,11 +7,14 @@ from typing import Any
 from torch import Tensor
 
 from mmsoco.checkpoints.naming import place_of
+from mmsoco.checkpoints.written_config import literals
 from mmsoco.errors import UserError
 from mmsoco.images.reading import Reading
 
 #: Where a checkpoint's ``meta`` says what :meth:`~mmsoco.models.MomentumPretraining.describe` gave.
 KEY = 'pretraining'
+#: Where a checkpoint's ``meta`` says what its run began from.
+INIT = 'init'
 #: What begins the names of the target network, a twin of all that it follows.
 TARGET = 'target.'
 
@@ -26,6 +29,8 @@ class Origin:
         channels: ``'rgb'`` or ``'bgr'``, their order, or the number of other ones.
         method: Name of the model's class.
         reading: How the images were read.
+        style: Which convolution of a ResNet's bottleneck has the stride: the 3 x 3 one, ``'pytorch'``, or the
+            first, ``'caffe'``.
         deep: Whether some had samples of more than 8 bits, which other ways to read scale otherwise.
         said: Whether the checkpoint says it.
     """
@@ -37,6 +42,7 @@ class Origin:
     method: str = 'SoCoAlgorithm'
     reading: Reading = field(default_factory=Reading)
     deep: bool = False
+    style: str = 'pytorch'
     said: bool = field(default=False, compare=False)
 
     @property
@@ -56,7 +62,30 @@ class Origin:
             reading = Reading.of(words)
         except (UserError, TypeError):  # of a later version, or damaged
             return cls()
-        return cls(parts, mean, std, words['channels'], words['method'], reading, bool(words.get('deep')), said=True)
+        deep = bool(words.get('deep'))
+        return cls(parts, mean, std, words['channels'], words['method'], reading, deep, said=True)
+
+    @classmethod
+    def of_config(cls, checkpoint: Mapping[str, Any]) -> 'Origin':
+        """That of a model of mmdet or mmpretrain, from the config that its run wrote into the checkpoint.
+
+        Where there is none, :attr:`said` is False, and the defaults are ImageNet's images, as torchvision, timm
+        and the authors of self-supervised methods show them.
+        """
+        meta = checkpoint.get('meta')
+        text = (meta.get('cfg') or meta.get('config')) if isinstance(meta, Mapping) else None
+        cfg = literals(text) if isinstance(text, str) else {}
+        model = cfg.get('model') if isinstance(cfg.get('model'), dict) else {}
+        # mmdet 2 had them beside the model; of models that wrap a detector nothing is told.
+        shown = model.get('data_preprocessor') or cfg.get('data_preprocessor') or cfg.get('img_norm_cfg')
+        if not isinstance(shown, dict) or not (_are_numbers(shown.get('mean')) and _are_numbers(shown.get('std'))):
+            return cls()
+        mean, std = tuple(shown['mean']), tuple(shown['std'])
+        rgb = bool(shown.get('bgr_to_rgb') or shown.get('to_rgb'))
+        backbone = model.get('backbone')
+        style = backbone.get('style', 'pytorch') if isinstance(backbone, dict) else 'pytorch'
+        channels = ('rgb' if rgb else 'bgr') if len(mean) == 3 else len(mean)
+        return cls(mean=mean, std=std, channels=channels, method=str(model.get('type')), style=style, said=True)
 
     def describe(self) -> dict:
         """The same in plain values, for another file."""
@@ -69,6 +98,10 @@ class Origin:
             'deep': self.deep,
             **self.reading.describe(),
         }
+
+
+def _are_numbers(values: Any) -> bool:
+    return isinstance(values, (list, tuple)) and all(isinstance(value, (int, float)) for value in values)
 
 
 def detector_weights(state_dict: Mapping[str, Tensor], source: str, origin: Origin = Origin()) -> dict[str, Tensor]:
@@ -104,15 +137,15 @@ def detector_weights(state_dict: Mapping[str, Tensor], source: str, origin: Orig
 
 
 #: Parts that SoCo's pretrainings have besides; their checkpoints of earlier versions are known by these.
-_PRETRAINING_ONLY = ('projector.', 'predictor.', TARGET)
+PRETRAINING_ONLY = ('projector.', 'predictor.', TARGET)
 #: Places that a trained detector has in the parts that a pretraining has, too.
 _TASK = ('box_scores', 'box_deltas', 'mask')
 
 
 def _strangers(names: Collection[str], prefixes: tuple[str, ...]) -> set[str]:
     """What no pretraining of an earlier version holds: other parts, and in the known ones a task's layers."""
-    own = any(name.startswith(_PRETRAINING_ONLY) for name in names)
-    known = [name for name in names if name.startswith((*prefixes, *_PRETRAINING_ONLY))]
+    own = any(name.startswith(PRETRAINING_ONLY) for name in names)
+    known = [name for name in names if name.startswith((*prefixes, *PRETRAINING_ONLY))]
     # A neck that is no FPN is a classifier's projector, where nothing speaks for a pretraining.
     foreign = {name for name in known if place_of(name).kind in (_TASK if own else (*_TASK, 'neck'))}
     return foreign | {name.split('.')[0] for name in set(names) - set(known)}
@@ -133,13 +166,13 @@ def transferable_weights(state_dict: Mapping[str, Tensor], source: str, origin: 
     _check_tensors(state_dict, source)
     backbone = {name: tensor for name, tensor in state_dict.items() if place_of(name).kind == 'backbone'}
     others = [name for name in state_dict if name not in backbone]
-    ours = origin.said or any(name.startswith(_PRETRAINING_ONLY) or place_of(name).kind == 'lateral' for name in others)
-    if backbone and others and not ours and not any(_is_of_a_task(name) for name in others):
+    ours = origin.said or any(name.startswith(PRETRAINING_ONLY) or place_of(name).kind == 'lateral' for name in others)
+    if backbone and others and not ours and not any(is_of_a_task(name) for name in others):
         return backbone
     return detector_weights(state_dict, source, origin)
 
 
-def _is_of_a_task(name: str) -> bool:
+def is_of_a_task(name: str) -> bool:
     """Whether only a model trained for a task has it, all but a classifier's ``head``."""
     part = name.partition('.')[0]
     return part == 'roi_head' or part.endswith('_head') or place_of(name).kind in _TASK

@@ -15,13 +15,20 @@ from mmsoco.errors import UserError
 
 #: What no pretraining has: kind of place in a model, and why it stays new.
 NEW_BY_DESIGN = {
-    'rpn': 'new: not part of the pretraining',
-    'mask': 'new: not part of the pretraining',
-    'dense_head': 'new: not part of the pretraining',
+    'rpn': 'new: not part of these weights',
+    'mask': 'new: not part of these weights',
+    'dense_head': 'new: not part of these weights',
     'box_scores': 'new: depends on the classes',
     'box_deltas': 'new: depends on the classes',
     'classifier': 'new: depends on the classes',
     'shared_norm': 'new: the extra norm after the shared block',
+}
+#: What weights of other tools may lack as a whole -> how many of it they may have nevertheless, and why it stays new.
+_LACKING = {
+    re.compile(r'.*\.num_batches_tracked'): (0, "new: counts of BN's batches, which other tools leave out"),
+    re.compile(r'.*\.relative_position_index'): (0, "new: follows from the window's size"),
+    # A classifier of mmpretrain has one, after its last stage: a weight and a bias.
+    re.compile(r'backbone\.norm\d\.\w+'): (2, 'new: norms of the maps, which a classifier has not'),
 }
 _NECK = ('lateral', 'output', 'neck')
 _BOX_HEAD = ('box_conv', 'box_fc', 'box_head', 'box_scores', 'box_deltas')
@@ -135,7 +142,7 @@ def plan_transfer(
         advised = [one for prefix in _wholes(model) for one in advice(taken, _within(model, prefix))]
         transfer.problems += dict.fromkeys(one.words for one in advised)
         transfer.problems += transfer.misplaced.values()
-        transfer.problems += [f'{name} of the model is not in the pretraining' for name in transfer.missing]
+        transfer.problems += [f'{name} of the model is not in these weights' for name in transfer.missing]
         if all(one.may_differ for one in advised):
             advised_leave = [*leave, *(entry for one in advised for entry in one.leave)]
             transfer.remedy = _remedy(pretrained, model, new, list(dict.fromkeys(advised_leave)))
@@ -171,7 +178,7 @@ def _match(
                 if place not in model:
                     transfer.misplaced[name] = f'{name} has no place in the model'
                 elif model[place].shape != tensor.shape:
-                    shapes = f'{tuple(model[place].shape)} in the model, {tuple(tensor.shape)} in the pretraining'
+                    shapes = f'{tuple(model[place].shape)} in the model, {tuple(tensor.shape)} in these weights'
                     transfer.misplaced[name] = f'{place} is {shapes}'
                 else:
                     transfer.loaded[place] = tensor
@@ -180,13 +187,14 @@ def _match(
     left = {reason: {n: t for n, t in some.items() if n not in used} for reason, some in transfer.left.items()}
     transfer.left = {reason: some for reason, some in left.items() if some}
 
-    reasons = _reasons(pretrained, leave)
+    reasons, lacking = _reasons(pretrained, leave), _lacking(pretrained)
     for name, own in model.items():
         if name in transfer.loaded:
             continue
         prefix = next((prefix for prefix in homes if name.startswith(prefix)), None)
         bare = name if prefix is None else name.removeprefix(prefix)
         reason = reasons.get(place_of(bare).kind)
+        reason = reason or next((why for pattern, why in lacking.items() if pattern.fullmatch(bare)), None)
         if name.startswith(tuple(new)):
             reason = 'new: as the config says'
         if prefix is not None and homes[prefix].is_above_p5(bare):
@@ -204,10 +212,16 @@ def _reasons(pretrained: Mapping[str, Tensor], leave: Sequence[str]) -> dict[str
     there = Layout.of(pretrained).kinds
     for part, kinds in OPTIONAL_PARTS.items():
         if not there & set(kinds):
-            reasons |= dict.fromkeys(kinds, 'new: this pretraining has none')
+            reasons |= dict.fromkeys(kinds, 'new: not part of these weights')
         elif part.startswith(tuple(leave)):
             reasons |= dict.fromkeys(kinds, 'new: as the config says')
     return reasons | {kind: NEW_BY_DESIGN[kind] for kind in ('box_scores', 'box_deltas')}
+
+
+def _lacking(pretrained: Mapping[str, Tensor]) -> dict[re.Pattern, str]:
+    """Those of :data:`_LACKING` that weights do lack."""
+    counts = {pattern: sum(map(bool, map(pattern.fullmatch, pretrained))) for pattern in _LACKING}
+    return {pattern: why for pattern, (most, why) in _LACKING.items() if counts[pattern] <= most}
 
 
 def _remedy(
@@ -289,11 +303,12 @@ def _depth(state: Mapping[str, Tensor]) -> int:
     return len({block[1] for block in blocks if block})
 
 
-def require_complete(transfer: Transfer, source: str, **options: Any) -> None:
+def require_complete(transfer: Transfer, source: str, hook: str = 'TransferHook', **options: Any) -> None:
     """Raise when something that should load did not.
 
     Args:
         source: Where the weights came from, for the message.
+        hook: Which has ``new`` and ``leave``.
         options: What else the hook has, for the line that it can be replaced by.
 
     Raises:
@@ -302,11 +317,12 @@ def require_complete(transfer: Transfer, source: str, **options: Any) -> None:
     """
     if not transfer.problems:
         return
+    page = 'transfer.md' if hook == 'TransferHook' else 'warm_start.md'
     paste = ''
     if transfer.remedy:
         words = ', '.join(f'{option}={value!r}' for option, value in {**transfer.remedy, **options}.items())
-        paste = f'; if it is to {"be left" if transfer.misplaced else "stay new"}: TransferHook({words})'
+        paste = f'; if it is to {"be left" if transfer.misplaced else "stay new"}: {hook}({words})'
     raise UserError(
-        f'{source} does not fit this model: {transfer.problems[0]}{paste} '
-        f'(the first of {len(transfer.problems)} reasons); docs/transfer.md says what fits'
+        f'{source} does not fit this model: {transfer.problems[0].replace("TransferHook", hook)}{paste} '
+        f'(the first of {len(transfer.problems)} reasons); docs/{page} says what fits'
     )

@@ -14,7 +14,7 @@ from mmsoco.compare.plan import Comparison, Init, Run
 from mmsoco.compare.schedules import bare_type, counts_epochs, evaluate_often, lengthen
 from mmsoco.config import is_pretraining, read_config, require
 from mmsoco.errors import UserError
-from mmsoco.files import digest_of
+from mmsoco.files import sha256_of
 from mmsoco.options import Options
 
 #: What loads a file of weights.
@@ -159,4 +159,4 @@ def fingerprint(comparison: Comparison, cfg: Config) -> str:
 
 
 #: SHA-256 of a file of weights, once a process.
-digest_of_weights = functools.cache(digest_of)
+digest_of_weights = functools.cache(sha256_of)

@@ -12,9 +12,9 @@ import numpy as np
 from mmengine.config import Config
 
 from mmsoco.checkpoints.files import read_meta
+from mmsoco.checkpoints.written_config import literals
 from mmsoco.compare.checking import build_dataset
 from mmsoco.compare.plan import Comparison
-from mmsoco.engine.definition import literals
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
 from mmsoco.images.archives import open_image

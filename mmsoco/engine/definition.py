@@ -1,14 +1,14 @@
 """What a checkpoint's count of steps stands on: the settings by which a run's schedule and samples are defined."""
 
-import ast
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from mmengine.registry import DATASETS
 
+from mmsoco.checkpoints.written_config import literals
 from mmsoco.errors import UserError
-from mmsoco.files import digest_of
+from mmsoco.files import sha256_of
 
 #: Where a checkpoint's meta holds them.
 KEY = 'defined_by'
@@ -69,6 +69,8 @@ def define(cfg: Mapping[str, Any], pretraining: bool, processes: int | None = No
             'sampler': _without(loader.get('sampler') or {}, _DIVISION),
             'batch_sampler': loader.get('batch_sampler'),
         },
+        # Parts that do not learn; None where all do, as in checkpoints of earlier versions.
+        'model': {'frozen': (cfg.get('model') or {}).get('frozen') or None},
         **{name: hook for hook in hooks if isinstance(hook, dict) and (name := _name(hook.get('type'))) in _HOOKS},
     }
     if pretraining:
@@ -90,7 +92,7 @@ def contents(cfg: Mapping[str, Any]) -> dict[str, Any]:
         identify = getattr(registry.get(kind) if isinstance(kind, str) else kind, 'identify', None)
     if identify is not None:
         return identify(dataset)
-    digests = [digest_of(file) for file in _annotations(dataset)]
+    digests = [sha256_of(file) for file in _annotations(dataset)]
     return {'content of ann_file': digests} if digests else {}
 
 
@@ -203,30 +205,3 @@ def _annotations(dataset: Mapping[str, Any]) -> Iterator[Path]:
     for part in (dataset.get('dataset'), *parts):
         if isinstance(part, Mapping):
             yield from _annotations(part)
-
-
-class _Dicts(ast.NodeTransformer):
-    """``dict(a=1)`` as ``{'a': 1}``."""
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        self.generic_visit(node)
-        if isinstance(node.func, ast.Name) and node.func.id == 'dict' and not node.args:
-            keys = [ast.Constant(keyword.arg) for keyword in node.keywords]
-            return ast.Dict(keys=keys, values=[keyword.value for keyword in node.keywords])
-        return node
-
-
-def literals(text: str) -> dict[str, Any]:
-    """A config's values as it was written into a checkpoint; read, not run, and without what is no plain value."""
-    found = {}
-    try:
-        statements = ast.parse(text).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return found
-    for statement in statements:
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            try:
-                found[statement.targets[0].id] = ast.literal_eval(_Dicts().visit(statement.value))
-            except (ValueError, TypeError, RecursionError):
-                continue
-    return found

@@ -32,6 +32,7 @@ from mmsoco.engine.run_lock import RunLock
 from mmsoco.engine.runner import Runner
 from mmsoco.engine.shared_memory import check_shared_memory
 from mmsoco.engine.together import Together, everywhere, first_decides
+from mmsoco.engine.warm_start import expect_loaded, settle_init
 from mmsoco.errors import UserError
 from mmsoco.evaluation.columns import format_columns, paper_columns
 from mmsoco.files import atomic_path, check_folder, check_out, remove_leftovers
@@ -199,6 +200,9 @@ def train(
     resume_anyway: bool = False,
     compile_parts: bool = False,
     recompute: Sequence[str] = (),
+    init: str | None = None,
+    freeze: Sequence[str] = (),
+    loaded_lr: float | None = None,
 ) -> Runner:
     """Train a config of mmsoco, mmdet or mmpretrain.
 
@@ -219,6 +223,10 @@ def train(
             samples, see :func:`~mmsoco.engine.definition.define`.
         compile_parts: Compile backbone, neck and head.
         recompute: Parts of the model whose activations are computed again in the backward pass.
+        init: Weights to begin from, see :func:`~mmsoco.engine.warm_start.settle_init`; a run that goes on does not
+            look at them.
+        freeze: Parts of a pretraining that stay as they are loaded.
+        loaded_lr: A factor of the rate of what is loaded, of a pretraining.
 
     Returns:
         The Runner, trained.
@@ -234,6 +242,9 @@ def train(
         if 'train_dataloader.batch_size' in (options or {}) and is_pretraining(cfg):
             raise UserError('a pretraining divides total_batch_size over processes; set that, not batch_size')
         notes = prepare_processes(cfg, launcher)
+        if resume is None and cfg.get('resume'):
+            resume = (init is None and cfg.get('load_from')) or 'auto'
+        settle_init(cfg, init, freeze=freeze, loaded_lr=loaded_lr)
         notes += settle(
             cfg,
             amp=amp,
@@ -246,8 +257,6 @@ def train(
         )
         if is_pretraining(cfg):
             notes += check_shared_memory(cfg.train_dataloader, patience=10 if was_restarted() else 0)
-        if resume is None and cfg.get('resume'):
-            resume = cfg.get('load_from') or 'auto'
         if resume_anyway and resume is None:
             raise UserError('--resume-anyway is for runs that go on; add --resume, or leave it out')
         saved = SavedCheckpoints.of(cfg)
@@ -262,6 +271,9 @@ def train(
             moved = first_decides(saved.set_aside, resume, cfg.load_from, trust_checkpoint)
             runner = build_runner(cfg, notes + passed + differing + moved, whole=cfg.resume)
             runner.register_hook(DefinitionHook(settings))
+            if init is not None and cfg.resume:
+                runner.logger.info(f'{init} is not looked at: the run goes on from {resume}')
+            everywhere(expect_loaded, runner, trust_checkpoint)
             runner.train()
     return runner
 

@@ -28,11 +28,14 @@ class PretrainOptimConstructor(DefaultOptimWrapperConstructor):
             - ``layer_decay_rate``: a rate r of the backbone's layers (BEiT, ViTDet): of
               D depths (see :func:`~mmsoco.engine.layer_depth.layer_depths`) the one
               at depth d learns at lr * r ** (D - 1 - d); neck, head and all else at lr.
+            - ``loaded_lr``: a factor of the rate of what a warm start fills, beside what is new; see
+              :class:`~mmsoco.engine.hooks.WarmStartHook`.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None):
         paramwise_cfg = dict(paramwise_cfg or {})
         self.layer_decay_rate = paramwise_cfg.pop('layer_decay_rate', 1.0)
+        self.loaded_lr = paramwise_cfg.pop('loaded_lr', 1.0)
         super().__init__(optim_wrapper_cfg, paramwise_cfg)
 
     def __call__(self, model: nn.Module) -> OptimWrapper:
@@ -80,8 +83,13 @@ class PretrainOptimConstructor(DefaultOptimWrapperConstructor):
         return given
 
     def _scales(self, model: nn.Module) -> dict[str, float]:
-        """Name -> factor of the rate, for the backbone's parameters."""
-        if self.layer_decay_rate == 1:
-            return {}
-        depths, count = layer_depths(model.backbone)
-        return {f'backbone.{name}': self.layer_decay_rate ** (count - 1 - depth) for name, depth in depths.items()}
+        """Name -> factor of the rate, for the backbone's parameters and those that are loaded."""
+        scales = {}
+        if self.layer_decay_rate != 1:
+            depths, count = layer_depths(model.backbone)
+            scales = {
+                f'backbone.{name}': self.layer_decay_rate ** (count - 1 - depth) for name, depth in depths.items()
+            }
+        if self.loaded_lr != 1:
+            scales |= {name: self.loaded_lr * scales.get(name, 1.0) for name in model.loaded}
+        return scales

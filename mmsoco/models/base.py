@@ -1,11 +1,12 @@
 """What every pretraining of a detector's parts has, whatever its loss."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from mmengine.model import BaseModel
 from torch import Tensor, nn
 
+from mmsoco.errors import UserError
 from mmsoco.models.momentum import TargetNetwork
 from mmsoco.registry import MODELS
 
@@ -25,6 +26,14 @@ class MomentumPretraining(BaseModel):
         parts: Name -> config of each part, in the order in which they are built; None
             for one that this model does without.
         data_preprocessor: Config of a :class:`SoCoDataPreprocessor`, the default.
+        frozen: Parts that stay as they are loaded: no gradient, no place in the optimizer, and fixed statistics of BN,
+            in both networks.
+
+    Attributes:
+        loaded: Names of the parameters that a warm start fills; what builds the optimizer may ask.
+
+    Raises:
+        UserError: There is no such part to freeze, or nothing that a detector takes would be left to train.
     """
 
     #: Parts that a detector takes, under the names that they have there. What else the model holds
@@ -36,7 +45,11 @@ class MomentumPretraining(BaseModel):
     EMBEDDING_PARTS: tuple[str, ...] = ()
 
     def __init__(
-        self, parts: Mapping[str, dict | None], data_preprocessor: dict | None = None, init_cfg: dict | None = None
+        self,
+        parts: Mapping[str, dict | None],
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+        frozen: Sequence[str] = (),
     ):
         super().__init__(data_preprocessor or dict(type='mmsoco.SoCoDataPreprocessor'), init_cfg)
         for name, part in parts.items():
@@ -45,6 +58,28 @@ class MomentumPretraining(BaseModel):
         self.target = TargetNetwork(self.followed)
         # Weights laid out as the views are; convolutions need not reorder them.
         self.to(memory_format=self.data_preprocessor.memory_format)
+        self.loaded: Collection[str] = ()
+        self.frozen = tuple(frozen)
+        self._freeze([name for name, part in parts.items() if part is not None])
+
+    def _freeze(self, parts: Sequence[str]) -> None:
+        if unknown := [name for name in self.frozen if name not in parts]:
+            raise UserError(f'there is no {unknown[0]} to freeze; the parts are {", ".join(parts)}')
+        trained = [name for name in self.DETECTOR_PARTS if name in parts and name not in self.frozen]
+        if not trained:
+            raise UserError(f'frozen is all that a detector takes, {", ".join(self.frozen)}; leave a part to train')
+        for name in self.frozen:
+            getattr(self, name).requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> 'MomentumPretraining':
+        """As any module's; but frozen parts stay in evaluation, by which their statistics do."""
+        super().train(mode)
+        for network in (self, self.target):
+            for name in self.frozen:
+                if hasattr(network, name):  # the target has no predictor
+                    getattr(network, name).eval()
+        return self
 
     @property
     def followed(self) -> dict[str, nn.Module]:

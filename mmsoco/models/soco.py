@@ -44,6 +44,7 @@ class SoCoAlgorithm(MomentumPretraining):
             all. (Configs of earlier versions name all of them here.)
         neck: Config of the FPN; None for C4.
         data_preprocessor: Config of a :class:`SoCoDataPreprocessor`.
+        frozen: Parts that stay as they are loaded, see :class:`MomentumPretraining`.
         **others: Configs of parts that a subclass has besides.
     """
 
@@ -59,10 +60,11 @@ class SoCoAlgorithm(MomentumPretraining):
         neck: dict | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
+        frozen: Sequence[str] = (),
         **others: dict,
     ):
         parts = dict(backbone=backbone, neck=neck, roi_head=roi_head, projector=projector, predictor=predictor)
-        super().__init__({**parts, **others}, data_preprocessor, init_cfg)
+        super().__init__({**parts, **others}, data_preprocessor, init_cfg, frozen)
         self.pairs = None if pairs is None else [tuple(pair) for pair in pairs]
 
     def loss(

@@ -279,7 +279,7 @@ def test_an_image_level_pretraining_gives_its_backbone(root, pretrainings):
                 backbone['backbone.layer4.2.conv3.weight'],
             )
         else:
-            assert 'new: this pretraining has none' in transfer.new
+            assert 'new: not part of these weights' in transfer.new
 
 
 def test_new_parts_that_the_config_names(small):
@@ -304,7 +304,7 @@ def test_a_pafpn_as_the_docs_tell(root, pretrainings):
     with torch.device('meta'):
         detector = build_detector(cfg.model).state_dict()
     weights = transferable_weights(pretrainings['fpn'].state_dict(), 'soco')
-    with pytest.raises(UserError, match=r'is not in the pretraining; if it is to stay new: TransferHook\(new='):
+    with pytest.raises(UserError, match=r'is not in these weights; if it is to stay new: TransferHook\(new='):
         require_complete(plan_transfer(weights, detector), 'soco')
     (line,) = re.findall(r'new=(\[.*pafpn_convs.*?\])', (root / 'docs/transfer.md').read_text())
     require_complete(plan_transfer(weights, detector, new=ast.literal_eval(line)), 'soco')
@@ -484,14 +484,14 @@ def small():
 def test_shape_that_differs_is_refused(small):
     pretrained, detector = small
     detector['neck.w'] = torch.zeros(4)
-    with pytest.raises(UserError, match=r'neck.w is \(4,\) in the model, \(3,\) in the pretraining'):
+    with pytest.raises(UserError, match=r'neck.w is \(4,\) in the model, \(3,\) in these weights'):
         require_complete(plan_transfer(pretrained, detector), 'a.pth')
 
 
 def test_detector_part_that_should_load_and_does_not_is_refused(small):
     pretrained, detector = small
     detector['neck.extra'] = torch.zeros(4)
-    with pytest.raises(UserError, match=r'neck\.extra of the model is not in the pretraining'):
+    with pytest.raises(UserError, match=r'neck\.extra of the model is not in these weights'):
         require_complete(plan_transfer(pretrained, detector), 'a.pth')
 
 
@@ -508,8 +508,9 @@ def test_parts_that_a_pretraining_lacks_stay_new(small):
     backbone = {'backbone.w': pretrained['backbone.w']}
     transfer = plan_transfer(detector_weights({**backbone, 'projector.w': torch.ones(1)}, 'x'), detector)
     assert not transfer.problems and set(transfer.loaded) == {'backbone.w'}
-    assert set(transfer.new['new: this pretraining has none']) == {'neck.w', 'roi_head.bbox_head.shared_fcs.0.bias'}
-    assert transfer.table().count('new: this pretraining has none') == 2
+    lacking = {'neck.w', 'roi_head.bbox_head.shared_fcs.0.bias', 'rpn_head.w'}
+    assert set(transfer.new['new: not part of these weights']) == lacking
+    assert transfer.table().count('new: not part of these weights') == 3
     transfer = plan_transfer({**backbone, 'neck.w': pretrained['neck.w']}, detector)
     assert not transfer.problems and set(transfer.loaded) == {'backbone.w', 'neck.w'}
 

@@ -494,7 +494,16 @@ def test_no_config_is_left_out():
     """Which tests train which configs; a new folder must join one of them."""
     folders = {path.relative_to(CONFIGS).parent.as_posix() for path in CONFIGS.rglob('*.py')}
     here = {'transfer/coco', 'transfer/imagenet', 'transfer/examples', 'quickstart', 'evidence'}
-    elsewhere = {'soco', 'ablation', 'own', 'channels', 'transfer/voc', 'transfer/lvis', 'transfer/mini_coco'}
+    elsewhere = {
+        'soco',
+        'ablation',
+        'own',
+        'channels',
+        'warm_start',
+        'transfer/voc',
+        'transfer/lvis',
+        'transfer/mini_coco',
+    }
     assert {folder for folder in folders if not folder.endswith('_base_')} == here | elsewhere
     assert {path.name for path in CONFIGS.glob('transfer/imagenet/*.py')} == {
         'linear_r50_8xb32_100e_in1k.py',

@@ -12,6 +12,7 @@ from mmsoco.engine.hooks.recompute import RecomputeHook
 from mmsoco.engine.hooks.schedule import WarmupCosineLRHook
 from mmsoco.engine.hooks.target_update import TargetUpdateHook
 from mmsoco.engine.hooks.transfer import TransferHook
+from mmsoco.engine.hooks.warm_start import WarmStartHook
 
 __all__ = [
     'BadImagesHook',
@@ -28,5 +29,6 @@ __all__ = [
     'TargetUpdateHook',
     'TrainingDiverged',
     'TransferHook',
+    'WarmStartHook',
     'WarmupCosineLRHook',
 ]

@@ -4,15 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from mmengine.config import Config
-from mmengine.hooks import Hook
 from torch import Tensor
 
 from mmsoco.checkpoints.guard import guard_loading
-from mmsoco.checkpoints.pretraining import Origin, transferable_weights
+from mmsoco.checkpoints.pretraining import Origin
+from mmsoco.checkpoints.recognition import recognise
 from mmsoco.checkpoints.transfer import plan_transfer, require_complete
 from mmsoco.checkpoints.unwrapping import unwrap
 from mmsoco.checkpoints.widening import channels_differ
 from mmsoco.datasets.transforms.loading import LoadImageFromFile
+from mmsoco.engine.hooks.loading import LoadingHook
 from mmsoco.engine.model import bare_model
 from mmsoco.errors import UserError
 from mmsoco.images.reading import Reading
@@ -33,8 +34,11 @@ def check_images(model: torch.nn.Module, origin: Origin = Origin(), other_channe
     """
     for name, module in model.named_modules():
         # Also of a detector in a model that wraps it.
-        if {'backbone', 'shared_head'} & {*name.split('.')} and getattr(module, 'style', 'pytorch') != 'pytorch':
-            raise UserError("the model's ResNet is caffe-style, its features would be wrong; set style='pytorch'")
+        style = getattr(module, 'style', origin.style)
+        if {'backbone', 'shared_head'} & {*name.split('.')} and style != origin.style:
+            raise UserError(
+                f"the model's ResNet is {style}-style, its features would be wrong; set style='{origin.style}'"
+            )
     if other_channels:
         return
     preprocessor = model.data_preprocessor
@@ -115,7 +119,7 @@ def _require_shapes(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], so
 
 
 @HOOKS.register_module()
-class TransferHook(Hook):
+class TransferHook(LoadingHook):
     """Make ``load_from`` of a pretraining checkpoint loud.
 
     mmengine only warns about tensors that are missing or of another shape. This
@@ -155,9 +159,6 @@ class TransferHook(Hook):
             a pretraining is given where a trained model is tested.
     """
 
-    # Before hooks that copy what is loaded, such as a moving average.
-    priority = 'VERY_HIGH'
-
     @renamed_arguments(same_pictures='same_images')
     def __init__(
         self,
@@ -166,6 +167,7 @@ class TransferHook(Hook):
         same_images: bool = True,
         widen: bool = False,
     ):
+        super().__init__()
         if isinstance(new, str) or isinstance(leave, str):
             raise UserError("TransferHook's new and leave are lists of names' beginnings, such as ['neck.']")
         self.same_images = same_images
@@ -179,33 +181,37 @@ class TransferHook(Hook):
         model = bare_model(runner)
         own = model.state_dict()
         self._loaded = True
+        if runner._resume:
+            self.go_on(checkpoint)
         source = 'the checkpoint given as load_from'
         if set(checkpoint.get('state_dict', checkpoint)) == set(own):
             _require_shapes(checkpoint.get('state_dict', checkpoint), own, source)
             return
-        unwrapped = unwrap(checkpoint, source)
-        state_dict, origin = unwrapped.tensors, Origin.of(checkpoint)
-        for note in unwrapped.notes:
-            runner.logger.info(f'{source}: {note}')
+        state_dict = unwrap(checkpoint, source).tensors
         if set(state_dict) == set(own):
             _require_shapes(state_dict, own, source)
             checkpoint['state_dict'] = state_dict
             return
         if runner._resume:
             raise UserError('a pretraining cannot be resumed as a detector; give it as --cfg-options load_from=...')
-        weights = transferable_weights(state_dict, source, origin)
+        weights = recognise(checkpoint, source)
+        origin = weights.origin
         if self.same_images:
             # Widened as the user says, or else about to be refused.
-            other_channels = channels_differ(weights, own) is not None
+            other_channels = channels_differ(weights.tensors, own) is not None
             check_images(model, origin, other_channels)
             if origin.reads_unlike_others and not other_channels:
                 check_loading(runner.cfg, origin)
-        behind = {name: tensor for name, tensor in state_dict.items() if name not in weights} | unwrapped.others
-        transfer = plan_transfer(weights, own, new=self.new, leave=self.leave, behind=behind, widen=self.widen)
+        transfer = plan_transfer(
+            weights.tensors, own, new=self.new, leave=self.leave, behind=weights.beside, widen=self.widen
+        )
+        for reason, tensors in weights.left.items():
+            transfer.left.setdefault(reason, {}).update(tensors)
         given = {'same_images': self.same_images, 'widen': self.widen}
         usual = {'same_images': True, 'widen': False}
         require_complete(transfer, source, **{key: value for key, value in given.items() if value != usual[key]})
-        runner.logger.info(f'Weights from the pretraining:\n{transfer.table()}')
+        self.note_beginning(runner, checkpoint, weights, transfer)
+        runner.logger.info(f'Weights to begin from:\n{transfer.table()}')
         checkpoint['state_dict'] = transfer.loaded
         self._from_pretraining = True
 

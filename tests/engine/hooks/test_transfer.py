@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from foreign_weights import resnet18
 from mmengine.hub import get_config
 from mmengine.registry import DefaultScope
 
@@ -56,9 +57,9 @@ def detector(mean, std):
 
 def load(checkpoint, model):
     said = []
-    runner = SimpleNamespace(model=model, _resume=False, logger=SimpleNamespace(info=said.append))
+    runner = SimpleNamespace(model=model, _resume=False, _load_from='x.pth', logger=SimpleNamespace(info=said.append))
     TransferHook().after_load_checkpoint(runner, torch.load(checkpoint, weights_only=True))
-    return said[0]
+    return said[-1]
 
 
 def test_a_checkpoint_says_what_was_shown_and_what_a_detector_takes(checkpoint, tmp_path):
@@ -127,7 +128,9 @@ def test_what_is_wrapped_around_it_is_taken_off_and_said(checkpoint, tmp_path, p
     wrapped = save_with(checkpoint, tmp_path / 'wrapped.pth', prefix, container)
     said = []
     content = torch.load(wrapped, weights_only=True)
-    runner = SimpleNamespace(model=detector(MEAN, STD), _resume=False, logger=SimpleNamespace(info=said.append))
+    runner = SimpleNamespace(
+        model=detector(MEAN, STD), _resume=False, _load_from='x.pth', logger=SimpleNamespace(info=said.append)
+    )
     TransferHook().after_load_checkpoint(runner, content)
     assert said[-1] == load(checkpoint, detector(MEAN, STD)) and 'taken off its names' in ' '.join(said[:-1])
     whole = torch.load(checkpoint, weights_only=True)['state_dict']
@@ -142,9 +145,41 @@ def test_what_is_wrapped_around_it_is_taken_off_and_said(checkpoint, tmp_path, p
 def test_a_detectors_own_checkpoint_passes_wrapped_too():
     model = detector(MEAN, STD)
     content = {'state_dict': {f'module.{name}': tensor + 1 for name, tensor in model.state_dict().items()}}
-    runner = SimpleNamespace(model=model, _resume=True, logger=SimpleNamespace(info=print))
+    runner = SimpleNamespace(model=model, _resume=True, _load_from='x.pth', logger=SimpleNamespace(info=print))
     TransferHook().after_load_checkpoint(runner, content)
     assert content['state_dict'].keys() == model.state_dict().keys()
+
+
+def test_a_backbone_of_torchvision():
+    """Accounted for as a pretraining is, and told from one in the detector's checkpoints."""
+    from mmdet.registry import MODELS
+
+    cfg = detector_config([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
+    cfg.backbone.update(base_channels=64, stem_channels=64)
+    cfg.neck.in_channels = [64, 128, 256, 512]
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        model = MODELS.build(cfg)
+    said, content = [], resnet18().state_dict()
+    runner = SimpleNamespace(model=model, _resume=False, _load_from='r.pth', logger=SimpleNamespace(info=said.append))
+    hook = TransferHook()
+    hook.after_load_checkpoint(runner, content)
+    assert content['state_dict'].keys() == {name for name in model.state_dict() if name.startswith('backbone.')}
+    rows = [line.split(maxsplit=3) for line in said[-1].splitlines()[2:]]
+    assert ['backbone', '120', '11,186,132', 'loaded'] in rows
+    assert {part for part, *_, why in rows if why == 'new: not part of these weights'} >= {'neck', 'rpn_head'}
+    assert [part for part, *_, why in rows if why.startswith('left: of a classifier')] == ['fc']
+    checkpoint = {'meta': {}}
+    hook.before_save_checkpoint(runner, checkpoint)
+    assert checkpoint['meta']['init'] == {
+        'file': 'r.pth',
+        'sha256': None,
+        'kind': 'a backbone (ResNet)',
+        'loaded': ['backbone.'],
+    }
+    lost = resnet18().state_dict()
+    del lost['layer4.1.bn2.weight']
+    with pytest.raises(UserError, match=r'backbone\.layer4\.1\.bn2\.weight of the model is not in'):
+        TransferHook().after_load_checkpoint(runner, lost)
 
 
 def test_student_and_teacher_of_a_semi_supervised_detector(checkpoint):
@@ -163,7 +198,7 @@ def test_student_and_teacher_of_a_semi_supervised_detector(checkpoint):
     with DefaultScope.overwrite_default_scope('mmdet'):
         model = MODELS.build(cfg)
     content = torch.load(checkpoint, weights_only=True)
-    runner = SimpleNamespace(model=model, _resume=False, logger=SimpleNamespace(info=print))
+    runner = SimpleNamespace(model=model, _resume=False, _load_from='x.pth', logger=SimpleNamespace(info=print))
     TransferHook().after_load_checkpoint(runner, content)
     model.load_state_dict(content['state_dict'], strict=False)
     weights = torch.load(checkpoint, weights_only=True)['state_dict']
