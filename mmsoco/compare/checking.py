@@ -55,7 +55,8 @@ def loaded_share(cfg: Config, init: Init, fit: bool = False) -> tuple[float, str
     guard_loading(init.file)
     with quiet():
         checkpoint = CheckpointLoader.load_checkpoint(init.file, map_location='cpu')
-    runner = SimpleNamespace(model=model, _resume=False, cfg=cfg, logger=SimpleNamespace(info=said.append))
+    logger = SimpleNamespace(info=said.append)
+    runner = SimpleNamespace(model=model, cfg=cfg, logger=logger, _resume=False, _load_from=init.file)
     try:
         transfer_hook(cfg).after_load_checkpoint(runner, checkpoint)
     except UserError as error:
