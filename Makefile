@@ -5,7 +5,7 @@ LINE ?=
 # Where torch comes from and which, such as TORCH_INDEX=cu126 TORCH=2.7.1 (tools/setup.sh); kept by .venv.
 export TORCH_INDEX TORCH
 
-.PHONY: help setup quickstart test test-slow test-gpu torture lint format clean
+.PHONY: help setup quickstart evidence test test-slow test-gpu torture lint format clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -16,9 +16,12 @@ setup:  ## build .venv: torch, the OpenMMLab packages, mmsoco
 quickstart: setup  ## pretrain on real images, fine-tune, look at it (about 8 minutes on 2 cores)
 	@$(PYTHON) -W ignore tools/quickstart.py $(ARGS)
 
+evidence: setup  ## what docs/evidence.md reports: DATA=FOLDER, some hours on 2 cores; goes on where it was stopped
+	@$(MAKE) -f tools/evidence/Makefile all
+
 test: setup  ## the core tests (some minutes)
 	@echo 'test: the core tests, about 8 minutes on 2 cores'
-	@$(PYTHON) -m pytest -m 'not slow' $(ARGS)
+	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m 'not slow' -n auto --dist loadfile $(ARGS)
 
 test-slow: setup  ## the tests that train, in several processes and by the command-line tools
 	@echo 'test-slow: tests that train and start processes, about 24 minutes on 2 cores'
