@@ -14,18 +14,12 @@ import torch
 from mmengine.config import Config
 
 from mmsoco.compare import fractions, report
-from mmsoco.compare.arms import (
-    annotations_of,
-    classes_of,
-    config_of_arm,
-    config_of_run,
-    digest_of_weights,
-    fingerprint,
-    labelled,
-)
+from mmsoco.compare.arms import config_of_arm, config_of_run, digest_of_weights, fingerprint
 from mmsoco.compare.checking import build_dataset, loaded_share, steps_of
 from mmsoco.compare.estimate import measure, tell
+from mmsoco.compare.labels import annotations_of, classes_of, labelled
 from mmsoco.compare.leakage import check_leakage
+from mmsoco.compare.object_sizes import describe_sizes
 from mmsoco.compare.plan import Comparison, Run, shard
 from mmsoco.compare.running import FAILED, RESULT
 from mmsoco.errors import Stopped, UserError
@@ -58,9 +52,12 @@ class Prepared:
         arms = {init.name: config_of_arm(comparison, init) for init in comparison.inits}
         self.arms = {name: cfg for name, (cfg, _) in arms.items()}
         notes = list(dict.fromkeys(note for _, told in arms.values() for note in told))
+        first = next(iter(self.arms.values()))
+        if comparison.own is not None:
+            sizes = describe_sizes(first, read_annotations(comparison.own.train))
+            notes = [*comparison.own.notes, *filter(None, [sizes]), *notes]
         for note in notes:
             say(note)
-        first = next(iter(self.arms.values()))
         self.facts = {'config': comparison.config, 'notes': notes, 'baseline': comparison.baseline}
         self.facts |= {'inits': {}, 'labels': {}, 'leakage': {}}
         self.drawn: dict[Path, dict] = {}

@@ -1,5 +1,5 @@
-# Mask R-CNN with ResNet-50 for one GPU, into which a pretraining by configs/own/*_gpu.py loads: backbone, FPN and box head.
-# The paths are mmdet's, of COCO; tools/compare.py --train, --val give others.
+# Mask R-CNN with ResNet-50 for one GPU, into which a pretraining by configs/own/*_gpu.py loads: backbone, FPN and
+# box head. The paths are mmdet's, of COCO; tools/compare.py --train, --val give others.
 _base_ = [
     'mmdet::_base_/models/mask-rcnn_r50_fpn.py',
     'mmdet::_base_/datasets/coco_instance.py',

@@ -1,5 +1,6 @@
-# How a detector is trained on some hundred to some thousand labelled images, on one GPU of 24 GB: 800 px, SGD as on COCO
-# for fewer steps. Other numbers of images a step scale the rate. Not run: nobody has measured these yet.
+# How a detector is trained on some hundred to some thousand labelled images, on one GPU of 24 GB: 800 px, and SGD as on
+# COCO for fewer steps; the rate, made for 16 images a step, is scaled to those that there are. Not run: nobody has
+# measured these yet.
 _base_ = [
     'mmdet::_base_/schedules/schedule_1x.py',
     'mmdet::_base_/default_runtime.py',
