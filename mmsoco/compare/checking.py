@@ -54,7 +54,7 @@ def loaded_share(cfg: Config, init: Init, fit: bool = False) -> tuple[float, str
         return 0.0, 'random weights'
     guard_loading(init.file)
     with quiet():
-        checkpoint = CheckpointLoader.load_checkpoint(init.file, map_location='cpu')
+        checkpoint = CheckpointLoader.load_checkpoint(init.file, map_location='cpu', logger='silent')
     runner = SimpleNamespace(model=model, _resume=False, cfg=cfg, logger=SimpleNamespace(info=said.append))
     try:
         transfer_hook(cfg).after_load_checkpoint(runner, checkpoint)

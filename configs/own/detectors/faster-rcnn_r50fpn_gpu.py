@@ -7,10 +7,13 @@ _base_ = [
 ]
 
 model = dict(
-    backbone=_base_.whole_backbone, neck=dict(norm_cfg=_base_.norm), roi_head=dict(bbox_head=_base_.four_conv_head)
+    backbone=_base_.whole_backbone,
+    neck=dict(norm_cfg=_base_.norm),
+    roi_head=dict(bbox_head=_base_.four_conv_head),
 )
-pipeline = _base_.masks_640_to_800
-pipeline[1]['with_mask'] = False
-train_dataloader = dict(**_base_.four_images, dataset=dict(pipeline=pipeline))
+boxes_640_to_800 = [
+    dict(step, with_mask=False) if step['type'] == 'LoadAnnotations' else step for step in _base_.masks_640_to_800
+]
+train_dataloader = dict(**_base_.four_images, dataset=dict(pipeline=boxes_640_to_800))
 val_evaluator = dict(type='mmsoco.CocoMetric')
 test_evaluator = val_evaluator
