@@ -99,7 +99,8 @@ def require_images(path: Path, whole: dict, root: Path) -> set[str]:
         raise UserError(f'{root} is no folder; name the one that the file names in {path} begin in')
     if not all(isinstance(image.get('file_name'), str) for image in whole['images']):
         raise UserError(f'{path} is not COCO JSON: an entry of its images has no file_name')
-    found = [os.path.abspath(f'{root}/{image["file_name"]}') for image in whole['images']]  # noqa: PTH100, without ..
+    # Without links followed, but without .. and //, so that equal ones are equal.
+    found = [os.path.abspath(root / image['file_name']) for image in whole['images']]  # noqa: PTH100
     if missing := [name for name in found if not os.path.isfile(name)]:  # noqa: PTH113, a hundred thousand times
         raise UserError(
             f'{len(missing)} of {len(found)} images of {path} are not there, first {missing[0]}; name the folder that '

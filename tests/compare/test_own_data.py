@@ -216,7 +216,6 @@ def test_by_the_command_line(own, in_epochs, pretrained, tmp_path):
     rename(own.labels['train'], {0: 12, 1: 7}, reverse=True)
     rename(own.labels['val'], {0: 3, 1: 30})
     own.look()
-    shutil.rmtree(tmp_path / 'labels')
     cfg = Config.fromfile(in_epochs)
     for part in ('train', 'val', 'test'):
         cfg[f'{part}_dataloader'].dataset.data_root = 'nowhere/'
@@ -236,4 +235,4 @@ def test_by_the_command_line(own, in_epochs, pretrained, tmp_path):
     assert 'train: 12 images, 24 boxes: my bar 12, my square 12' in said[0]
     assert 'scratch_1_1x_seed0: 3 of 6 steps' in said[1] and '2 of 2 runs are over' in said[1]
     results = json.loads((tmp_path / 'out/results.json').read_text())
-    assert len(results['runs']) == 2 and (tmp_path / 'out/labels/train.json').is_file()
+    assert len(results['runs']) == 2 and (tmp_path / 'out/labels/val.json').is_file()

@@ -21,6 +21,7 @@ from torchvision.models import resnet18
 from mmsoco.checkpoints.pretraining import detector_weights
 from mmsoco.checkpoints.transfer import plan_transfer, require_complete
 from mmsoco.compare.own_data import look_through, put
+from mmsoco.compare.running import forget_former_run
 from mmsoco.engine.launch import test as evaluate
 from mmsoco.engine.launch import train
 from mmsoco.errors import UserError
@@ -559,15 +560,16 @@ def test_own_detector_takes_its_recipes_weights_and_any_data(path, coco, tmp_pat
     shutil.copy(coco / 'coco.json', coco / 'others.json')
     cfg = Config.fromfile(path)
     put(cfg, look_through((coco / 'coco.json', coco / 'coco'), (coco / 'others.json', coco / 'others'), tmp_path))
-    small = dict(type='Resize', scale=(128, 96), keep_ratio=True, _delete_=True)
+    for part in ('train', 'val'):
+        pipeline = cfg[f'{part}_dataloader'].dataset.pipeline
+        place = next(i for i, step in enumerate(pipeline) if 'Resize' in step['type'])
+        pipeline[place] = dict(type='Resize', scale=(128, 96), keep_ratio=True)
     options = {
         'load_from': str(tmp_path / 'soco.pth'),
         'default_hooks.transfer.type': 'mmsoco.TransferHook',
         'train_cfg.max_iters': 2,
         'train_cfg.val_interval': 2,
         'train_dataloader.batch_size': 2,
-        'train_dataloader.dataset.pipeline.2': small,
-        'val_dataloader.dataset.pipeline.1': small,
         'test_dataloader': None,
         'test_cfg': None,
         'test_evaluator': None,
@@ -578,6 +580,7 @@ def test_own_detector_takes_its_recipes_weights_and_any_data(path, coco, tmp_pat
         options |= {'default_hooks.precise_bn.num_iters': 1, 'default_hooks.precise_bn.interval': 2}
     cfg.merge_from_dict(options)
     cfg.dump(tmp_path / 'detector.py')
+    forget_former_run()  # its visualizer's folder is gone
     runner = train(tmp_path / 'detector.py', str(tmp_path / 'out'), auto_scale_lr=True)
     assert runner.iter == 2
     log = next((tmp_path / 'out').glob('*/*.log')).read_text()
