@@ -174,9 +174,7 @@ def compare(
                     _tell(prepared, runs, over, say, seconds * left / here if here > 0 else None)
                 for run, point in newest.items():
                     if point != points.get(run):
-                        figures = (
-                            f', {column} {value:.1f}' for column, value in point.items() if 'AP' in column and value
-                        )
+                        figures = (f', {name} {v:.1f}' for name, v in point.items() if 'AP' in name and v is not None)
                         say(f'{run.name}: {point["step"]} of {prepared.steps[run]} steps{next(figures, "")}')
                 points = newest
                 if not busy:

@@ -14,7 +14,8 @@ from mmengine.hub import get_config
 from mmengine.registry import METRICS
 from running import ROOT
 
-from mmsoco.compare.checking import build_dataset
+from mmsoco.compare.arms import config_of_arm
+from mmsoco.compare.checking import build_dataset, loaded_share
 from mmsoco.compare.object_sizes import describe_sizes
 from mmsoco.compare.own_data import look_through, put
 from mmsoco.compare.plan import Comparison, Init
@@ -208,6 +209,14 @@ def test_sizes_beside_anchors(data, in_iterations):
     assert '50% are under half the smallest anchor' in describe_sizes(cfg, whole(data, 'train'))
     cfg.val_dataloader.dataset.pipeline.remove(resize)
     assert describe_sizes(cfg, whole(data, 'train')) is None
+
+
+def test_weights_of_another_width(own, pretrained, tmp_path):
+    detector = str(ROOT / 'configs/own/detectors/faster-rcnn_r18fpn_cpu.py')
+    narrow = Comparison(detector, (Init('scratch'), Init('soco', str(pretrained))), tmp_path, own=own.look())
+    cfg, _ = config_of_arm(narrow, narrow.inits[1])
+    with pytest.raises(UserError, match=r'conv1.weight is \(32, .*\*_cpu.py fit pretrainings by configs/own/\*_cpu.py'):
+        loaded_share(cfg, narrow.inits[1])
 
 
 @pytest.mark.slow
