@@ -576,6 +576,8 @@ def test_own_detector_takes_its_recipes_weights_and_any_data(path, coco, tmp_pat
     }
     for loader in ('train', 'val'):
         options |= {f'{loader}_dataloader.num_workers': 0, f'{loader}_dataloader.persistent_workers': False}
+    if 'rpn_head' in cfg.model:
+        options |= {'model.train_cfg.rcnn.sampler.num': 8, 'model.test_cfg.rpn.max_per_img': 10}
     if 'precise_bn' in cfg.default_hooks:
         options |= {'default_hooks.precise_bn.num_iters': 1, 'default_hooks.precise_bn.interval': 2}
     cfg.merge_from_dict(options)
