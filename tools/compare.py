@@ -1,16 +1,20 @@
 #!/usr/bin/env python
 """Does a pretraining help on my data? The same detector from several initial weights, with the noise between seeds.
 
-python tools/compare.py DETECTOR_CONFIG --init scratch --init soco=epoch_100.pth --fractions 0.1 1.0 --seeds 3
+python tools/compare.py configs/own/detectors/faster-rcnn_r18fpn_cpu.py --train TRAIN.json IMAGES \
+    --val VAL.json IMAGES --init scratch --init soco=iter_400.pth --fractions 0.1 1.0 --seeds 3
 """
 
 import argparse
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import joblib
 
 from mmsoco.arguments import part, positive
 from mmsoco.compare.comparing import Prepared, compare, rehearse
+from mmsoco.compare.own_data import OwnData, look_through
 from mmsoco.compare.plan import Comparison, Init
 from mmsoco.devices import DEVICES, use_device
 from mmsoco.errors import command
@@ -47,7 +51,14 @@ def parse_args() -> argparse.Namespace:
         description='Train a detector from several initial weights, on parts of the labels, with several seeds, and '
         'say whether the differences are larger than the noise.'
     )
-    parser.add_argument('config', help="the detector's, of mmdet or of configs/transfer")
+    parser.add_argument('config', help="the detector's: of configs/own/detectors, configs/transfer or mmdet")
+    for name, words in (('train', 'train on'), ('val', 'evaluate on')):
+        parser.add_argument(
+            f'--{name}',
+            nargs=2,
+            metavar=('JSON', 'IMAGES'),
+            help=f'labels in COCO format to {words}, and the folder that their file names begin in',
+        )
     parser.add_argument(
         '--init',
         action='append',
@@ -102,13 +113,29 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--shard', type=part, default=(0, 1), metavar='I/N', help='do only part I of N, for job arrays')
     parser.add_argument('--keep-checkpoints', action='store_true', help='keep those of finished runs')
     parser.add_argument('--dry-run', action='store_true', help='say what would be done and how long it takes')
-    return parser.parse_args()
+    args = parser.parse_args()
+    if (args.train is None) != (args.val is None):
+        parser.error('give both --train JSON IMAGES and --val JSON IMAGES, or neither')
+    return args
 
 
 @command
 def main() -> int:
     args = parse_args()
     use_device(args.device)
+    with tempfile.TemporaryDirectory() as elsewhere:
+        own = None
+        if args.train is not None:
+            own = look_through(args.train, args.val, Path(args.out, 'labels'), elsewhere if args.dry_run else None)
+        return run(args, own)
+
+
+def run(args: argparse.Namespace, own: OwnData | None) -> int:
+    """Compare, or rehearse it.
+
+    Returns:
+        Exit status.
+    """
     comparison = Comparison(
         args.config,
         tuple(map(Init.parse, args.init)),
@@ -124,6 +151,7 @@ def main() -> int:
         args.amp,
         args.auto_scale_lr,
         args.processes_a_run,
+        own,
     )
     leakage = dict(pretrained_on=dict(args.pretrained_on), allow=args.allow_leakage, jobs=joblib.cpu_count())
     prepared = Prepared(comparison, print, {**leakage, 'keep': not args.dry_run})

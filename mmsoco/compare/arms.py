@@ -4,12 +4,13 @@ import copy
 import functools
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
 from mmengine.config import Config, ConfigDict
 
 from mmsoco.compare.fitting import RESNETS, detectors, fit_norms
+from mmsoco.compare.labels import labelled
+from mmsoco.compare.own_data import put
 from mmsoco.compare.plan import Comparison, Init, Run
 from mmsoco.compare.schedules import bare_type, counts_epochs, evaluate_often, lengthen
 from mmsoco.config import is_pretraining, read_config, require
@@ -40,6 +41,8 @@ def config_of_arm(comparison: Comparison, init: Init) -> tuple[Config, list[str]
         raise UserError(f'{comparison.config} is a pretraining; give the config of a detector')
     require(cfg, 'model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
     require(cfg, 'val_dataloader', 'val_evaluator', 'val_cfg')
+    if comparison.own is not None:
+        put(cfg, comparison.own)
     cfg.setdefault('default_hooks', ConfigDict())
     notes = [f'in no arm the config itself loads {name}' for name in dict.fromkeys(drop_pretrained(cfg.model))]
     if init.file is None:
@@ -100,26 +103,6 @@ def drop_pretrained(node: Mapping | list | tuple) -> list[str]:
         dropped.append(node['pretrained'])
         node['pretrained'] = None
     return dropped
-
-
-def labelled(dataset: Mapping) -> Iterator[Mapping]:
-    """The settings of the data sets with labels that a training's is made of, through any wrappers."""
-    if dataset.get('ann_file'):
-        yield dataset
-    for part in (dataset.get('dataset'), *(dataset.get('datasets') or ())):
-        if isinstance(part, Mapping):
-            yield from labelled(part)
-
-
-def annotations_of(dataset: Mapping) -> Path:
-    """The file of a data set's labels."""
-    return Path(dataset.get('data_root') or '', dataset['ann_file'])
-
-
-def classes_of(dataset: Mapping) -> tuple[str, ...]:
-    """The names of the classes that a data set is told to take; none where it is not."""
-    classes = (dataset.get('metainfo') or {}).get('classes') or ()
-    return (classes,) if isinstance(classes, str) else tuple(classes)
 
 
 def config_of_run(comparison: Comparison, arm: Config, run: Run, length: int) -> Config:

@@ -54,16 +54,18 @@ def loaded_share(cfg: Config, init: Init, fit: bool = False) -> tuple[float, str
         return 0.0, 'random weights'
     guard_loading(init.file)
     with quiet():
-        checkpoint = CheckpointLoader.load_checkpoint(init.file, map_location='cpu')
+        checkpoint = CheckpointLoader.load_checkpoint(init.file, map_location='cpu', logger='silent')
     logger = SimpleNamespace(info=said.append)
     runner = SimpleNamespace(model=model, cfg=cfg, logger=logger, _resume=False, _load_from=init.file)
     try:
         transfer_hook(cfg).after_load_checkpoint(runner, checkpoint)
     except UserError as error:
         words = str(error).replace('the checkpoint given as load_from', init.file)
-        hint = (
-            '' if fit else '; or let --fit give the detector of every arm the norms and the box head of a pretraining'
-        )
+        hint = '; or let --fit give the detector of every arm the norms and the box head of a pretraining'
+        if 'model: backbone.' in words or 'the backbones differ' in words:
+            hint = '; in configs/own/detectors, *_cpu.py fit pretrainings by configs/own/*_cpu.py, *_gpu.py by *_gpu.py'
+        elif fit:
+            hint = ''
         raise UserError(f'--init {init.name}: {words}{hint}') from None
     state = checkpoint.get('state_dict', checkpoint)
     loaded = sum(count for name, count in parameters.items() if isinstance(state.get(name), torch.Tensor))

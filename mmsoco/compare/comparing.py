@@ -14,18 +14,12 @@ import torch
 from mmengine.config import Config
 
 from mmsoco.compare import fractions, report
-from mmsoco.compare.arms import (
-    annotations_of,
-    classes_of,
-    config_of_arm,
-    config_of_run,
-    digest_of_weights,
-    fingerprint,
-    labelled,
-)
-from mmsoco.compare.checking import build_dataset, loaded_share, steps_of
+from mmsoco.compare.arms import config_of_arm, config_of_run, digest_of_weights, fingerprint
+from mmsoco.compare.checking import build_dataset, loaded_share, quiet, steps_of
 from mmsoco.compare.estimate import measure, tell
+from mmsoco.compare.labels import annotations_of, classes_of, labelled
 from mmsoco.compare.leakage import check_leakage
+from mmsoco.compare.object_sizes import describe_sizes
 from mmsoco.compare.plan import Comparison, Run, shard
 from mmsoco.compare.running import FAILED, RESULT
 from mmsoco.errors import Stopped, UserError
@@ -55,12 +49,16 @@ class Prepared:
     def __init__(self, comparison: Comparison, say: Callable[[str], None], leakage: dict | None = None):
         self.comparison = comparison
         check_folder(comparison.out)
-        arms = {init.name: config_of_arm(comparison, init) for init in comparison.inits}
+        with quiet():  # what is imported says what it lacks
+            arms = {init.name: config_of_arm(comparison, init) for init in comparison.inits}
         self.arms = {name: cfg for name, (cfg, _) in arms.items()}
         notes = list(dict.fromkeys(note for _, told in arms.values() for note in told))
+        first = next(iter(self.arms.values()))
+        if comparison.own is not None:
+            sizes = describe_sizes(first, read_annotations(comparison.own.train))
+            notes = [*comparison.own.notes, *filter(None, [sizes]), *notes]
         for note in notes:
             say(note)
-        first = next(iter(self.arms.values()))
         self.facts = {'config': comparison.config, 'notes': notes, 'baseline': comparison.baseline}
         self.facts |= {'inits': {}, 'labels': {}, 'leakage': {}}
         self.drawn: dict[Path, dict] = {}
@@ -156,20 +154,29 @@ def compare(
     with atomic_path(order) as temporary:
         words = {'comparison': comparison.save(), 'shard': part, 'length': prepared.length}
         temporary.write_text(json.dumps({**words, 'keep_checkpoints': keep_checkpoints}))
-    say(f'{len(runs)} runs in {comparison.out}, {jobs} at a time')
+    say(f'{len(runs)} runs in {comparison.out}, {jobs} at a time; their logs are in logs/')
     over = _over(comparison, runs)
     _tell(prepared, runs, over, say, None)
     crew = Crew(order, jobs, comparison.processes, comparison.out)
     try:
         with crew:
-            began, before = time.monotonic(), set(over)
+            points = _newest(comparison, runs, over)
+            began, before = time.monotonic(), _done(prepared, points, over)
             while True:
                 busy = crew.is_busy()
                 now = _over(comparison, runs)
+                newest = _newest(comparison, runs, now)
                 if now != over:
                     over = now
-                    left = _seconds_left(prepared, runs, over, over - before, time.monotonic() - began)
-                    _tell(prepared, runs, over, say, left)
+                    here = _done(prepared, newest, over) - before
+                    left = sum(prepared.steps[run] for run in runs) - before - here
+                    seconds = time.monotonic() - began
+                    _tell(prepared, runs, over, say, seconds * left / here if here > 0 else None)
+                for run, point in newest.items():
+                    if point != points.get(run):
+                        figures = (f', {name} {v:.1f}' for name, v in point.items() if 'AP' in name and v is not None)
+                        say(f'{run.name}: {point["step"]} of {prepared.steps[run]} steps{next(figures, "")}')
+                points = newest
                 if not busy:
                     break
                 time.sleep(1)
@@ -207,10 +214,15 @@ def _over(comparison: Comparison, runs: list[Run]) -> set[Run]:
     }
 
 
-def _seconds_left(prepared: Prepared, runs: list[Run], over: set[Run], here: set[Run], seconds: float) -> float | None:
-    done = sum(prepared.steps[run] for run in here)
-    left = sum(prepared.steps[run] for run in runs if run not in over)
-    return seconds * left / done if done else None
+def _newest(comparison: Comparison, runs: list[Run], over: set[Run]) -> dict[Run, dict]:
+    """Run that is under way -> its newest evaluation, of those that had one."""
+    curves = {run: comparison.folder(run) / 'training' / 'curve.json' for run in runs if run not in over}
+    return {run: json.loads(path.read_text())[-1] for run, path in curves.items() if path.is_file()}
+
+
+def _done(prepared: Prepared, newest: dict[Run, dict], over: set[Run]) -> int:
+    """Steps that are done, as far as evaluations tell."""
+    return sum(prepared.steps[run] for run in over) + sum(point['step'] for point in newest.values())
 
 
 def _tell(prepared: Prepared, runs: list[Run], over: set[Run], say: Callable[[str], None], left: float | None) -> None:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from mmsoco.compare.own_data import OwnData
 from mmsoco.errors import UserError
 from mmsoco.options import Options
 
@@ -71,6 +72,7 @@ class Comparison:
         amp: See :func:`~mmsoco.engine.launch.train`.
         auto_scale_lr: See there.
         processes: Of each run.
+        own: Data in the place of the config's.
     """
 
     config: str
@@ -87,6 +89,7 @@ class Comparison:
     amp: bool | str | None = None
     auto_scale_lr: bool = False
     processes: int = 1
+    own: OwnData | None = None
 
     def __post_init__(self):
         names = [init.name for init in self.inits]
@@ -146,6 +149,8 @@ class Comparison:
         plain['inits'] = tuple(Init(*init) for init in plain['inits'])
         plain['options'] = Options(plain['options'][0], typed=plain['options'][1])
         plain['only'] = {name: Options(values, typed=typed) for name, (values, typed) in plain['only'].items()}
+        own = plain['own']
+        plain['own'] = own and OwnData(*(tuple(one) if isinstance(one, list) else one for one in own))
         return cls(**plain)
 
 

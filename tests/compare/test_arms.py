@@ -3,9 +3,10 @@
 import pytest
 from mmengine.config import Config
 
-from mmsoco.compare.arms import config_of_arm, config_of_run, drop_pretrained, fingerprint, labelled
+from mmsoco.compare.arms import config_of_arm, config_of_run, drop_pretrained, fingerprint
 from mmsoco.compare.checking import build_dataset, loaded_share, steps_of
 from mmsoco.compare.comparing import Prepared
+from mmsoco.compare.labels import labelled
 from mmsoco.compare.plan import Comparison, Init, Run
 from mmsoco.errors import UserError
 from mmsoco.options import Options

@@ -15,6 +15,7 @@ BY_POSITION = re.compile(r'(?:hooks|pipeline|param_scheduler)\s*\[')
         [
             *CONFIGS.glob('transfer/**/*.py'),
             *CONFIGS.glob('channels/**/*.py'),
+            *CONFIGS.glob('own/detectors/**/*.py'),
             *CONFIGS.glob('quickstart/faster-rcnn*.py'),
         ]
     ),

@@ -1,6 +1,7 @@
 """Every transfer config loads a pretraining, trains and evaluates with the real packages."""
 
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from torchvision.models import resnet18
 
 from mmsoco.checkpoints.pretraining import detector_weights
 from mmsoco.checkpoints.transfer import plan_transfer, require_complete
+from mmsoco.compare.own_data import look_through, put
+from mmsoco.compare.running import forget_former_run
 from mmsoco.engine.launch import test as evaluate
 from mmsoco.engine.launch import train
 from mmsoco.errors import UserError
@@ -493,7 +496,7 @@ def test_quickstart_detectors_train(start, coco, images, proposal_file, tmp_path
 def test_no_config_is_left_out():
     """Which tests train which configs; a new folder must join one of them."""
     folders = {path.relative_to(CONFIGS).parent.as_posix() for path in CONFIGS.rglob('*.py')}
-    here = {'transfer/coco', 'transfer/imagenet', 'transfer/examples', 'quickstart', 'evidence'}
+    here = {'transfer/coco', 'transfer/imagenet', 'transfer/examples', 'quickstart', 'evidence', 'own/detectors'}
     elsewhere = {
         'soco',
         'ablation',
@@ -552,3 +555,47 @@ def test_example_trains_and_evaluates(path, coco, monkeypatch, tmp_path):
         options['load_from'] = str(tmp_path / 'soco.pth')
     runner = train(path, str(tmp_path / 'out'), options=options)
     assert runner.iter == 2 and 'val/coco/bbox_mAP' in runner.message_hub.log_scalars
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('path', sorted(CONFIGS.glob('own/detectors/*.py')), ids=lambda path: path.stem)
+def test_own_detector_takes_its_recipes_weights_and_any_data(path, coco, tmp_path):
+    """At the width of configs/own, whose every tensor it loads; two steps and an evaluation."""
+    recipe = CONFIGS / f'own/100-pictures_{path.stem.rpartition("_")[2]}.py'
+    with DefaultScope.overwrite_default_scope('mmsoco'):
+        soco = MODELS.build(Config.fromfile(recipe).model)
+    torch.save({'state_dict': soco.state_dict(), 'meta': {}}, tmp_path / 'soco.pth')
+    shutil.copytree(coco / 'coco', coco / 'others')
+    shutil.copy(coco / 'coco.json', coco / 'others.json')
+    cfg = Config.fromfile(path)
+    put(cfg, look_through((coco / 'coco.json', coco / 'coco'), (coco / 'others.json', coco / 'others'), tmp_path))
+    for part in ('train', 'val'):
+        pipeline = cfg[f'{part}_dataloader'].dataset.pipeline
+        place = next(i for i, step in enumerate(pipeline) if 'Resize' in step['type'])
+        pipeline[place] = dict(type='Resize', scale=(128, 96), keep_ratio=True)
+    options = {
+        'load_from': str(tmp_path / 'soco.pth'),
+        'default_hooks.transfer.type': 'mmsoco.TransferHook',
+        'train_cfg.max_iters': 2,
+        'train_cfg.val_interval': 2,
+        'train_dataloader.batch_size': 2,
+        'test_dataloader': None,
+        'test_cfg': None,
+        'test_evaluator': None,
+    }
+    for loader in ('train', 'val'):
+        options |= {f'{loader}_dataloader.num_workers': 0, f'{loader}_dataloader.persistent_workers': False}
+    if 'rpn_head' in cfg.model:
+        options |= {'model.train_cfg.rcnn.sampler.num': 8, 'model.test_cfg.rpn.max_per_img': 10}
+    if 'precise_bn' in cfg.default_hooks:
+        options |= {'default_hooks.precise_bn.num_iters': 1, 'default_hooks.precise_bn.interval': 2}
+    cfg.merge_from_dict(options)
+    cfg.dump(tmp_path / 'detector.py')
+    forget_former_run()  # its visualizer's folder is gone
+    runner = train(tmp_path / 'detector.py', str(tmp_path / 'out'), auto_scale_lr=True)
+    assert runner.iter == 2
+    log = next((tmp_path / 'out').glob('*/*.log')).read_text()
+    assert 'Weights from the pretraining' in log
+    loaded = runner.model.backbone.state_dict()
+    assert all(loaded[name].shape == tensor.shape for name, tensor in soco.backbone.state_dict().items())
+    assert runner.model.neck.lateral_convs[0].bn.weight.shape == soco.neck.lateral_convs[0].bn.weight.shape

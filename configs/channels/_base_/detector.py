@@ -3,7 +3,7 @@
 _base_ = [
     'mmdet::_base_/models/faster-rcnn_r50_fpn.py',
     'mmdet::_base_/datasets/coco_detection.py',
-    '../../transfer/examples/_base_/small.py',
+    '../../own/detectors/_base_/cpu.py',
 ]
 
 model = dict(

@@ -1,14 +1,12 @@
 # Faster R-CNN on the photos of playing cards of _base_/cards.py, from random weights.
-_base_ = ['mmdet::_base_/models/faster-rcnn_r50_fpn.py', './_base_/cards.py']
+_base_ = ['../../own/detectors/faster-rcnn_r18fpn_cpu.py', './_base_/cards.py']
 
 model = dict(
-    backbone=_base_.small_backbone,
-    neck=_base_.small_neck,
-    rpn_head=dict(in_channels=64, feat_channels=64),
-    roi_head=dict(
-        bbox_roi_extractor=_base_.small_roi_extractor,
-        bbox_head=dict(**_base_.small_box_head, num_classes=6),
-    ),
-    train_cfg=_base_.few_boxes,
-    test_cfg=_base_.few_proposals,
+    rpn_head=dict(anchor_generator=dict(scales=[8])),
+    roi_head=dict(bbox_head=dict(num_classes=6)),
 )
+train_dataloader = _base_.cards_train
+val_dataloader = _base_.cards_test
+test_dataloader = _base_.cards_test
+val_evaluator = _base_.cards_metric
+test_evaluator = _base_.cards_metric

@@ -1,5 +1,5 @@
 # FCOS on the photos of playing cards of _base_/cards.py, from random weights.
-_base_ = './_base_/cards.py'
+_base_ = ['../../own/detectors/_base_/cpu_boxes.py', './_base_/cards.py']
 
 # As in mmdet's fcos_r50-caffe_fpn_gn-head_1x_coco.py, from which no model can be taken alone.
 model = dict(
@@ -33,3 +33,8 @@ optim_wrapper = dict(
     paramwise_cfg=dict(bias_lr_mult=2.0, bias_decay_mult=0.0),
     clip_grad=dict(max_norm=35, norm_type=2),
 )
+train_dataloader = _base_.cards_train
+val_dataloader = _base_.cards_test
+test_dataloader = _base_.cards_test
+val_evaluator = _base_.cards_metric
+test_evaluator = _base_.cards_metric

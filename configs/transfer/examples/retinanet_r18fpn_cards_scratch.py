@@ -1,8 +1,9 @@
 # RetinaNet on the photos of playing cards of _base_/cards.py, from random weights.
-_base_ = ['mmdet::_base_/models/retinanet_r50_fpn.py', './_base_/cards.py']
+_base_ = ['../../own/detectors/retinanet_r18fpn_cpu.py', './_base_/cards.py']
 
-model = dict(
-    backbone=_base_.small_backbone,
-    neck=_base_.small_neck,
-    bbox_head=dict(in_channels=64, feat_channels=64, stacked_convs=2, num_classes=6),
-)
+model = dict(bbox_head=dict(anchor_generator=dict(octave_base_scale=4), num_classes=6))
+train_dataloader = _base_.cards_train
+val_dataloader = _base_.cards_test
+test_dataloader = _base_.cards_test
+val_evaluator = _base_.cards_metric
+test_evaluator = _base_.cards_metric

@@ -1,12 +1,11 @@
-# A detector small enough for a CPU, and how it is trained in some minutes; one of mmdet's
-# models and of its data sets come beside it.
+# A detector small enough for a CPU, at the widths of ../../_base_/cpu.py, and how it is trained in some minutes; one of
+# mmdet's models and of its data sets come beside it.
 _base_ = [
     'mmdet::_base_/schedules/schedule_1x.py',
     'mmdet::_base_/default_runtime.py',
-    '../../_base_/finetuning.py',
+    '../../../transfer/_base_/finetuning.py',
 ]
 
-# The widths of ../../../own/_base_/cpu.py.
 small_backbone = dict(**_base_.whole_backbone, depth=18, base_channels=32, stem_channels=32)
 small_neck = dict(in_channels=[32, 64, 128, 256], out_channels=64, norm_cfg=_base_.norm)
 small_roi_extractor = dict(out_channels=64)
