@@ -60,11 +60,10 @@ def loaded_share(cfg: Config, init: Init, fit: bool = False) -> tuple[float, str
     try:
         transfer_hook(cfg).after_load_checkpoint(runner, checkpoint)
     except UserError as error:
-        words = str(error).replace('the checkpoint given as load_from', init.file)
         hint = (
             '' if fit else '; or let --fit give the detector of every arm the norms and the box head of a pretraining'
         )
-        raise UserError(f'--init {init.name}: {words}{hint}') from None
+        raise UserError(f'--init {init.name}: {error}{hint}') from None
     state = checkpoint.get('state_dict', checkpoint)
     loaded = sum(count for name, count in parameters.items() if isinstance(state.get(name), torch.Tensor))
     return loaded / sum(parameters.values()), '\n'.join(said)
