@@ -66,11 +66,21 @@ class Origin:
         return cls(parts, mean, std, words['channels'], words['method'], reading, deep, said=True)
 
     @classmethod
+    def assumed(cls, file: str) -> 'Origin':
+        """That of a file that says nothing: ImageNet's images in RGB, or caffe's, where its name says so.
+
+        As torchvision, timm and the authors of self-supervised methods show them; ``resnet50_caffe`` of mmdet and
+        detectron2 is of BGR with a deviation of 1, and has the stride in the first convolution.
+        """
+        if 'caffe' in file.rpartition('/')[2].lower():
+            return cls(mean=(103.53, 116.28, 123.675), std=(1.0, 1.0, 1.0), channels='bgr', style='caffe')
+        return cls()
+
+    @classmethod
     def of_config(cls, checkpoint: Mapping[str, Any]) -> 'Origin':
         """That of a model of mmdet or mmpretrain, from the config that its run wrote into the checkpoint.
 
-        Where there is none, :attr:`said` is False, and the defaults are ImageNet's images, as torchvision, timm
-        and the authors of self-supervised methods show them.
+        Where there is none, :attr:`said` is False.
         """
         meta = checkpoint.get('meta')
         text = (meta.get('cfg') or meta.get('config')) if isinstance(meta, Mapping) else None
@@ -82,6 +92,8 @@ class Origin:
             return cls()
         mean, std = tuple(shown['mean']), tuple(shown['std'])
         rgb = bool(shown.get('bgr_to_rgb') or shown.get('to_rgb'))
+        if max(*mean, *std) < 1:  # mmselfsup 0: of torchvision's tensors from 0 to 1, which are RGB
+            mean, std, rgb = tuple(255 * value for value in mean), tuple(255 * value for value in std), True
         backbone = model.get('backbone')
         style = backbone.get('style', 'pytorch') if isinstance(backbone, dict) else 'pytorch'
         channels = ('rgb' if rgb else 'bgr') if len(mean) == 3 else len(mean)
@@ -166,7 +178,7 @@ def transferable_weights(state_dict: Mapping[str, Tensor], source: str, origin: 
     _check_tensors(state_dict, source)
     backbone = {name: tensor for name, tensor in state_dict.items() if place_of(name).kind == 'backbone'}
     others = [name for name in state_dict if name not in backbone]
-    ours = origin.said or any(name.startswith(PRETRAINING_ONLY) or place_of(name).kind == 'lateral' for name in others)
+    ours = origin.said or any(name.startswith(TARGET) or place_of(name).kind == 'lateral' for name in others)
     if backbone and others and not ours and not any(is_of_a_task(name) for name in others):
         return backbone
     return detector_weights(state_dict, source, origin)

@@ -13,13 +13,7 @@ from torch import Tensor
 
 from mmsoco.checkpoints.backbones import OF_A_CLASSIFIER, backbone_names
 from mmsoco.checkpoints.naming import Place, place_of, prefix_of
-from mmsoco.checkpoints.pretraining import (
-    PRETRAINING_ONLY,
-    Origin,
-    detector_weights,
-    is_of_a_task,
-    transferable_weights,
-)
+from mmsoco.checkpoints.pretraining import TARGET, Origin, detector_weights, is_of_a_task, transferable_weights
 from mmsoco.checkpoints.tools import Misfit, torchvision_fpn
 from mmsoco.checkpoints.unwrapping import unwrap
 from mmsoco.errors import UserError
@@ -64,7 +58,8 @@ def recognise(content: Mapping[str, Any], source: str) -> Weights:
 
     Args:
         content: What was loaded.
-        source: Where it came from, for the message.
+        source: Where it came from, for the message; of a file that does not say it, its name tells whether it
+            is caffe's.
 
     Raises:
         UserError: It is of no kind that is known, or holds several models of which none is known to be meant.
@@ -76,15 +71,19 @@ def recognise(content: Mapping[str, Any], source: str) -> Weights:
     left = dict(found.left)
     if unwrapped.others:
         left['left: beside the model'] = unwrapped.others
+    origin = said
     # Pretrainings of earlier versions say nothing, and were shown ImageNet's.
-    origin = said if said.said or found.kind == _OURS else Origin.of_config(content)
+    if not said.said and found.kind != _OURS:
+        told = Origin.of_config(content)
+        origin = told if told.said else Origin.assumed(source)
     return Weights(found.kind, found.tensors, found.beside, left, origin, (*unwrapped.notes, *found.notes))
 
 
 def _pretraining(state: Mapping[str, Tensor], source: str, said: Origin) -> Weights | None:
     """One of ours, or what was extracted from one."""
     has_backbone = any(place_of(name).kind == 'backbone' for name in state)
-    known = said.said or any(name.startswith(PRETRAINING_ONLY) for name in state)
+    # A projector or a predictor alone may be of any method.
+    known = said.said or any(name.startswith(TARGET) for name in state)
     if not has_backbone or not known or _is_torchvisions(state) or any(map(is_of_a_task, _heads(state))):
         return None
     taken = detector_weights(state, source, said)

@@ -46,6 +46,8 @@ def unwrap(content: Mapping[str, Any], source: str) -> Unwrapped:
     Raises:
         UserError: It holds no tensors; or several models, and which one is meant cannot be told.
     """
+    if not isinstance(content, Mapping):  # such as a whole model, which --trust-checkpoint lets in
+        raise UserError(f"{source} holds a {type(content).__name__} instead of weights; save the model's state_dict()")
     state, notes = _contained(content, source)
     if not all(isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()):
         raise UserError(f'{source} holds more than named tensors; give a checkpoint of a SoCo pretraining')
@@ -73,7 +75,9 @@ def _contained(content: Mapping[str, Any], source: str) -> tuple[Mapping[str, An
     if not known and len(inside) > 1:
         raise UserError(f'{source} holds {", ".join(inside[:8])}, and which are the weights cannot be told; save these')
     chosen = (known or inside)[0]
-    return content[chosen], [] if chosen == 'state_dict' else [f'of {", ".join(inside)} in it, {chosen} is taken']
+    # A moving average, of other names; not a generator's state.
+    models = [key for key in inside if key == chosen or any('.' in str(name) for name in content[key])]
+    return content[chosen], [] if models == ['state_dict'] else [f'of {", ".join(models)} in it, {chosen} is taken']
 
 
 def _has_tensors(values: Mapping[str, Any]) -> bool:

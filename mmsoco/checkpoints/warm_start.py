@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+import torch
 from torch import Tensor
 
 from mmsoco.checkpoints.naming import Layout, Place, place_of
@@ -53,6 +54,10 @@ def plan_warm_start(
     for reason, tensors in (*unlike.items(), *weights.left.items()):
         transfer.left.setdefault(reason, {}).update(tensors)
     _match_embedding(transfer, weights, embedding)
+    # Such as variances that were too large for half precision: every step would be skipped.
+    transfer.problems += [
+        f'{name} of these weights is not finite' for name, t in transfer.loaded.items() if not torch.isfinite(t).all()
+    ]
     return transfer
 
 

@@ -60,7 +60,7 @@ def loaded_share(cfg: Config, init: Init, fit: bool = False) -> tuple[float, str
     try:
         transfer_hook(cfg).after_load_checkpoint(runner, checkpoint)
     except UserError as error:
-        words = str(error).replace('the checkpoint given as load_from', init.file)
+        words = str(error)
         hint = '; or let --fit give the detector of every arm the norms and the box head of a pretraining'
         if 'model: backbone.' in words or 'the backbones differ' in words:
             hint = '; in configs/own/detectors, *_cpu.py fit pretrainings by configs/own/*_cpu.py, *_gpu.py by *_gpu.py'

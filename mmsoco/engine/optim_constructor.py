@@ -7,6 +7,7 @@ from mmengine.optim import DefaultOptimWrapperConstructor, OptimWrapper
 from torch import nn
 
 from mmsoco.engine.layer_depth import layer_depths
+from mmsoco.errors import UserError
 from mmsoco.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMIZERS
 
 
@@ -30,6 +31,9 @@ class PretrainOptimConstructor(DefaultOptimWrapperConstructor):
               at depth d learns at lr * r ** (D - 1 - d); neck, head and all else at lr.
             - ``loaded_lr``: a factor of the rate of what a warm start fills, beside what is new; see
               :class:`~mmsoco.engine.hooks.WarmStartHook`.
+
+    Raises:
+        UserError: There is a ``loaded_lr``, and the model is not told what will be loaded.
     """
 
     def __init__(self, optim_wrapper_cfg: dict, paramwise_cfg: dict | None = None):
@@ -91,5 +95,10 @@ class PretrainOptimConstructor(DefaultOptimWrapperConstructor):
                 f'backbone.{name}': self.layer_decay_rate ** (count - 1 - depth) for name, depth in depths.items()
             }
         if self.loaded_lr != 1:
-            scales |= {name: self.loaded_lr * scales.get(name, 1.0) for name in model.loaded}
+            if not (loaded := getattr(model, 'loaded', ())):
+                raise UserError(
+                    'loaded_lr is of what is loaded, and nothing says what will be; begin by tools/train.py --init, or '
+                    'leave it out'
+                )
+            scales |= {name: self.loaded_lr * scales.get(name, 1.0) for name in loaded}
         return scales

@@ -56,7 +56,7 @@ def settle_init(
     factor = _loaded_lr(cfg)
     if factor is None:
         return
-    if cfg.optim_wrapper.get('constructor') not in _CONSTRUCTORS:
+    if str(cfg.optim_wrapper.get('constructor')).rpartition('.')[2] not in _CONSTRUCTORS:
         raise UserError("loaded_lr needs optim_wrapper.constructor='PretrainOptimConstructor'; set it, or leave it out")
     if not factor > 0:
         raise UserError(f'loaded_lr is {factor}, a factor above 0; to leave a part as it is: --freeze backbone')

@@ -59,7 +59,7 @@ class MomentumPretraining(BaseModel):
         # Weights laid out as the views are; convolutions need not reorder them.
         self.to(memory_format=self.data_preprocessor.memory_format)
         self.loaded: Collection[str] = ()
-        self.frozen = tuple(frozen)
+        self.frozen = (frozen,) if isinstance(frozen, str) else tuple(frozen)
         self._freeze([name for name, part in parts.items() if part is not None])
 
     def _freeze(self, parts: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from torch.nn.functional import layer_norm
 from torchvision.models.feature_extraction import create_feature_extractor
 
 from mmsoco.checkpoints.backbones import backbone_names
+from mmsoco.checkpoints.pretraining import Origin
 from mmsoco.checkpoints.recognition import recognise
 from mmsoco.errors import UserError
 from mmsoco.registry import MODELS
@@ -96,6 +97,35 @@ def test_dinos_teacher_is_taken_and_mocos_trained_network(source):
         weights = recognise(content, 'x.pth')
         assert torch.equal(weights.tensors['backbone.conv1.weight'], first)
         assert 'taken' in ' '.join(weights.notes)
+
+
+def test_a_projector_alone_makes_no_pretraining_of_ours(source):
+    """Barlow Twins, VICReg and solo-learn call theirs so, too; ours has a target network besides."""
+    backbone = {f'backbone.{name}': t for name, t in source.state_dict().items() if not name.startswith('fc.')}
+    others = {
+        'VICReg': {'projector.0.weight': torch.ones(2, 2)},
+        'Barlow Twins': {'projector.0.weight': torch.ones(2, 2), 'bn.running_mean': torch.ones(2)},
+        'solo-learn': {'predictor.0.weight': torch.ones(2, 2), 'momentum_backbone.conv1.weight': torch.ones(2, 2)},
+    }
+    for beside in others.values():
+        weights = recognise({'model': backbone | beside}, 'x.pth')
+        assert weights.kind == 'a backbone (ResNet)' and weights.tensors.keys() == backbone.keys()
+        assert not weights.beside and weights.left['left: of a classifier, or only for pretraining'] == beside
+    ours = backbone | {f'target.{name}': t for name, t in backbone.items()}
+    assert recognise({'state_dict': ours}, 'x.pth').kind == 'a SoCo pretraining'
+
+
+def test_what_images_a_file_without_a_description_saw(source):
+    bare = source.state_dict()
+    assert recognise(bare, 'folder_caffe/x.pth').origin == Origin()
+    origin = recognise(bare, 'folder/resnet18_caffe-1234.pth').origin
+    assert not origin.said and (origin.channels, origin.style, origin.std) == ('bgr', 'caffe', (1.0, 1.0, 1.0))
+    assert origin.mean == (103.53, 116.28, 123.675)
+    # mmselfsup 0 normalised numbers from 0 to 1, and said nothing of RGB.
+    text = 'img_norm_cfg = dict(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])'
+    origin = recognise(mmpretrains(source) | {'meta': {'config': text}}, 'x.pth').origin
+    assert origin.said and origin.channels == 'rgb'
+    assert origin.mean == pytest.approx(Origin().mean) and origin.std == pytest.approx(Origin().std)
 
 
 def normalised(maps, eps):

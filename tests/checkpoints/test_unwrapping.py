@@ -63,6 +63,7 @@ def test_what_is_beside_the_model_is_kept_apart():
         ({'optimizer': {'state': {0: {'step': torch.tensor(1)}}}}, 'a holds no weights'),
         ({'state_dict': {'backbone.w': torch.ones(1), 'x': 3}}, 'a holds more than named tensors'),
         ({1: torch.ones(1)}, 'a holds more than named tensors'),
+        (torch.nn.Linear(2, 2), r"a holds a Linear instead of weights; save the model's state_dict\(\)"),
     ],
 )
 def test_what_cannot_be_told(content, words):
@@ -71,8 +72,16 @@ def test_what_cannot_be_told(content, words):
 
 
 def test_mmengines_moving_average_is_not_the_model():
-    content = {'state_dict': state(), 'ema_state_dict': {'module.' + name: -t for name, t in state().items()}}
+    content = {
+        'state_dict': state(),
+        'ema_state_dict': {'module.' + name: -t for name, t in state().items()},
+        'random_state': {'torch': torch.ones(1)},
+    }
     assert values(unwrap(content, 'a').tensors) == values(state())
+    # It might have been meant.
+    assert unwrap(content, 'a').notes == ('of state_dict, ema_state_dict in it, state_dict is taken',)
+    del content['ema_state_dict']
+    assert not unwrap(content, 'a').notes
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,10 @@ def test_an_imagenet_backbone(wide):
         ),
         (lambda s: s.update({'layer2.0.se.weight': torch.ones(1)}), 'backbone.layer2.0.se.weight has no place'),
         (lambda s: s.update({'layer3.2.conv1.weight': torch.ones(1)}), 'the backbones differ in depth'),
+        (
+            lambda s: s.update({'bn1.running_var': torch.full((64,), 7e4).half()}),
+            r'backbone\.bn1\.running_var of these weights is not finite',
+        ),
     ],
 )
 def test_what_should_load_and_does_not_is_refused(wide, change, words):
@@ -118,7 +122,8 @@ def detector_state(base, **neck):
     cfg.backbone.update(depth=18, base_channels=8, stem_channels=8, init_cfg=None)
     cfg.neck.update(in_channels=[8, 16, 32, 64], out_channels=4, **neck)
     with DefaultScope.overwrite_default_scope('mmdet'), torch.device('meta'):
-        return MODELS.build(cfg).state_dict()
+        state = MODELS.build(cfg).state_dict()
+    return {name: torch.zeros(tensor.shape) for name, tensor in state.items()}
 
 
 def test_a_detector_trained_on_coco_gives_its_backbone(state):

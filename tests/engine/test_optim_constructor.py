@@ -3,6 +3,7 @@ import torch
 from torch import nn
 
 from mmsoco.engine import PretrainOptimConstructor
+from mmsoco.errors import UserError
 from mmsoco.models import SoCoAlgorithm
 from mmsoco.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
@@ -87,6 +88,16 @@ def test_frozen_layers_are_left_out(model):
     frozen = {id(p) for p in model.backbone.layer1.parameters()}
     for options in ({}, dict(layer_decay_rate=0.5), dict(norm_decay_mult=0.0)):
         assert set(ids(*groups_of(model, **options))) == online(model) - frozen
+
+
+def test_what_is_loaded_has_a_rate_of_its_own_where_the_model_knows_it(model):
+    model.loaded = {'backbone.conv1.weight', 'backbone.bn1.weight'}
+    slow = [group for group in groups_of(model, loaded_lr=0.1) if group['lr'] == pytest.approx(1e-4)]
+    assert ids(*slow) == [id(model.backbone.bn1.weight), id(model.backbone.conv1.weight)]
+    model.loaded = ()
+    for unaware in (model, nn.Linear(2, 2)):
+        with pytest.raises(UserError, match=r'loaded_lr is of what is loaded.*begin by tools/train\.py --init'):
+            groups_of(unaware, loaded_lr=0.1)
 
 
 def test_the_name_of_earlier_versions(model):

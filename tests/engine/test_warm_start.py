@@ -183,6 +183,26 @@ def test_mmdets_name_of_a_caffe_file_is_believed(trained, imagenet, tmp_path):
         trained('out', init=str(tmp_path / 'resnet50_caffe-788b5fa3.pth'))
 
 
+def test_what_fetches_by_itself_is_not_what_may_be_frozen(trained, imagenet, tmp_path):
+    """mmengine only warns where its init_cfg does not fit, and no checkpoint tells of it."""
+    torch.save(imagenet, tmp_path / 'x.pth')
+    init_cfg = dict(_delete_=True, type='Pretrained', checkpoint=str(tmp_path / 'x.pth'))
+    with pytest.raises(UserError, match='backbone is frozen, and nothing is loaded into it'):
+        trained('out', freeze=['backbone'], more={'model.backbone.init_cfg': init_cfg})
+    (log,) = (tmp_path / 'out').glob('*/*.log')
+    assert 'What init_cfg of backbone loads is not compared with the model, and no checkpoint' in log.read_text()
+
+
+def test_a_rate_for_what_is_loaded_needs_our_constructor(recipe):
+    cfg = read_config(recipe)
+    cfg.optim_wrapper.constructor = 'mmsoco.PretrainOptimConstructor'
+    settle_init(cfg, 'x.pth', loaded_lr=0.1)
+    assert cfg.optim_wrapper.paramwise_cfg.loaded_lr == 0.1
+    cfg.optim_wrapper.constructor = 'DefaultOptimWrapperConstructor'
+    with pytest.raises(UserError, match=r"loaded_lr needs optim_wrapper\.constructor='PretrainOptimConstructor'"):
+        settle_init(cfg)
+
+
 def test_a_detector_gets_a_transfer_hook(root):
     config = root / 'configs/transfer/examples/faster-rcnn_r18fpn_cards_scratch.py'
     cfg = read_config(config)

@@ -1,11 +1,9 @@
 """What a run began from, in its checkpoints."""
 
-from pathlib import Path
-
 from mmengine.hooks import Hook
 
-from mmsoco.checkpoints.guard import local_path
-from mmsoco.checkpoints.pretraining import INIT
+from mmsoco.checkpoints.guard import guard_loading, local_path
+from mmsoco.checkpoints.pretraining import INIT, Origin
 from mmsoco.checkpoints.recognition import Weights
 from mmsoco.checkpoints.transfer import Transfer, beginnings
 from mmsoco.engine.model import bare_model
@@ -15,9 +13,10 @@ from mmsoco.files import sha256_of
 class LoadingHook(Hook):
     """A hook that fills a model by ``load_from``, and writes into all checkpoints from what.
 
-    Under ``meta['init']``: ``file``, its name; ``sha256`` of its bytes, where it is a file; ``kind``, what it was
-    recognised as; ``loaded``, what the names begin with that it filled; ``init``, what it began from itself, if it
-    says so. A run that resumes has it from its checkpoint.
+    Under ``meta['init']``: ``file``, its name, or where it was fetched from; ``sha256`` of its bytes, where it is
+    a file; ``kind``, what it was recognised as; ``loaded``, what the names begin with that it filled; ``init``, what
+    it began from itself, if it says so. From its making on, weights are read by the rules of
+    :func:`~mmsoco.checkpoints.guard.guard_loading`. A run that resumes has it from its checkpoint.
     """
 
     # Before hooks that copy what is loaded, such as a moving average.
@@ -25,6 +24,7 @@ class LoadingHook(Hook):
 
     def __init__(self):
         self.began: dict | None = None
+        guard_loading()  # for runs that other tools start
 
     def note_beginning(self, runner, checkpoint: dict, weights: Weights, transfer: Transfer) -> None:
         """Say what the model is filled from, and remember it."""
@@ -35,7 +35,7 @@ class LoadingHook(Hook):
         meta = checkpoint.get('meta')
         before = meta.get(INIT) if isinstance(meta, dict) else None
         self.began = {
-            'file': Path(str(runner._load_from)).name,
+            'file': str(runner._load_from) if path is None else path.name,
             'sha256': digest,
             'kind': weights.kind,
             'loaded': filled,
@@ -43,8 +43,15 @@ class LoadingHook(Hook):
         }
         for note in weights.notes:
             runner.logger.info(f'{runner._load_from}: {note}')
-        assumed = '' if weights.origin.said else "; it does not say what images it saw: taken for ImageNet's, RGB"
-        runner.logger.info(f'Begins from {self.began["file"]} (SHA-256 {digest}), {weights.kind}{assumed}')
+        assumed = ''
+        if not weights.origin.said:
+            images = "ImageNet's, RGB" if weights.origin == Origin() else "caffe's, BGR"
+            assumed = (
+                f'; it does not say what images it saw: taken for {images}; if it saw others, such as some of '
+                "timm's models, set mean and std of model.data_preprocessor (docs/warm_start.md)"
+            )
+        known = '' if digest is None else f' (SHA-256 {digest})'
+        runner.logger.info(f'Begins from {self.began["file"]}{known}, {weights.kind}{assumed}')
 
     def go_on(self, checkpoint: dict) -> None:
         """Remember what the run that is resumed began from."""

@@ -6,7 +6,6 @@ import torch
 from mmengine.config import Config
 from torch import Tensor
 
-from mmsoco.checkpoints.guard import guard_loading
 from mmsoco.checkpoints.pretraining import Origin
 from mmsoco.checkpoints.recognition import recognise
 from mmsoco.checkpoints.transfer import plan_transfer, require_complete
@@ -175,7 +174,6 @@ class TransferHook(LoadingHook):
         self.new = new
         self.leave = leave
         self._loaded = self._from_pretraining = False
-        guard_loading()  # for runs that mmdet's own tools start
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         model = bare_model(runner)
@@ -183,7 +181,7 @@ class TransferHook(LoadingHook):
         self._loaded = True
         if runner._resume:
             self.go_on(checkpoint)
-        source = 'the checkpoint given as load_from'
+        source = str(runner._load_from)
         if set(checkpoint.get('state_dict', checkpoint)) == set(own):
             _require_shapes(checkpoint.get('state_dict', checkpoint), own, source)
             return

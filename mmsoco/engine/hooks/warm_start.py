@@ -18,20 +18,19 @@ from mmsoco.registry import HOOKS
 _HOW = 'or say that it should: --cfg-options default_hooks.warm_start.same_images=False'
 
 
-def check_shown(model: nn.Module, origin: Origin, source: str) -> None:
+def check_shown(model: nn.Module, origin: Origin, source: str, other_channels: bool = False) -> None:
     """Raise unless a pretraining shows its backbone what the weights have learned from, and strides as they do.
 
     Args:
         model: The pretraining's.
         origin: What the weights' file says of the images.
         source: What the weights are called in messages.
+        other_channels: Whether its images have others, of which mean and deviation are not compared.
 
     Raises:
         UserError: With what to do.
     """
-    # Where a file does not tell, mmdet's names of files do.
-    named_so = not origin.said and 'caffe' in source.rpartition('/')[2].lower()
-    if origin.channels == 'bgr' or origin.style != 'pytorch' or named_so:
+    if origin.channels == 'bgr' or origin.style != 'pytorch':
         raise UserError(
             f'{source} is caffe-style (BGR images, or the stride in the first convolution of a block), and a '
             'pretraining shows RGB: its features would be wrong; give weights with style=pytorch and bgr_to_rgb=True, '
@@ -42,22 +41,21 @@ def check_shown(model: nn.Module, origin: Origin, source: str) -> None:
             raise UserError(
                 f"the pretraining's ResNet is {module.style}-style, these weights are not; set style='pytorch'"
             )
+    if other_channels:
+        return
     shown = model.data_preprocessor.describe()
     same = all(
         len(shown[key]) == len(values) and all(abs(a - b) < 1e-3 for a, b in zip(shown[key], values, strict=True))
         for key, values in (('mean', origin.mean), ('std', origin.std))
     )
     if not same or shown['channels'] != origin.channels:
-        raise UserError(
-            f'{source} has seen other images than the pretraining shows; set model.data_preprocessor.mean='
-            f'{list(origin.mean)} and std={list(origin.std)}, {_HOW}'
-        )
-
-
-def _is_pretrained(part: nn.Module) -> bool:
-    """Whether a part fetches its weights by itself, as mmengine's modules can."""
-    init_cfg = getattr(part, 'init_cfg', None)
-    return isinstance(init_cfg, Mapping) and init_cfg.get('type') == 'Pretrained'
+        values = f'model.data_preprocessor.mean={list(origin.mean)} and std={list(origin.std)}'
+        if not origin.said:
+            raise UserError(
+                f"{source} does not say what images it saw, and the pretraining shows others than ImageNet's; where it "
+                f'saw those of ImageNet set {values}; where it saw these, {_HOW.removeprefix("or ")}'
+            )
+        raise UserError(f'{source} has seen other images than the pretraining shows; set {values}, {_HOW}')
 
 
 @HOOKS.register_module()
@@ -66,8 +64,9 @@ class WarmStartHook(LoadingHook):
 
     See :func:`~mmsoco.checkpoints.recognition.recognise`. It prints a table of what is loaded and what stays new or
     is left, and why; it stops the run with one line when anything that should load does not, when images or strides are
-    others, or when a part is frozen that nothing fills. The target network becomes a copy of the online one.
-    :func:`mmsoco.engine.launch.train` adds it to every pretraining. Where a run resumes, it does nothing.
+    others, or when a part is frozen that nothing fills. :class:`~mmsoco.engine.hooks.TargetUpdateHook` makes the
+    target network a copy. :func:`mmsoco.engine.launch.train` adds it to every pretraining. Where a run resumes, it
+    does nothing.
 
     Args:
         new: Beginnings of the model's names that may stay new.
@@ -102,8 +101,8 @@ class WarmStartHook(LoadingHook):
         """
         weights = recognise(checkpoint, source)
         own = model.state_dict()
-        if self.same_images and channels_differ(weights.tensors, own) is None:
-            check_shown(model, weights.origin, source)
+        if self.same_images:
+            check_shown(model, weights.origin, source, channels_differ(weights.tensors, own) is not None)
         parts = model.describe()['parts']
         transfer = plan_warm_start(weights, own, parts, new=self.new, leave=self.leave, widen=self.widen)
         require_complete(transfer, source, hook='WarmStartHook')
@@ -125,12 +124,17 @@ class WarmStartHook(LoadingHook):
         if runner.iter:
             return
         model = bare_model(runner)
+        for name, part in model.named_children():
+            init_cfg = getattr(part, 'init_cfg', None)
+            if isinstance(init_cfg, Mapping) and init_cfg.get('type') == 'Pretrained':
+                runner.logger.warning(
+                    f'What init_cfg of {name} loads is not compared with the model, and no checkpoint will tell it; '
+                    f'give {init_cfg["checkpoint"]} by --init'
+                )
         for part in model.frozen:
             # What no file has of a part, such as norms of a classifier's maps, does nothing as it begins.
-            filled = any(name.startswith(f'{part}.') for name in self._filled)
-            if not filled and not _is_pretrained(getattr(model, part)):
+            if not any(name.startswith(f'{part}.') for name in self._filled):
                 raise UserError(
                     f'{part} is frozen, and nothing is loaded into it; give weights that have it by --init, or leave '
                     f'{part} out of --freeze'
                 )
-        model.reset_target()

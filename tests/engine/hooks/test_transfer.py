@@ -13,6 +13,7 @@ from mmsoco.checkpoints.pretraining import Origin
 from mmsoco.engine.hooks.transfer import TransferHook
 from mmsoco.engine.launch import train
 from mmsoco.errors import UserError
+from mmsoco.registry import MODELS
 
 MEAN, STD = [100.0, 110.5, 120.25], [50.0, 60.0, 70.5]
 
@@ -180,6 +181,18 @@ def test_a_backbone_of_torchvision():
     del lost['layer4.1.bn2.weight']
     with pytest.raises(UserError, match=r'backbone\.layer4\.1\.bn2\.weight of the model is not in'):
         TransferHook().after_load_checkpoint(runner, lost)
+
+
+def test_a_caffe_files_name_is_believed():
+    """Its shapes fit a ResNet of PyTorch's style, in which its features would be wrong."""
+    cfg = get_config('mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py').model
+    cfg.backbone.init_cfg = None
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        model = MODELS.build(cfg)
+    runner = SimpleNamespace(model=model, _resume=False, _load_from='a/resnet50_caffe-788b.pth')
+    weights = {name.removeprefix('backbone.'): t for name, t in model.state_dict().items() if 'backbone.' in name}
+    with pytest.raises(UserError, match="the model's ResNet is pytorch-style"):
+        TransferHook().after_load_checkpoint(runner, weights)
 
 
 def test_student_and_teacher_of_a_semi_supervised_detector(checkpoint):
