@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from mmsoco.compare.arms import (
     classes_of,
     config_of_arm,
     config_of_run,
-    digest_of_weights,
+    digest_of_file,
     fingerprint,
     labelled,
 )
@@ -27,7 +28,7 @@ from mmsoco.compare.checking import build_dataset, loaded_share, steps_of
 from mmsoco.compare.estimate import measure, tell
 from mmsoco.compare.leakage import check_leakage
 from mmsoco.compare.plan import Comparison, Run, shard
-from mmsoco.compare.running import FAILED, RESULT
+from mmsoco.compare.running import FAILED, RESULT, require_same
 from mmsoco.errors import Stopped, UserError
 from mmsoco.files import atomic_path, check_folder
 from mmsoco.images.mini_coco import read_annotations
@@ -72,7 +73,7 @@ class Prepared:
             say(f'{init.name}: {words}')
             self.facts['inits'][init.name] = {
                 'file': init.file,
-                'sha256': digest_of_weights(init.file) if init.file else None,
+                'sha256': digest_of_file(init.file) if init.file else None,
                 'loaded': share,
                 'only': dict(comparison.only.get(init.name, {})),
             }
@@ -80,7 +81,8 @@ class Prepared:
             self.facts['leakage'] = check_leakage(comparison, first, say, **leakage)
         configs = {run: self.config(run) for run in comparison.runs()}
         self.steps = {run: steps_of(cfg, self.length, comparison.processes) for run, cfg in configs.items()}
-        self._require_same(configs)
+        for run, cfg in configs.items():
+            require_same(comparison.folder(run), fingerprint(comparison, self.arms[run.init], cfg))
 
     def _draw(self, cfg: Config) -> None:
         parts = list(labelled(cfg.train_dataloader.dataset))
@@ -103,16 +105,6 @@ class Prepared:
                     part = fractions.draw(whole, fraction, seed, classes)
                     self.drawn[self.comparison.labels(fraction, seed, number)] = part
                     self.facts['labels'][f'{100 * fraction:g} %, seed {seed}{name}'] = fractions.count(part, classes)
-
-    def _require_same(self, configs: dict[Run, Config]) -> None:
-        """Refuse a folder with results of other settings."""
-        for run, cfg in configs.items():
-            path = self.comparison.folder(run) / RESULT
-            if path.is_file() and json.loads(path.read_text()).get('config') != fingerprint(self.comparison, cfg):
-                raise UserError(
-                    f'{path} is the result of another config, other options or other weights; name another --out, or '
-                    f'delete {path.parent}'
-                )
 
     def config(self, run: Run) -> Config:
         """The config of a run."""
@@ -152,7 +144,8 @@ def compare(
     for run in runs:  # to be tried again
         with suppress(FileNotFoundError):
             (comparison.folder(run) / FAILED).unlink()
-    order = comparison.out / f'order_{part[0]}of{part[1]}.json'
+    # Several may work in one folder.
+    order = comparison.out / f'order_{part[0]}of{part[1]}_{socket.gethostname()}_{os.getpid()}.json'
     with atomic_path(order) as temporary:
         words = {'comparison': comparison.save(), 'shard': part, 'length': prepared.length}
         temporary.write_text(json.dumps({**words, 'keep_checkpoints': keep_checkpoints}))
@@ -180,9 +173,10 @@ def compare(
     missing = [run for run in runs if not (comparison.folder(run) / RESULT).is_file()]
     others = [run for run in missing if not (comparison.folder(run) / FAILED).is_file()]
     if others:
-        say(f'{len(others)} runs are being done by others, who will say the rest')
-    say(f'written: {comparison.out}/results.json, results.md, results.png')
-    return not any((comparison.folder(run) / FAILED).is_file() for run in runs)
+        say(f'{len(others)} runs are missing, which others are doing or have lost; the same command goes on')
+    files = ', '.join(f'{comparison.report}.{kind}' for kind in ('json', 'md', 'png'))
+    say(f'written: {comparison.out}: {files}')
+    return not missing
 
 
 def rehearse(prepared: Prepared, jobs: int = 1, part: tuple[int, int] = (0, 1), say: Callable = print) -> float:

@@ -16,6 +16,7 @@ from mmsoco.engine.hooks.curve import CurveHook
 from mmsoco.engine.interruption import Interrupted
 from mmsoco.engine.launch import train
 from mmsoco.engine.run_lock import RunLock
+from mmsoco.errors import UserError
 from mmsoco.options import Options
 
 
@@ -156,6 +157,20 @@ def test_runs_that_are_taken_or_done_are_left(in_iterations, pretrained, tmp_pat
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
     assert not is_over(whole.folder(scratch)) and (whole.folder(soco) / RESULT).read_text() == '{}'
+
+
+def test_a_run_of_other_settings_does_not_go_on(in_iterations, pretrained, tmp_path):
+    whole = comparison(in_iterations, pretrained, tmp_path)
+    (scratch, _) = whole.runs()
+    folder = whole.folder(scratch)
+    prepared = Prepared(whole, lambda line: None)
+    (folder / 'training').mkdir(parents=True)
+    with pytest.raises(UserError, match=f'seed0 was begun with another config.*or delete {folder}'):
+        Prepared(whole, lambda line: None)
+    # Nor where the settings become others after the parent has looked.
+    work(whole, [scratch], prepared.length)
+    assert 'was begun with another config' in json.loads((folder / FAILED).read_text())['error']
+    assert not list((folder / 'training').iterdir())
 
 
 def test_names_of_folders():
