@@ -1,11 +1,13 @@
 """A whole comparison: check, draw the labels, let workers train, and say what came of it."""
 
+import copy
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -67,6 +69,7 @@ class Prepared:
         self.drawn: dict[Path, dict] = {}
         self._draw(first)
         self.length = len(build_dataset(first, 'train_dataloader'))
+        self._require_images(first)
         for init in comparison.inits:
             share, table = loaded_share(self.arms[init.name], init, comparison.fit)
             words = f'{share:.1%} of the parameters are loaded from {init.file}' if init.file else table
@@ -105,6 +108,23 @@ class Prepared:
                     part = fractions.draw(whole, fraction, seed, classes)
                     self.drawn[self.comparison.labels(fraction, seed, number)] = part
                     self.facts['labels'][f'{100 * fraction:g} %, seed {seed}{name}'] = fractions.count(part, classes)
+
+    def _require_images(self, cfg: Config) -> None:
+        """Refuse parts of which nothing is left to train on, as where a data set leaves out what has no boxes."""
+        fraction = min(self.comparison.fractions)
+        cfg = copy.deepcopy(cfg)
+        with tempfile.TemporaryDirectory() as folder:
+            for seed in range(self.comparison.seeds) if fraction < 1 else ():
+                for number, dataset in enumerate(labelled(cfg.train_dataloader.dataset)):
+                    dataset.ann_file = f'{folder}/{seed}_{number}.json'
+                    fractions.write(self.drawn[self.comparison.labels(fraction, seed, number)], dataset.ann_file)
+                with suppress(UserError):  # mmengine cannot build an empty one
+                    if len(build_dataset(cfg, 'train_dataloader')):
+                        continue
+                raise UserError(
+                    f'{100 * fraction:g} % of the labels, seed {seed}: no image is left to train on; take larger '
+                    '--fractions, or a filter_cfg that leaves out less'
+                )
 
     def config(self, run: Run) -> Config:
         """The config of a run."""
@@ -186,11 +206,14 @@ def rehearse(prepared: Prepared, jobs: int = 1, part: tuple[int, int] = (0, 1), 
         Seconds.
     """
     comparison = prepared.comparison
-    runs = shard(comparison.runs(), *part)
+    runs = [run for run in shard(comparison.runs(), *part) if not (comparison.folder(run) / RESULT).is_file()]
     cfg = prepared.config(Run(comparison.baseline, 1.0, comparison.schedules[0], 0))
     threads = max(1, len(os.sched_getaffinity(0)) // (jobs * comparison.processes))
     pace = measure(cfg, comparison, threads)
-    return tell(comparison, runs, prepared.steps, pace, jobs, prepared.facts['labels'], say)
+    # Jobs that share a card are no faster together, so far as one fills it.
+    cards = torch.cuda.device_count() // comparison.processes or 1
+    at_once = max(1, min(jobs, len(runs), cards if torch.cuda.is_available() else jobs))
+    return tell(comparison, runs, prepared.steps, pace, at_once, prepared.facts['labels'], say)
 
 
 def _over(comparison: Comparison, runs: list[Run]) -> set[Run]:

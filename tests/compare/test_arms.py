@@ -1,5 +1,7 @@
 """Configs of arms and runs: fair, and of the user's own data."""
 
+import json
+
 import pytest
 from mmengine.config import Config
 from mmengine.model import PretrainedInit
@@ -7,6 +9,7 @@ from mmengine.model import PretrainedInit
 from mmsoco.compare.arms import config_of_arm, config_of_run, digest_of_file, drop_pretrained, fingerprint, labelled
 from mmsoco.compare.checking import build_dataset, loaded_share, steps_of
 from mmsoco.compare.comparing import Prepared
+from mmsoco.compare.fractions import order_of_images
 from mmsoco.compare.plan import Comparison, Init, Run
 from mmsoco.errors import UserError
 from mmsoco.options import Options
@@ -112,8 +115,24 @@ def test_an_epoch_of_a_part_is_as_long_as_one_of_all(in_epochs, pretrained, tmp_
     assert len(dataset) == prepared.length == 12
     shown = [dataset.get_data_info(i)['img_path'] for i in range(12)]
     assert len(set(shown)) == 3 and shown[:3] * 4 == shown
-    assert dataset[3]['inputs'].shape == (3, 64, 64)
+    assert dataset[3]['inputs'].shape == (3, 64, 64) and dataset.get_cat_ids(3) == [0, 1]
     assert prepared.facts['labels']['25 %, seed 0'] == {'images': 3, 'boxes': 6, 'classes': {'square': 3, 'bar': 3}}
+
+
+def test_a_part_without_an_image_is_refused_before_the_first_run(in_iterations, pretrained, data, tmp_path):
+    labels = json.loads((data / 'train.json').read_text())
+    # One image is large enough, and is drawn last.
+    last = order_of_images(labels, 0)[-1]
+    next(image for image in labels['images'] if image['id'] == last).update(width=128, height=128)
+    (tmp_path / 'small.json').write_text(json.dumps(labels))
+    options = {'train_dataloader.dataset.ann_file': str(tmp_path / 'small.json')}
+    options['train_dataloader.dataset.filter_cfg'] = dict(filter_empty_gt=True, min_size=100)
+    whole = comparison(
+        in_iterations, pretrained, tmp_path / 'out', fractions=(0.1,), seeds=1, options=Options(options), fit=True
+    )
+    with pytest.raises(UserError, match='10 % of the labels, seed 0: no image is left to train on'):
+        Prepared(whole, lambda line: None)
+    assert not (tmp_path / 'out').exists()
 
 
 def test_a_wrapper_keeps_its_labels_inside(in_epochs, pretrained, tmp_path):
