@@ -16,6 +16,7 @@ from mmsoco.checkpoints.pretraining import INIT
 from mmsoco.checkpoints.written_config import literals
 from mmsoco.compare.checking import build_dataset
 from mmsoco.compare.plan import Comparison
+from mmsoco.datasets.proposal_dataset import select_rows
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
 from mmsoco.images.archives import open_image
@@ -50,8 +51,8 @@ def pretraining_images(file: str, folder: str | None = None) -> Images | None:
 
     Args:
         file: A pretraining's checkpoint, or what was extracted from one.
-        folder: Where they are; by default what the checkpoint says: the images of its proposals, where
-            these can be read, or those of its folder.
+        folder: Where they are; by default what the checkpoint says: the images of its proposals but for those
+            that it held out, where these can be read, or those of its folder.
 
     Returns:
         None where the checkpoint does not say it, or they are not there.
@@ -75,7 +76,11 @@ def pretraining_images(file: str, folder: str | None = None) -> Images | None:
         store = ProposalStore.open(proposals) if proposals and Path(proposals).is_file() else None
         if store is not None and store.header.get('checksum') == described.get('checksum', store.header['checksum']):
             images = ImageRoot.of(store.header, roots[0])
-            return Images(images.folder, list(dict.fromkeys(map(images.image_of, store.names()))), images.reading)
+            held_out, names = dataset.get('held_out'), list(store.names())
+            if isinstance(held_out, str) and not Path(held_out).is_file():  # better too many than too few
+                held_out = None
+            trained = (names[row] for row in select_rows(store, held_out, wanted=False))
+            return Images(images.folder, list(dict.fromkeys(map(images.image_of, trained))), images.reading)
         found = find_images(roots[0])
         return Images(found.root, found.names)
     except (UserError, KeyError):

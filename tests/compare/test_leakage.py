@@ -66,6 +66,12 @@ def test_images_of_a_pretraining(recipe, tiny_options, images, tmp_path):
     train(recipe, str(tmp_path / 'run'), amp=False, options={**tiny_options, 'train_cfg.max_epochs': 1})
     checkpoint = tmp_path / 'run/epoch_1.pth'
     assert sorted(pretraining_images(str(checkpoint)).names) == listed(images).names
+    # Of what was held out, nothing was seen.
+    content = torch.load(checkpoint, weights_only=True)
+    assert 'proposal_file=' in content['meta']['cfg']
+    content['meta']['cfg'] = content['meta']['cfg'].replace('proposal_file=', 'held_out=2, proposal_file=', 1)
+    torch.save(content, tmp_path / 'held.pth')
+    assert len(pretraining_images(str(tmp_path / 'held.pth')).names) == len(listed(images).names) // 2
     # The folder, where the proposals are gone.
     content = torch.load(checkpoint, weights_only=True)
     content['meta']['cfg'] = content['meta']['cfg'].replace('.arrow', '.gone')
