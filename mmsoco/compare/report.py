@@ -22,7 +22,7 @@ from mmsoco.compare.statistics import (
 from mmsoco.files import atomic_path
 
 #: The verdict while a planned seed is neither done nor failed: to look and to stop at what pleases finds differences.
-PENDING = 'not all seeds are in'
+PENDING = 'seeds are missing'
 
 
 def collect(comparison: Comparison, facts: dict) -> dict:

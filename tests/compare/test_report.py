@@ -55,7 +55,7 @@ def test_the_table_grows(comparison):
     finish(comparison, Run('scratch', 0.1, 1.0, 2), 13.0)
     table = rows(comparison, collect(comparison, {}))
     assert table[1][2:6] == ['scratch', '2 of 3', '12.5 ± 0.7', '25.0 ± 1.4']
-    assert table[2][2:] == ['soco', '1 of 3', '14.0', '28.0', '+2.0', 'not all seeds are in']
+    assert table[2][2:] == ['soco', '1 of 3', '14.0', '28.0', '+2.0', 'seeds are missing']
 
 
 def test_what_is_larger_than_the_noise_is_said_and_what_is_not(comparison):
