@@ -10,7 +10,7 @@ import torch
 
 from mmsoco.compare.comparing import Prepared
 from mmsoco.compare.plan import Comparison, Init, Run
-from mmsoco.compare.running import FAILED, RESULT, is_over, work
+from mmsoco.compare.running import FAILED, RESULT, forget_former_run, is_over, work
 from mmsoco.engine.hooks.curve import CurveHook
 from mmsoco.engine.interruption import Interrupted
 from mmsoco.engine.launch import train
@@ -73,6 +73,7 @@ def test_arms_of_a_seed_see_the_same_data_from_the_same_random_parts(in_iteratio
     cfg.train_cfg.max_iters = 1
     cfg.optim_wrapper.optimizer.lr = 0.0
     cfg.dump(tmp_path / 'still.py')
+    forget_former_run()
     runner = train(tmp_path / 'still.py', str(tmp_path / 'still'))
     state = dict(runner.model.state_dict())
     for name in state:  # of BN, statistics alone have moved
