@@ -122,7 +122,7 @@ ROOMS = {
         'evaluation',
         'visualization',
     },
-    'compare': OFFLINE | {'checkpoints', 'config', 'options', 'engine'},
+    'compare': OFFLINE | {'datasets', 'checkpoints', 'config', 'options', 'engine'},
 }
 
 

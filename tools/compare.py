@@ -75,6 +75,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--out', default='work_dirs/compare', help='folder to write (default work_dirs/compare)')
     parser.add_argument(
+        '--report', default='results', metavar='NAME', help='of OUT/NAME.json, .md and .png (default results)'
+    )
+    parser.add_argument(
         '--baseline', default='', metavar='NAME', help='arm to compare with (default scratch, or the first)'
     )
     parser.add_argument(
@@ -152,6 +155,7 @@ def run(args: argparse.Namespace, own: OwnData | None) -> int:
         args.auto_scale_lr,
         args.processes_a_run,
         own,
+        args.report,
     )
     leakage = dict(pretrained_on=dict(args.pretrained_on), allow=args.allow_leakage, jobs=joblib.cpu_count())
     prepared = Prepared(comparison, print, {**leakage, 'keep': not args.dry_run})

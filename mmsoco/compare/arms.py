@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 from mmengine.config import Config, ConfigDict
 
-from mmsoco.compare.fitting import RESNETS, detectors, fit_norms
-from mmsoco.compare.labels import labelled
+from mmsoco.compare.fitting import fit_norms
+from mmsoco.compare.labels import annotations_of, labelled
 from mmsoco.compare.own_data import put
 from mmsoco.compare.plan import Comparison, Init, Run
 from mmsoco.compare.schedules import bare_type, counts_epochs, evaluate_often, lengthen
@@ -52,27 +52,19 @@ def config_of_arm(comparison: Comparison, init: Init) -> tuple[Config, list[str]
     cfg.resume = False
     if comparison.fit:
         notes += [f'in every arm: {words}' for words in fit_norms(cfg)]
-    elif any(one.file is None for one in comparison.inits):
-        _require_learning(cfg)
+    if any(one.file is None for one in comparison.inits):
+        notes += _slow_backbones(cfg)
     return cfg, notes
 
 
-def _require_learning(cfg: Config) -> None:
-    """Refuse what would keep random weights as they are: then scratch is no scratch.
-
-    Raises:
-        UserError: Stages of the backbone are frozen, or its BN keeps the statistics that it begins with.
-    """
-    for model in detectors(cfg.model):
-        backbone = model['backbone']
-        if bare_type(backbone) in RESNETS and (
-            backbone.get('frozen_stages', -1) >= 0 or backbone.get('norm_eval', True)
-        ):
-            raise UserError(
-                f'{cfg.filename} freezes stages or statistics of the backbone, which from scratch would stay random; '
-                '--fit lets all of it train in every arm, or --cfg-options model.backbone.frozen_stages=-1 '
-                'model.backbone.norm_eval=False'
-            )
+def _slow_backbones(cfg: Config) -> list[str]:
+    """What lets a backbone learn slower than the rest, which is made for weights that are good already."""
+    keys = (cfg.optim_wrapper.get('paramwise_cfg') or {}).get('custom_keys') or {}
+    return [
+        f'in every arm: {name} learns at {how["lr_mult"]:g} of the rate, which holds scratch back'
+        for name, how in keys.items()
+        if 'backbone' in name and how.get('lr_mult', 1) < 1
+    ]
 
 
 def _is_transfer(hook: Mapping | None) -> bool:
@@ -89,19 +81,22 @@ def drop_pretrained(node: Mapping | list | tuple) -> list[str]:
         What would have been loaded.
     """
     dropped = []
-    for key, value in node.items() if isinstance(node, Mapping) else enumerate(node):
-        if key == 'init_cfg' and isinstance(value, Mapping) and bare_type(value) == 'Pretrained':
-            dropped.append(str(value.get('checkpoint')))
+    for key, value in list(node.items() if isinstance(node, Mapping) else enumerate(node)):
+        if key == 'init_cfg' and value:
+            each = value if isinstance(value, (list, tuple)) else [value]
+            kept = [one for one in each if bare_type(one) not in ('Pretrained', 'PretrainedInit')]
+            dropped += [str(one.get('checkpoint')) for one in each if one not in kept]
+            if len(kept) < len(each):
+                # Not an empty list: to that, mmdet's ResNet adds no initialisation of its own.
+                node[key] = kept or None
+        elif key == 'pretrained' and value is True:  # timm's
+            dropped.append(f'the weights of {node.get("model_name", bare_type(node))}')
+            node[key] = False
+        elif key == 'pretrained' and isinstance(value, str):
+            dropped.append(value)
             node[key] = None
-        elif key == 'init_cfg' and isinstance(value, list):
-            kept = [one for one in value if bare_type(one) != 'Pretrained']
-            dropped += [str(one.get('checkpoint')) for one in value if one not in kept]
-            node[key] = kept
-        elif isinstance(value, (Mapping, list)):
+        elif isinstance(value, (Mapping, list, tuple)):
             dropped += drop_pretrained(value)
-    if isinstance(node, Mapping) and isinstance(node.get('pretrained'), str):
-        dropped.append(node['pretrained'])
-        node['pretrained'] = None
     return dropped
 
 
@@ -133,13 +128,24 @@ def _repeat(parent: ConfigDict, length: int) -> None:
     parent.dataset = ConfigDict(type='mmsoco.RepeatedTo', dataset=parent.dataset, length=length)
 
 
-def fingerprint(comparison: Comparison, cfg: Config) -> str:
-    """What a run's result is of: a digest of its config, wherever its folder is, and of its weights' file."""
-    text = json.dumps(cfg.to_dict(), sort_keys=True, default=str).replace(str(comparison.out), 'OUT')
+def fingerprint(comparison: Comparison, arm: Config, cfg: Config) -> str:
+    """What a run's result is of: a digest of its config, wherever its folder is, and of what its files hold.
+
+    Args:
+        arm: Of the run's arm, which names the whole training's labels.
+        cfg: Of the run.
+    """
+    # The weights count by what they are, not by how their path is typed.
+    config = cfg.to_dict() | {'load_from': None}
+    text = json.dumps(config, sort_keys=True, default=str).replace(str(comparison.out), 'OUT')
     how = (comparison.amp, comparison.auto_scale_lr, comparison.processes)
-    weights = digest_of_weights(cfg.load_from) if cfg.get('load_from') else None
-    return hashlib.sha256(repr((text, how, weights)).encode()).hexdigest()
+    evaluators = cfg.val_evaluator if isinstance(cfg.val_evaluator, (list, tuple)) else [cfg.val_evaluator]
+    read = (arm.train_dataloader.dataset, cfg.val_dataloader.dataset, *evaluators)
+    files = [annotations_of(one) for part in read for one in labelled(part)]
+    labels = [digest_of_file(file) for file in files if file.is_file()]
+    weights = digest_of_file(cfg.load_from) if cfg.get('load_from') else None
+    return hashlib.sha256(repr((text, how, weights, labels)).encode()).hexdigest()
 
 
-#: SHA-256 of a file of weights, once a process.
-digest_of_weights = functools.cache(sha256_of)
+#: SHA-256 of a file, once a process.
+digest_of_file = functools.cache(sha256_of)

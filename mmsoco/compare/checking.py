@@ -2,6 +2,7 @@
 
 import copy
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from types import SimpleNamespace
@@ -10,11 +11,16 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, HOOKS, MODELS
 from mmengine.runner import CheckpointLoader
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmsoco.checkpoints.guard import guard_loading
 from mmsoco.compare.plan import Init
 from mmsoco.compare.schedules import bare_type
 from mmsoco.errors import UserError, reason
+
+#: Parameters of what a detector's weights are for; a teacher is frozen as it should be.
+_BACKBONE = re.compile(r'((student|detector)\.)?backbone\.')
 
 
 @contextmanager
@@ -36,7 +42,7 @@ def loaded_share(cfg: Config, init: Init, fit: bool = False) -> tuple[float, str
         Share of the model's parameters that are loaded, and the table of what is.
 
     Raises:
-        UserError: The model cannot be built, or the weights do not fit.
+        UserError: The model cannot be built, the weights do not fit, or random ones would stay as they are.
     """
     said: list[str] = []
     settings = copy.deepcopy(cfg.model)
@@ -51,6 +57,7 @@ def loaded_share(cfg: Config, init: Init, fit: bool = False) -> tuple[float, str
             raise UserError(f'the model of {cfg.filename} cannot be built: {reason(error)}; correct it') from error
     parameters = {name: parameter.numel() for name, parameter in model.named_parameters()}
     if init.file is None:
+        _require_learning(cfg, model)
         return 0.0, 'random weights'
     guard_loading(init.file)
     with quiet():
@@ -70,6 +77,24 @@ def loaded_share(cfg: Config, init: Init, fit: bool = False) -> tuple[float, str
     state = checkpoint.get('state_dict', checkpoint)
     loaded = sum(count for name, count in parameters.items() if isinstance(state.get(name), torch.Tensor))
     return loaded / sum(parameters.values()), '\n'.join(said)
+
+
+def _require_learning(cfg: Config, model: nn.Module) -> None:
+    """Refuse what would keep random weights of the backbone as they are: then scratch is no scratch.
+
+    Raises:
+        UserError: Parts of the backbone are frozen, or its BN keeps the statistics that it begins with.
+    """
+    model.train()
+    learning = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    frozen = [name for name, _ in model.named_parameters() if name not in learning]
+    frozen += [name for name, part in model.named_modules() if isinstance(part, _BatchNorm) and not part.training]
+    if found := next((name for name in frozen if _BACKBONE.match(name)), None):
+        raise UserError(
+            f'{cfg.filename} freezes parameters or statistics of the backbone ({found}), which from scratch would stay '
+            'random; --fit lets all of it train in every arm, or --cfg-options model.backbone.frozen_stages=-1 '
+            'model.backbone.norm_eval=False'
+        )
 
 
 def transfer_hook(cfg: Config):

@@ -1,10 +1,13 @@
 """A whole comparison: check, draw the labels, let workers train, and say what came of it."""
 
+import copy
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,14 +17,14 @@ import torch
 from mmengine.config import Config
 
 from mmsoco.compare import fractions, report
-from mmsoco.compare.arms import config_of_arm, config_of_run, digest_of_weights, fingerprint
+from mmsoco.compare.arms import config_of_arm, config_of_run, digest_of_file, fingerprint
 from mmsoco.compare.checking import build_dataset, loaded_share, quiet, steps_of
 from mmsoco.compare.estimate import measure, tell
 from mmsoco.compare.labels import annotations_of, classes_of, labelled
 from mmsoco.compare.leakage import check_leakage
 from mmsoco.compare.object_sizes import describe_sizes
 from mmsoco.compare.plan import Comparison, Run, shard
-from mmsoco.compare.running import FAILED, RESULT
+from mmsoco.compare.running import FAILED, RESULT, require_same
 from mmsoco.errors import Stopped, UserError
 from mmsoco.files import atomic_path, check_folder
 from mmsoco.images.mini_coco import read_annotations
@@ -64,13 +67,14 @@ class Prepared:
         self.drawn: dict[Path, dict] = {}
         self._draw(first)
         self.length = len(build_dataset(first, 'train_dataloader'))
+        self._require_images(first)
         for init in comparison.inits:
             share, table = loaded_share(self.arms[init.name], init, comparison.fit)
             words = f'{share:.1%} of the parameters are loaded from {init.file}' if init.file else table
             say(f'{init.name}: {words}')
             self.facts['inits'][init.name] = {
                 'file': init.file,
-                'sha256': digest_of_weights(init.file) if init.file else None,
+                'sha256': digest_of_file(init.file) if init.file else None,
                 'loaded': share,
                 'only': dict(comparison.only.get(init.name, {})),
             }
@@ -78,7 +82,8 @@ class Prepared:
             self.facts['leakage'] = check_leakage(comparison, first, say, **leakage)
         configs = {run: self.config(run) for run in comparison.runs()}
         self.steps = {run: steps_of(cfg, self.length, comparison.processes) for run, cfg in configs.items()}
-        self._require_same(configs)
+        for run, cfg in configs.items():
+            require_same(comparison.folder(run), fingerprint(comparison, self.arms[run.init], cfg))
 
     def _draw(self, cfg: Config) -> None:
         parts = list(labelled(cfg.train_dataloader.dataset))
@@ -102,14 +107,21 @@ class Prepared:
                     self.drawn[self.comparison.labels(fraction, seed, number)] = part
                     self.facts['labels'][f'{100 * fraction:g} %, seed {seed}{name}'] = fractions.count(part, classes)
 
-    def _require_same(self, configs: dict[Run, Config]) -> None:
-        """Refuse a folder with results of other settings."""
-        for run, cfg in configs.items():
-            path = self.comparison.folder(run) / RESULT
-            if path.is_file() and json.loads(path.read_text()).get('config') != fingerprint(self.comparison, cfg):
+    def _require_images(self, cfg: Config) -> None:
+        """Refuse parts of which nothing is left to train on, as where a data set leaves out what has no boxes."""
+        fraction = min(self.comparison.fractions)
+        cfg = copy.deepcopy(cfg)
+        with tempfile.TemporaryDirectory() as folder:
+            for seed in range(self.comparison.seeds) if fraction < 1 else ():
+                for number, dataset in enumerate(labelled(cfg.train_dataloader.dataset)):
+                    dataset.ann_file = f'{folder}/{seed}_{number}.json'
+                    fractions.write(self.drawn[self.comparison.labels(fraction, seed, number)], dataset.ann_file)
+                with suppress(UserError):  # mmengine cannot build an empty one
+                    if len(build_dataset(cfg, 'train_dataloader')):
+                        continue
                 raise UserError(
-                    f'{path} is the result of another config, other options or other weights; name another --out, or '
-                    f'delete {path.parent}'
+                    f'{100 * fraction:g} % of the labels, seed {seed}: no image is left to train on; take larger '
+                    '--fractions, or a filter_cfg that leaves out less'
                 )
 
     def config(self, run: Run) -> Config:
@@ -150,7 +162,8 @@ def compare(
     for run in runs:  # to be tried again
         with suppress(FileNotFoundError):
             (comparison.folder(run) / FAILED).unlink()
-    order = comparison.out / f'order_{part[0]}of{part[1]}.json'
+    # Several may work in one folder.
+    order = comparison.out / f'order_{part[0]}of{part[1]}_{socket.gethostname()}_{os.getpid()}.json'
     with atomic_path(order) as temporary:
         words = {'comparison': comparison.save(), 'shard': part, 'length': prepared.length}
         temporary.write_text(json.dumps({**words, 'keep_checkpoints': keep_checkpoints}))
@@ -187,9 +200,10 @@ def compare(
     missing = [run for run in runs if not (comparison.folder(run) / RESULT).is_file()]
     others = [run for run in missing if not (comparison.folder(run) / FAILED).is_file()]
     if others:
-        say(f'{len(others)} runs are being done by others, who will say the rest')
-    say(f'written: {comparison.out}/results.json, results.md, results.png')
-    return not any((comparison.folder(run) / FAILED).is_file() for run in runs)
+        say(f'{len(others)} runs are missing, which others are doing or have lost; the same command goes on')
+    files = ', '.join(f'{comparison.report}.{kind}' for kind in ('json', 'md', 'png'))
+    say(f'written: {comparison.out}: {files}')
+    return not missing
 
 
 def rehearse(prepared: Prepared, jobs: int = 1, part: tuple[int, int] = (0, 1), say: Callable = print) -> float:
@@ -199,11 +213,14 @@ def rehearse(prepared: Prepared, jobs: int = 1, part: tuple[int, int] = (0, 1), 
         Seconds.
     """
     comparison = prepared.comparison
-    runs = shard(comparison.runs(), *part)
+    runs = [run for run in shard(comparison.runs(), *part) if not (comparison.folder(run) / RESULT).is_file()]
     cfg = prepared.config(Run(comparison.baseline, 1.0, comparison.schedules[0], 0))
     threads = max(1, len(os.sched_getaffinity(0)) // (jobs * comparison.processes))
     pace = measure(cfg, comparison, threads)
-    return tell(comparison, runs, prepared.steps, pace, jobs, prepared.facts['labels'], say)
+    # Jobs that share a card are no faster together, so far as one fills it.
+    cards = torch.cuda.device_count() // comparison.processes or 1
+    at_once = max(1, min(jobs, len(runs), cards if torch.cuda.is_available() else jobs))
+    return tell(comparison, runs, prepared.steps, pace, at_once, prepared.facts['labels'], say)
 
 
 def _over(comparison: Comparison, runs: list[Run]) -> set[Run]:

@@ -12,9 +12,11 @@ import numpy as np
 from mmengine.config import Config
 
 from mmsoco.checkpoints.files import read_meta
+from mmsoco.checkpoints.pretraining import INIT
 from mmsoco.checkpoints.written_config import literals
 from mmsoco.compare.checking import build_dataset
 from mmsoco.compare.plan import Comparison
+from mmsoco.datasets.proposal_dataset import select_rows
 from mmsoco.errors import UserError
 from mmsoco.files import atomic_path
 from mmsoco.images.archives import open_image
@@ -49,8 +51,8 @@ def pretraining_images(file: str, folder: str | None = None) -> Images | None:
 
     Args:
         file: A pretraining's checkpoint, or what was extracted from one.
-        folder: Where they are; by default what the checkpoint says: the images of its proposals, where
-            these can be read, or those of its folder.
+        folder: Where they are; by default what the checkpoint says: the images of its proposals but for those
+            that it held out, where these can be read, or those of its folder.
 
     Returns:
         None where the checkpoint does not say it, or they are not there.
@@ -74,7 +76,11 @@ def pretraining_images(file: str, folder: str | None = None) -> Images | None:
         store = ProposalStore.open(proposals) if proposals and Path(proposals).is_file() else None
         if store is not None and store.header.get('checksum') == described.get('checksum', store.header['checksum']):
             images = ImageRoot.of(store.header, roots[0])
-            return Images(images.folder, list(dict.fromkeys(map(images.image_of, store.names()))), images.reading)
+            held_out, names = dataset.get('held_out'), list(store.names())
+            if isinstance(held_out, str) and not Path(held_out).is_file():  # better too many than too few
+                held_out = None
+            trained = (names[row] for row in select_rows(store, held_out, wanted=False))
+            return Images(images.folder, list(dict.fromkeys(map(images.image_of, trained))), images.reading)
         found = find_images(roots[0])
         return Images(found.root, found.names)
     except (UserError, KeyError):
@@ -90,12 +96,16 @@ class Overlap(NamedTuple):
         near: Evaluation image -> the one that looks almost alike, of the others.
         unread: How many of the others could not be read.
         looks: Whether looks were compared.
+        read: How many evaluation images, and others, were compared by their bytes.
+        hashed: And by looks: those that can be decoded and are not flat.
     """
 
     same: dict[str, str]
     near: dict[str, str]
     unread: int
     looks: bool = True
+    read: tuple[int, int] = (0, 0)
+    hashed: tuple[int, int] = (0, 0)
 
 
 def find_overlap(evaluation: Images, others: Images, jobs: int = 1) -> Overlap:
@@ -106,14 +116,14 @@ def find_overlap(evaluation: Images, others: Images, jobs: int = 1) -> Overlap:
     theirs, own = _digests(others, jobs), _digests(evaluation, jobs)
     by_digest = {digest: name for name, digest in theirs.items()}
     same = {name: by_digest[digest] for name, digest in own.items() if digest in by_digest}
-    unread = len(others.names) - len(theirs)
+    unread, read = len(others.names) - len(theirs), (len(own), len(theirs))
     try:
         seen, shown = (_hashes(images, jobs) for images in (others, evaluation))
     except UserError:  # imagehash is not installed
-        return Overlap(same, {}, unread, looks=False)
+        return Overlap(same, {}, unread, looks=False, read=read)
     who, apart = nearest(shown.bits, seen.bits)
     near = {shown.names[i]: seen.names[who[i]] for i in np.flatnonzero(apart <= DISTANCE) if shown.names[i] not in same}
-    return Overlap(same, near, unread)
+    return Overlap(same, near, unread, read=read, hashed=(len(shown.names), len(seen.names)))
 
 
 def _hashes(images: Images, jobs: int) -> Hashes:
@@ -175,6 +185,8 @@ def check_leakage(
             found[init.name] = {'checked': False, 'words': f'{words} (--pretrained-on {init.name}=FOLDER)'}
         else:
             found[init.name] = _look(comparison, evaluation, others, jobs, keep)
+            if former := _former(init.file):
+                found[init.name]['words'] += f'; {former}, from which it began, was pretrained on images not looked at'
         say(f'{init.name}: evaluation images in its pretraining: {found[init.name]["words"]}')
     leaked = {name: one for name, one in found.items() if one.get('same') or one.get('near')}
     if leaked and not allow:
@@ -188,18 +200,33 @@ def check_leakage(
     return found
 
 
+def _former(file: str) -> str | None:
+    """The weights that a pretraining began from; None where it began from random ones, or does not say."""
+    try:
+        return (read_meta(file).get(INIT) or {}).get('file')
+    except UserError:  # others' weights
+        return None
+
+
 def _look(comparison: Comparison, evaluation: Images, others: Images, jobs: int, keep: bool) -> dict[str, Any]:
     """:func:`find_overlap` in words and figures; once for the same images."""
     key = hashlib.sha256(repr([_states(evaluation), _states(others)]).encode()).hexdigest()
     path = comparison.out / 'leakage' / f'{key[:16]}.json'
     if path.is_file():
         return json.loads(path.read_text())
-    same, near, unread, looks = find_overlap(evaluation, others, jobs)
-    words = f'{len(same)} by content, {len(near)} by looks' if looks else f'{len(same)} by content, looks not compared'
-    words += f', of {len(evaluation.names)} compared with {len(others.names) - unread} of {len(others.names)}'
+    same, near, unread, looks, read, hashed = find_overlap(evaluation, others, jobs)
+    checked = all(read)
+    words = '' if checked else 'not checked: '
+    words += f'{len(same)} by content, of {read[0]} of {len(evaluation.names)} compared with {read[1]} of '
+    words += f'{len(others.names)}; '
+    words += (
+        f'{len(near)} by looks, of {hashed[0]} compared with {hashed[1]} that are not flat'
+        if looks
+        else "looks not compared (pip install 'mmsoco[duplicates]')"
+    )
     found = {
-        'checked': True,
-        'words': words + ('' if looks else " (pip install 'mmsoco[duplicates]')"),
+        'checked': checked,
+        'words': words,
         'evaluation': len(evaluation.names),
         'pretraining': len(others.names),
         'unread': unread,

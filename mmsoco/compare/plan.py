@@ -1,6 +1,7 @@
 """What a comparison trains: its settings, and its runs in their order."""
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -73,6 +74,7 @@ class Comparison:
         auto_scale_lr: See there.
         processes: Of each run.
         own: Data in the place of the config's.
+        report: Name of the files that say what came of it.
     """
 
     config: str
@@ -90,6 +92,7 @@ class Comparison:
     auto_scale_lr: bool = False
     processes: int = 1
     own: OwnData | None = None
+    report: str = 'results'
 
     def __post_init__(self):
         names = [init.name for init in self.inits]
@@ -107,8 +110,14 @@ class Comparison:
             if not 0 < fraction <= 1:
                 raise UserError(f'--fractions {fraction:g} is no part of a whole; give numbers above 0 and up to 1')
         for times in self.schedules:
-            if times <= 0:
+            if not 0 < times < math.inf:
                 raise UserError(f'--schedules {times:g}x is no length; give 1x, 3x and the like')
+        for key in (key for options in self.only.values() for key in options):
+            part = key.partition('.')[0]
+            if part in ('train_cfg', 'val_cfg', 'val_evaluator') or part.endswith('_dataloader'):
+                raise UserError(f'--only {key}: data, length and evaluation are those of all arms; use --cfg-options')
+        if not re.fullmatch(r'[\w+-][\w.+-]*', self.report):
+            raise UserError(f'--report {self.report} is no name of a file; write for instance --report long')
         for name in ('fractions', 'schedules'):
             object.__setattr__(self, name, tuple(sorted(set(getattr(self, name)))))
         object.__setattr__(self, 'out', Path(self.out).absolute())

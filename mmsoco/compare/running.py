@@ -15,6 +15,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.utils import ManagerMixin
 
+from mmsoco import __version__
 from mmsoco.compare.arms import config_of_arm, config_of_run, fingerprint
 from mmsoco.compare.plan import Comparison, Run, shard
 from mmsoco.engine.interruption import Interrupted, follow_parent
@@ -24,6 +25,8 @@ from mmsoco.errors import Stopped, UserError, command, one_line, reason, words_o
 from mmsoco.files import atomic_path
 
 RESULT, FAILED = 'result.json', 'failed.json'
+#: What a run is of, written before it begins.
+_BEGUN = 'begun.json'
 _TOOLS = Path(__file__).parents[2] / 'tools'
 
 
@@ -74,7 +77,8 @@ def work(comparison: Comparison, runs: list[Run], length: int, keep_checkpoints:
             continue
         try:
             if not is_over(folder):
-                do(comparison, run, config_of_run(comparison, arms[run.init], run, length), keep_checkpoints)
+                cfg = config_of_run(comparison, arms[run.init], run, length)
+                do(comparison, run, cfg, fingerprint(comparison, arms[run.init], cfg), keep_checkpoints)
         finally:
             lock.release()
 
@@ -84,8 +88,35 @@ def is_over(folder: Path) -> bool:
     return (folder / RESULT).is_file() or (folder / FAILED).is_file()
 
 
-def do(comparison: Comparison, run: Run, cfg: Config, keep_checkpoints: bool = False) -> None:
+def require_same(folder: Path, mark: str) -> None:
+    """Refuse a run's folder that has something of other settings, finished or not.
+
+    Args:
+        folder: Of the run.
+        mark: See :func:`~mmsoco.compare.arms.fingerprint`.
+
+    Raises:
+        UserError: It was begun with another mark, or with none that is known.
+    """
+    path = folder / _BEGUN
+    former = json.loads(path.read_text())['config'] if path.is_file() else None
+    begun = former or any((folder / name).exists() for name in (RESULT, 'training'))
+    if begun and former != mark:
+        raise UserError(
+            f'{folder} was begun with another config, other options, labels or weights; name another --out, or '
+            f'delete {folder}'
+        )
+
+
+def do(comparison: Comparison, run: Run, cfg: Config, mark: str, keep_checkpoints: bool = False) -> None:
     """Train a run to its end, going on where it was, and write its result, or why it failed.
+
+    Args:
+        comparison: The settings.
+        run: Which one.
+        cfg: Of it.
+        mark: See :func:`~mmsoco.compare.arms.fingerprint`.
+        keep_checkpoints: See :func:`work`.
 
     Raises:
         Interrupted: This process was told to stop.
@@ -93,12 +124,14 @@ def do(comparison: Comparison, run: Run, cfg: Config, keep_checkpoints: bool = F
     folder = comparison.folder(run)
     training = folder / 'training'
     config = folder / 'config.py'
-    mark = fingerprint(comparison, cfg)
     folder.mkdir(parents=True, exist_ok=True)
-    with atomic_path(config) as temporary:
-        cfg.dump(temporary)
+    begun = {'config': mark, 'mmsoco': __version__}
     forget_former_run()
     try:
+        require_same(folder, mark)
+        _write(folder / _BEGUN, begun)
+        with atomic_path(config) as temporary:
+            cfg.dump(temporary)
         if comparison.processes == 1:
             train(
                 config,
@@ -122,7 +155,7 @@ def do(comparison: Comparison, run: Run, cfg: Config, keep_checkpoints: bool = F
     last = curve[-1]
     figures = {key: value for key, value in last.items() if key not in ('step', 'seconds')}
     result = run._asdict() | {'figures': figures, 'steps': last['step'], 'seconds': last['seconds'], 'curve': curve}
-    _write(folder / RESULT, result | {'config': mark})
+    _write(folder / RESULT, result | begun)
     if not keep_checkpoints:
         for path in (*training.glob('*.pth'), training / 'last_checkpoint'):
             with suppress(FileNotFoundError):
@@ -137,6 +170,7 @@ def _train_in_processes(comparison: Comparison, config: Path, training: Path) ->
     words += ['--auto-scale-lr'] * comparison.auto_scale_lr
     log = training.with_suffix('.log')
     with log.open('a') as file:
+        begin = file.tell()  # what stands before is of an earlier try
         launcher = subprocess.Popen(list(map(str, words)), stdout=file, stderr=subprocess.STDOUT)
     # It has the time to save what it has done.
     former = signal.signal(signal.SIGTERM, lambda *_: launcher.terminate())
@@ -147,9 +181,8 @@ def _train_in_processes(comparison: Comparison, config: Path, training: Path) ->
     if status in (130, 143):
         raise Interrupted('by a signal; the same command goes on', status - 128)
     if status:
-        told = [
-            line for line in log.read_text(errors='replace').splitlines() if line.startswith(('error: ', 'stopped: '))
-        ]
+        lines = log.read_bytes()[begin:].decode(errors='replace').splitlines()
+        told = [line for line in lines if line.startswith(('error: ', 'stopped: '))]
         raise UserError(told[-1].partition(': ')[2] if told else f'it ended with status {status}; see {log}')
 
 

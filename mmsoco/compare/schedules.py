@@ -1,16 +1,19 @@
 """A schedule that is longer, or evaluated more often, than a config says."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 
 from mmengine.config import Config
 
 from mmsoco.errors import UserError
 
 #: Arguments of a scheduler that count its time; ``begin`` and ``end`` are settled apart.
-_LENGTHS = ('T_max', 'period', 'step_size', 'total_steps', 'total_iters')
+_LENGTHS = ('T_max', 'period', 'periods', 'milestones', 'step_size', 'total_steps', 'total_iters')
 _WARMUPS = ('LinearLR', 'ConstantLR', 'LinearMomentum', 'ConstantMomentum', 'QuadraticWarmupLR')
 #: A rate by time that has no length to scale.
-_ENDLESS = ('ExponentialLR', 'ExponentialMomentum')
+_ENDLESS = ('ExponentialLR', 'ExponentialMomentum', 'ReduceOnPlateauLR', 'ReduceOnPlateauMomentum')
+#: Arguments of hooks that say when something happens, as of mmdet's PipelineSwitchHook and YOLOXModeSwitchHook.
+_MOMENT = re.compile(r'(switch|begin|start|stop|end|close|num_last)_(epoch|iter)s?')
 
 
 def bare_type(settings: Mapping) -> str:
@@ -43,11 +46,11 @@ def schedulers(cfg: Config) -> list:
 def is_warmup(scheduler: Mapping, length: float) -> bool:
     """Whether a scheduler is of the beginning of a training of some length alone, which stays as it is."""
     begin, end = scheduler.get('begin', 0), scheduler.get('end') or length
-    return bare_type(scheduler) in _WARMUPS and begin == 0 and end < length / 2
+    return bare_type(scheduler) in _WARMUPS and begin == 0 and end < length
 
 
 def lengthen(cfg: Config, times: float) -> None:
-    """Make a training so many times as long; its warm-up stays, all else of its schedule is stretched.
+    """Make a training so many times as long; its warm-up stays, all else of its schedule and of hooks is stretched.
 
     Args:
         cfg: Of a detector; changed in place.
@@ -89,14 +92,27 @@ def lengthen(cfg: Config, times: float) -> None:
             scheduler['begin'] = _stretched(begin, times)
         if scheduler.get('end'):
             scheduler['end'] = _stretched(scheduler['end'], times)
-        if 'milestones' in scheduler:
-            scheduler['milestones'] = [_stretched(one, times) for one in scheduler['milestones']]
         for name in _LENGTHS:
-            if scheduler.get(name):
-                length = scheduler[name]
-                ends = begin + length
-                new = _stretched(ends, times) - scheduler.get('begin', 0) if name == 'T_max' else None
-                scheduler[name] = _stretched(length, times) if new is None else new
+            if not scheduler.get(name):
+                continue
+            length = scheduler[name]
+            if name == 'T_max':
+                scheduler[name] = _stretched(begin + length, times) - scheduler.get('begin', 0)
+            elif isinstance(length, (list, tuple)):
+                scheduler[name] = [_stretched(one, times) for one in length]
+            else:
+                scheduler[name] = _stretched(length, times)
+    for hook in hooks_of(cfg):
+        for name in filter(_MOMENT.fullmatch, hook):
+            if isinstance(hook[name], int) and hook[name] > 0:
+                hook[name] = _stretched(hook[name], times)
+
+
+def hooks_of(cfg: Config) -> Iterator[Mapping]:
+    """The settings of a config's hooks."""
+    for hook in (*cfg.get('default_hooks', {}).values(), *(cfg.get('custom_hooks') or ())):
+        if isinstance(hook, Mapping):
+            yield hook
 
 
 def _stretched(length: int, times: float) -> int:
@@ -121,6 +137,6 @@ def evaluate_often(cfg: Config, evaluations: int) -> None:
     cfg.default_hooks.checkpoint = dict(
         type='mmsoco.CheckpointHook', by_epoch=by_epoch, interval=interval, max_keep_ckpts=1, every_minutes=every
     )
-    for hook in (*cfg.default_hooks.values(), *(cfg.get('custom_hooks') or ())):
-        if isinstance(hook, Mapping) and bare_type(hook) == 'PreciseBNHook':
+    for hook in hooks_of(cfg):
+        if bare_type(hook) == 'PreciseBNHook':
             hook.update(interval=interval, by_epoch=by_epoch)

@@ -10,6 +10,8 @@ from scipy import stats
 CONFIDENCE = 0.95
 #: Seeds under which nothing is said.
 FEWEST = 3
+#: What figures are rounded to, see :func:`~mmsoco.evaluation.columns.paper_columns`.
+RESOLUTION = 0.1
 
 LARGER, SMALLER, SAME, FEW = 'larger', 'smaller', 'not distinguishable', 'too few seeds'
 
@@ -69,17 +71,21 @@ class Difference:
         return asdict(self) | {'verdict': self.verdict}
 
 
-def paired_difference(values: dict[int, float], others: dict[int, float]) -> Difference:
+def paired_difference(values: dict[int, float], others: dict[int, float], resolution: float = RESOLUTION) -> Difference:
     """How much one arm is above another, over the seeds that both have.
 
     Args:
         values, others: Seed -> value.
+        resolution: What both are rounded to. The standard error is never below that of rounding, as of some seeds
+            that happen to give the same difference.
     """
     seeds = sorted(values.keys() & others.keys())
     differences = np.array([values[seed] - others[seed] for seed in seeds])
     if len(differences) < 2:
         return Difference(float(differences[0]) if len(differences) else None, None, None, None, len(differences))
-    mean, error = float(differences.mean()), float(stats.sem(differences))
+    mean = float(differences.mean())
+    # A rounded value has a variance of a twelfth of its step, squared.
+    error = max(float(stats.sem(differences)), resolution / (6 * len(differences)) ** 0.5)
     half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(differences) - 1)) * error
-    p = float(2 * stats.t.sf(abs(mean) / error, len(differences) - 1)) if error else float(mean == 0)
+    p = float(2 * stats.t.sf(abs(mean) / error, len(differences) - 1))
     return Difference(mean, mean - half, mean + half, p, len(differences))

@@ -23,6 +23,10 @@ class RepeatedTo(RepeatDataset):
     def __len__(self) -> int:
         return self.length
 
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Labels of a sample, which mmdet's ClassAwareSampler asks for."""
+        return self.dataset.get_cat_ids(self._get_ori_dataset_idx(idx))
+
     @property
     def pipeline(self):
         """That of the data set, which a hook may replace on the way."""

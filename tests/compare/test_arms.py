@@ -1,11 +1,15 @@
 """Configs of arms and runs: fair, and of the user's own data."""
 
+import json
+
 import pytest
 from mmengine.config import Config
+from mmengine.model import PretrainedInit
 
-from mmsoco.compare.arms import config_of_arm, config_of_run, drop_pretrained, fingerprint
+from mmsoco.compare.arms import config_of_arm, config_of_run, digest_of_file, drop_pretrained, fingerprint
 from mmsoco.compare.checking import build_dataset, loaded_share, steps_of
 from mmsoco.compare.comparing import Prepared
+from mmsoco.compare.fractions import order_of_images
 from mmsoco.compare.labels import labelled
 from mmsoco.compare.plan import Comparison, Init, Run
 from mmsoco.errors import UserError
@@ -31,8 +35,20 @@ def test_pretrained_parts_in_lists_and_by_the_old_name():
     model = dict(pretrained='torchvision://resnet18', heads=[dict(init_cfg=[dict(type='Pretrained', checkpoint='a')])])
     model['neck'] = dict(init_cfg=dict(type='Xavier'))
     assert sorted(drop_pretrained(model)) == ['a', 'torchvision://resnet18']
-    expected = dict(pretrained=None, heads=[dict(init_cfg=[])], neck=dict(init_cfg=dict(type='Xavier')))
+    expected = dict(pretrained=None, heads=[dict(init_cfg=None)], neck=dict(init_cfg=dict(type='Xavier')))
     assert model == expected
+
+
+def test_pretrained_parts_however_they_are_written():
+    xavier = dict(type='Xavier')
+    model = dict(
+        backbone=dict(type='TIMMBackbone', model_name='resnet18', pretrained=True),
+        neck=dict(init_cfg=(xavier, dict(type=PretrainedInit, checkpoint='a'))),
+        heads=(dict(init_cfg=dict(type='PretrainedInit', checkpoint='b')),),
+    )
+    assert drop_pretrained(model) == ['the weights of resnet18', 'a', 'b']
+    assert model['backbone']['pretrained'] is False
+    assert model['neck'] == dict(init_cfg=[xavier]) and model['heads'] == (dict(init_cfg=None),)
 
 
 def test_options_of_one_arm(in_iterations, pretrained, tmp_path):
@@ -59,12 +75,36 @@ def test_runs_differ_in_what_they_are_named_by_alone(in_epochs, pretrained, tmp_
         assert dataset.ann_file == named
         # As many steps on a quarter of the images.
         assert steps_of(cfg, 12) == 6 * run.schedule
-    marks = {fingerprint(whole, cfg) for cfg in configs.values()}
+    marks = {fingerprint(whole, arm, cfg) for cfg in configs.values()}
     assert len(marks) == len(configs)
     elsewhere = comparison(
         in_epochs, pretrained, tmp_path / 'moved', fractions=(0.25, 1.0), schedules=(1.0, 3.0), fit=True
     )
-    assert {fingerprint(elsewhere, config_of_run(elsewhere, arm, run, 12)) for run in configs} == marks
+    assert {fingerprint(elsewhere, arm, config_of_run(elsewhere, arm, run, 12)) for run in configs} == marks
+
+
+def test_a_mark_is_of_what_files_hold_not_of_their_names(in_iterations, pretrained, data, tmp_path):
+    for name in ('train.json', 'val.json'):
+        (tmp_path / name).write_text((data / name).read_text())
+    labels = {'train_dataloader.dataset.ann_file': str(tmp_path / 'train.json')}
+    labels['val_evaluator.ann_file'] = str(tmp_path / 'val.json')
+    run = Run('soco', 0.5, 1.0, 0)
+
+    def mark(weights):
+        digest_of_file.cache_clear()  # of another process
+        whole = comparison(in_iterations, weights, tmp_path / 'out', options=Options(labels), fit=True)
+        arm = config_of_arm(whole, whole.inits[1])[0]
+        return fingerprint(whole, arm, config_of_run(whole, arm, run, 12))
+
+    before = mark(pretrained)
+    (tmp_path / 'copy.pth').write_bytes(pretrained.read_bytes())
+    assert mark(tmp_path / 'copy.pth') == before
+    marks = {before}
+    for name in ('train.json', 'val.json', 'copy.pth'):
+        with (tmp_path / name).open('ab') as file:
+            file.write(b' ')
+        marks.add(mark(tmp_path / 'copy.pth'))
+    assert len(marks) == 4
 
 
 def test_an_epoch_of_a_part_is_as_long_as_one_of_all(in_epochs, pretrained, tmp_path):
@@ -76,8 +116,24 @@ def test_an_epoch_of_a_part_is_as_long_as_one_of_all(in_epochs, pretrained, tmp_
     assert len(dataset) == prepared.length == 12
     shown = [dataset.get_data_info(i)['img_path'] for i in range(12)]
     assert len(set(shown)) == 3 and shown[:3] * 4 == shown
-    assert dataset[3]['inputs'].shape == (3, 64, 64)
+    assert dataset[3]['inputs'].shape == (3, 64, 64) and dataset.get_cat_ids(3) == [0, 1]
     assert prepared.facts['labels']['25 %, seed 0'] == {'images': 3, 'boxes': 6, 'classes': {'square': 3, 'bar': 3}}
+
+
+def test_a_part_without_an_image_is_refused_before_the_first_run(in_iterations, pretrained, data, tmp_path):
+    labels = json.loads((data / 'train.json').read_text())
+    # One image is large enough, and is drawn last.
+    last = order_of_images(labels, 0)[-1]
+    next(image for image in labels['images'] if image['id'] == last).update(width=128, height=128)
+    (tmp_path / 'small.json').write_text(json.dumps(labels))
+    options = {'train_dataloader.dataset.ann_file': str(tmp_path / 'small.json')}
+    options['train_dataloader.dataset.filter_cfg'] = dict(filter_empty_gt=True, min_size=100)
+    whole = comparison(
+        in_iterations, pretrained, tmp_path / 'out', fractions=(0.1,), seeds=1, options=Options(options), fit=True
+    )
+    with pytest.raises(UserError, match='10 % of the labels, seed 0: no image is left to train on'):
+        Prepared(whole, lambda line: None)
+    assert not (tmp_path / 'out').exists()
 
 
 def test_a_wrapper_keeps_its_labels_inside(in_epochs, pretrained, tmp_path):
@@ -98,7 +154,7 @@ def test_a_wrapper_keeps_its_labels_inside(in_epochs, pretrained, tmp_path):
 def test_mmdets_own_detector_is_made_to_fit(in_epochs, pretrained, tmp_path):
     plain = comparison(in_epochs, pretrained, tmp_path)
     with pytest.raises(UserError, match='from scratch would stay random; --fit lets all of it train'):
-        config_of_arm(plain, plain.inits[0])
+        loaded_share(config_of_arm(plain, plain.inits[0])[0], plain.inits[0])
     learns = Options({'model.backbone.frozen_stages': -1, 'model.backbone.norm_eval': False})
     plain = comparison(in_epochs, pretrained, tmp_path, options=learns)
     with pytest.raises(
@@ -117,6 +173,30 @@ def test_mmdets_own_detector_is_made_to_fit(in_epochs, pretrained, tmp_path):
     backbone, head = models[0]['backbone'], models[0]['roi_head']['bbox_head']
     assert (backbone['frozen_stages'], backbone['norm_eval'], backbone['init_cfg']) == (-1, False, None)
     assert (head['type'], head['conv_out_channels']) == ('Shared4Conv1FCBBoxHead', 8)
+
+
+@pytest.mark.parametrize(
+    'backbone',
+    [
+        dict(type='MobileNetV2', out_indices=(1, 2, 4, 6), frozen_stages=1, norm_eval=True),
+        dict(type='Res2Net', depth=50, scales=2, base_width=4, norm_cfg=dict(type='BN', requires_grad=False)),
+    ],
+)
+def test_no_backbone_keeps_random_weights(in_epochs, pretrained, tmp_path, backbone):
+    cfg = Config.fromfile(in_epochs)
+    cfg.model.backbone = dict(backbone)
+    cfg.model.neck.in_channels = [24, 32, 96, 320] if backbone['type'] == 'MobileNetV2' else [256, 512, 1024, 2048]
+    cfg.optim_wrapper.paramwise_cfg = dict(custom_keys={'backbone': dict(lr_mult=0.1)})
+    cfg.dump(tmp_path / 'other.py')
+    for fit in (False, True):
+        whole = comparison(tmp_path / 'other.py', pretrained, tmp_path, fit=fit)
+        arm, notes = config_of_arm(whole, whole.inits[0])
+        assert any('backbone learns at 0.1 of the rate' in note for note in notes)
+        if fit:
+            assert loaded_share(arm, whole.inits[0], fit) == (0.0, 'random weights')
+        else:
+            with pytest.raises(UserError, match=r'freezes .* \(backbone\..*from scratch would stay random'):
+                loaded_share(arm, whole.inits[0], fit)
 
 
 def test_what_concerns_all_runs_is_said_first(in_epochs, pretrained, tmp_path, recipe):

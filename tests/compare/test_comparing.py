@@ -76,10 +76,10 @@ def test_a_rehearsal_writes_nothing_and_another_comparison_is_refused(in_iterati
     said, _ = rehearsal.communicate(timeout=200)
     assert rehearsal.returncode == 0 and 'hours in all; nothing was written' in said and '3 runs' in said, said
     assert not out.exists()
-    result = out / 'runs/scratch_1_1x_seed0/result.json'
-    result.parent.mkdir(parents=True)
-    result.write_text(json.dumps({'config': 'another'}))
+    begun = out / 'runs/scratch_1_1x_seed0/begun.json'
+    begun.parent.mkdir(parents=True)
+    begun.write_text(json.dumps({'config': 'another'}))
     other = start(*command(in_iterations, pretrained, out, '--seeds', 1))
     said, _ = other.communicate(timeout=200)
     assert other.returncode == 2 and said.count('error: ') == 1
-    assert 'is the result of another config, other options or other weights' in said.splitlines()[-1]
+    assert 'was begun with another config, other options, labels or weights' in said.splitlines()[-1]

@@ -3,11 +3,12 @@
 import json
 
 import cv2
+import numpy as np
 import pytest
 import torch
 
 from mmsoco.compare.arms import config_of_arm
-from mmsoco.compare.leakage import Images, check_leakage, evaluation_images, find_overlap, pretraining_images
+from mmsoco.compare.leakage import Images, _look, check_leakage, evaluation_images, find_overlap, pretraining_images
 from mmsoco.compare.plan import Comparison, Init
 from mmsoco.engine.launch import train
 from mmsoco.errors import UserError
@@ -35,14 +36,42 @@ def test_copies_are_found_by_bytes_and_by_looks(images, tmp_path):
 
 
 def test_what_cannot_be_read_is_counted(images, tmp_path):
-    others = Images(images, [*listed(images).names, 'gone.jpg'])
-    assert find_overlap(listed(images), others).unread == 1
+    names = listed(images).names
+    found = find_overlap(Images(images, [*names, 'lost.jpg']), Images(images, [*names, 'gone.jpg', 'far.jpg']))
+    assert found.unread == 2 and found.read == (len(names), len(names))
+
+
+def test_nothing_compared_is_not_checked(in_iterations, pretrained, tmp_path):
+    comparison = Comparison(str(in_iterations), (Init('scratch'), Init('soco', str(pretrained))), tmp_path / 'out')
+    cv2.imwrite(str(tmp_path / 'one.png'), np.zeros((8, 8, 3), np.uint8))
+    one, none = Images(tmp_path, ['one.png']), Images(tmp_path, ['gone.png'])
+    for sides, checked in (((one, one), True), ((one, none), False), ((none, one), False)):
+        found = _look(comparison, *sides, jobs=1, keep=False)
+        assert found['checked'] is checked and found['words'].startswith('not checked') is not checked
+        assert '0 by looks, of 0 compared with 0 that are not flat' in found['words']
+
+
+def test_what_a_pretraining_began_from_is_named(in_iterations, pretrained, data, tmp_path):
+    content = torch.load(pretrained, weights_only=True)
+    torch.save(content | {'meta': {'init': {'file': 'imagenet.pth'}}}, tmp_path / 'warm.pth')
+    inits = (Init('scratch'), Init('soco', str(tmp_path / 'warm.pth')))
+    comparison = Comparison(str(in_iterations), inits, tmp_path / 'out', fit=True)
+    cfg, _ = config_of_arm(comparison, inits[0])
+    folder = {'soco': str(data / 'train')}
+    found = check_leakage(comparison, cfg, lambda line: None, pretrained_on=folder, allow=True, keep=False)
+    assert 'imagenet.pth, from which it began, was pretrained on images not looked at' in found['soco']['words']
 
 
 def test_images_of_a_pretraining(recipe, tiny_options, images, tmp_path):
     train(recipe, str(tmp_path / 'run'), amp=False, options={**tiny_options, 'train_cfg.max_epochs': 1})
     checkpoint = tmp_path / 'run/epoch_1.pth'
     assert sorted(pretraining_images(str(checkpoint)).names) == listed(images).names
+    # Of what was held out, nothing was seen.
+    content = torch.load(checkpoint, weights_only=True)
+    assert 'proposal_file=' in content['meta']['cfg']
+    content['meta']['cfg'] = content['meta']['cfg'].replace('proposal_file=', 'held_out=2, proposal_file=', 1)
+    torch.save(content, tmp_path / 'held.pth')
+    assert len(pretraining_images(str(tmp_path / 'held.pth')).names) == len(listed(images).names) // 2
     # The folder, where the proposals are gone.
     content = torch.load(checkpoint, weights_only=True)
     content['meta']['cfg'] = content['meta']['cfg'].replace('.arrow', '.gone')

@@ -61,6 +61,10 @@ def test_inits():
     [
         ({'fractions': (0.0,)}, 'is no part of a whole'),
         ({'schedules': (-1.0,)}, 'is no length'),
+        ({'schedules': (float('nan'),)}, 'is no length'),
+        ({'report': 'a/b'}, 'is no name of a file'),
+        ({'only': {'soco': Options({'train_cfg.max_iters': 9})}}, 'length and evaluation are those of all arms'),
+        ({'only': {'soco': Options({'train_dataloader.batch_size': 9})}}, 'those of all arms; use --cfg-options'),
         ({'baseline': 'imagenet'}, 'there is no --init imagenet; there are scratch, soco'),
         ({'only': {'other': Options()}}, 'there is no --init other'),
     ],

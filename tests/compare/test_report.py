@@ -1,6 +1,7 @@
 """The table that grows, its sentences and files."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -19,7 +20,7 @@ def comparison(tmp_path):
 def finish(comparison, run, ap, early=None):
     """A run's result: evaluated in the middle and at its end."""
     folder = comparison.folder(run)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     steps = int(100 * run.schedule)
     points = [(steps // 2, ap / 2 if early is None else early), (steps, ap)]
     curve = [{'step': step, 'seconds': step / 10, 'box AP': value, 'box AP50': 2 * value} for step, value in points]
@@ -54,7 +55,7 @@ def test_the_table_grows(comparison):
     finish(comparison, Run('scratch', 0.1, 1.0, 2), 13.0)
     table = rows(comparison, collect(comparison, {}))
     assert table[1][2:6] == ['scratch', '2 of 3', '12.5 ± 0.7', '25.0 ± 1.4']
-    assert table[2][2:] == ['soco', '1 of 3', '14.0', '28.0', '+2.0', 'too few seeds']
+    assert table[2][2:] == ['soco', '1 of 3', '14.0', '28.0', '+2.0', 'seeds are missing']
 
 
 def test_what_is_larger_than_the_noise_is_said_and_what_is_not(comparison):
@@ -68,14 +69,16 @@ def test_what_is_larger_than_the_noise_is_said_and_what_is_not(comparison):
     assert 'not distinguishable from noise' in many['sentence']
     assert cells['scratch', 0.1, 1.0]['difference'] == {} and cells['scratch', 0.1, 1.0]['sentence'] == ''
     words = '\n'.join(report['summary'])
-    assert 'soco: better than scratch in 2, worse in 0, not distinguishable in 2 of 4 cells' in words
-    assert '4 cells were compared, each at 95%' in words and '0.2 would be expected' in words
-    assert "10% of the labels, 1x: soco reaches scratch's final 3.0 by 50% of the steps." in words
-    assert 'difference of soco to scratch is +6.0 at 1x and +2.0 at 3x; it shrinks with time' in words
+    assert 'soco, box AP: better than scratch in 2, worse in 0, not distinguishable in 2 of 4 cells' in words
+    assert '4 differences were tested, each at 95%' in words and '0.2 would be expected' in words
+    assert "10 % of the labels, 1x: soco reaches scratch's final 3.0 by 50% of the steps." in words
+    assert 'difference of soco to scratch in box AP is +6.0 at 1x and +2.0 at 3x; it falls with time (by -4.0' in words
+    assert '+0.0 at 1x and +0.0 at 3x; its change is not distinguishable from noise' in words
 
 
 def test_files(comparison):
     finish_all(comparison)
+    comparison = replace(comparison, report='long')
     run = Run('soco', 1.0, 3.0, 2)
     (comparison.folder(run) / RESULT).unlink()
     (comparison.folder(run) / FAILED).write_text(json.dumps({'error': 'the loss is nan after step 20'}))
@@ -88,19 +91,59 @@ def test_files(comparison):
     }
     report = collect(comparison, facts)
     write(comparison, report)
-    text = (comparison.out / 'results.md').read_text()
+    text = (comparison.out / 'long.md').read_text()
     for words in (
         'loss is nan',
         '2 of 3',
         'evaluation images in its pretraining: not checked',
         'in every arm: FPN: BN',
         "leave=['neck.']",
-        '50%',
+        '![AP by labels and over training](long.png)',
+        '50% of the parameters loaded',
+        'box AP - scratch | verdict |',
+        'over 2 of 3 seeds; 1 of soco failed',
+        'another seed of a pretraining, or other evaluation images',
     ):
         assert words in text, words
-    written = json.loads((comparison.out / 'results.json').read_text())
+    written = json.loads((comparison.out / 'long.json').read_text())
     assert written['failed'] == {run.name: 'the loss is nan after step 20'} and len(written['runs']) == 23
-    assert (comparison.out / 'results.png').read_bytes().startswith(b'\x89PNG')
+    assert (comparison.out / 'long.png').read_bytes().startswith(b'\x89PNG')
+    assert not list(comparison.out.glob('results.*'))
+
+
+def test_masks_have_a_difference_of_their_own(comparison):
+    for seed in range(3):
+        for init, box, mask in (('scratch', 10.0, 10.0), ('soco', 10.1, 14.0)):
+            run = Run(init, 1.0, 1.0, seed)
+            finish(comparison, run, box + seed)
+            path = comparison.folder(run) / RESULT
+            result = json.loads(path.read_text())
+            result['figures'] |= {'mask AP': mask + seed, 'mask AP50': 50.0}
+            path.write_text(json.dumps(result))
+    report = collect(comparison, {})
+    heading, *table = rows(comparison, report)
+    assert heading[-4:] == ['box AP - scratch', 'verdict', 'mask AP - scratch', 'verdict']
+    row = next(row for row in table if row[:3] == ['1x', '100 %', 'soco'])
+    assert row[-3] == 'not distinguishable' and row[-2].startswith('+4.0 [') and row[-1] == 'larger'
+    assert any(line.startswith('soco, mask AP: better than scratch in 1') for line in report['summary'])
+    assert any('4.0 mask AP above scratch, which is larger' in cell['sentence'] for cell in report['cells'])
+
+
+def test_nothing_is_said_of_time_by_two_seeds_or_by_one_lucky_evaluation(comparison):
+    comparison = replace(comparison, fractions=(1.0,), schedules=(1.0,))
+    for seed in range(3):
+        finish(comparison, Run('scratch', 1.0, 1.0, seed), 10.0 + seed)
+        # In the middle above, at the end below.
+        finish(comparison, Run('soco', 1.0, 1.0, seed), 9.0 + seed + (0.9, -0.9, 0.0)[seed], early=20.0)
+    assert not any('reaches' in line for line in collect(comparison, {})['summary'])
+    for early, end in ((20.0, 12.0), (9.0, 12.0)):
+        for seed in range(3):
+            (comparison.folder(Run('soco', 1.0, 1.0, seed)) / RESULT).unlink()
+            finish(comparison, Run('soco', 1.0, 1.0, seed), end + seed, early=early)
+        said = [line for line in collect(comparison, {})['summary'] if 'reaches' in line]
+        assert bool(said) == (early == 20.0)
+        two = replace(comparison, seeds=2)
+        assert not any('reaches' in line for line in collect(two, {})['summary'])
 
 
 def test_images_without_a_class_have_no_figure(comparison):

@@ -8,14 +8,14 @@ import threading
 import pytest
 import torch
 
-from mmsoco.compare.arms import config_of_arm
 from mmsoco.compare.comparing import Prepared
 from mmsoco.compare.plan import Comparison, Init, Run
-from mmsoco.compare.running import FAILED, RESULT, is_over, work
+from mmsoco.compare.running import FAILED, RESULT, forget_former_run, is_over, work
 from mmsoco.engine.hooks.curve import CurveHook
 from mmsoco.engine.interruption import Interrupted
 from mmsoco.engine.launch import train
 from mmsoco.engine.run_lock import RunLock
+from mmsoco.errors import UserError
 from mmsoco.options import Options
 
 
@@ -73,6 +73,7 @@ def test_arms_of_a_seed_see_the_same_data_from_the_same_random_parts(in_iteratio
     cfg.train_cfg.max_iters = 1
     cfg.optim_wrapper.optimizer.lr = 0.0
     cfg.dump(tmp_path / 'still.py')
+    forget_former_run()
     runner = train(tmp_path / 'still.py', str(tmp_path / 'still'))
     state = dict(runner.model.state_dict())
     for name in state:  # of BN, statistics alone have moved
@@ -124,8 +125,6 @@ def test_an_interrupted_run_goes_on(counted, request, pretrained, tmp_path, monk
 def test_a_run_that_fails_is_recorded_and_others_go_on(in_iterations, pretrained, tmp_path):
     diverging = Options({'optim_wrapper.optimizer.lr': 1e12, 'default_hooks.curve': dict(type='mmsoco.CurveHook')})
     whole = comparison(in_iterations, pretrained, tmp_path, only={'soco': diverging})
-    for name in ('scratch', 'soco'):
-        assert config_of_arm(whole, whole.init(name))
     scratch, soco = whole.runs()
     prepared = Prepared(whole, lambda line: None)
     prepared.write_labels()
@@ -156,6 +155,20 @@ def test_runs_that_are_taken_or_done_are_left(in_iterations, pretrained, tmp_pat
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
     assert not is_over(whole.folder(scratch)) and (whole.folder(soco) / RESULT).read_text() == '{}'
+
+
+def test_a_run_of_other_settings_does_not_go_on(in_iterations, pretrained, tmp_path):
+    whole = comparison(in_iterations, pretrained, tmp_path)
+    (scratch, _) = whole.runs()
+    folder = whole.folder(scratch)
+    prepared = Prepared(whole, lambda line: None)
+    (folder / 'training').mkdir(parents=True)
+    with pytest.raises(UserError, match=f'seed0 was begun with another config.*or delete {folder}'):
+        Prepared(whole, lambda line: None)
+    # Nor where the settings become others after the parent has looked.
+    work(whole, [scratch], prepared.length)
+    assert 'was begun with another config' in json.loads((folder / FAILED).read_text())['error']
+    assert not list((folder / 'training').iterdir())
 
 
 def test_names_of_folders():

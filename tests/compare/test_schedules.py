@@ -78,6 +78,29 @@ def test_a_second_half_begins_later():
     assert (cosine.begin, cosine.end, cosine.T_max) == (90000, 180000, 90000)
 
 
+def test_what_hooks_do_at_some_time_is_stretched():
+    # RTMDet's and YOLOX's; what the hooks are saved by or log by is none of the schedule.
+    cfg = in_epochs()
+    cfg.default_hooks.logger = ConfigDict(type='LoggerHook', interval=50)
+    cfg.custom_hooks = [
+        ConfigDict(type='PipelineSwitchHook', switch_epoch=10, switch_pipeline=[]),
+        ConfigDict(type='YOLOXModeSwitchHook', num_last_epochs=2),
+        ConfigDict(type='EMAHook', begin_epoch=0, begin_iter=100),
+    ]
+    lengthen(cfg, 3)
+    switch, mode, ema = cfg.custom_hooks
+    assert (switch.switch_epoch, mode.num_last_epochs, ema.begin_epoch, ema.begin_iter) == (30, 6, 0, 300)
+    assert cfg.default_hooks.logger.interval == 50 and cfg.default_hooks.checkpoint.interval == 1
+
+
+def test_restarts_are_stretched_and_a_long_warmup_is_not():
+    cfg = in_iterations()
+    cfg.param_scheduler[0].end = 60000
+    cfg.param_scheduler[1] = ConfigDict(type='CosineRestartLR', by_epoch=False, periods=[30000, 60000])
+    lengthen(cfg, 2)
+    assert cfg.param_scheduler[0].end == 60000 and cfg.param_scheduler[1].periods == [60000, 120000]
+
+
 def test_what_has_no_length_is_refused():
     cfg = in_iterations()
     cfg.param_scheduler = dict(type='ExponentialLR', gamma=0.9)

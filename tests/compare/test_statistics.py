@@ -47,6 +47,12 @@ def test_verdicts(differences, verdict):
     assert found.verdict == found.plain()['verdict'] == verdict
 
 
+def test_equal_differences_of_rounded_values_are_not_certain():
+    found = paired_difference({0: 1.1, 1: 2.1, 2: 3.1}, {0: 1.0, 1: 2.0, 2: 3.0})
+    assert found.p > 0.01 and found.verdict == SAME
+    assert paired_difference({0: 1.1, 1: 2.1, 2: 3.1}, {0: 1.0, 1: 2.0, 2: 3.0}, resolution=1e-6).verdict == LARGER
+
+
 def test_pairing_takes_out_what_seeds_have_in_common():
     base = np.random.default_rng(0).normal(20, 10, 5)
     found = paired_difference(dict(enumerate(base + np.array([1, 1.2, 0.9, 1.1, 0.8]))), dict(enumerate(base)))
