@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Pretrain a backbone by DenseCL of lightly, a peer of mmsoco, in the same time, for tools/evidence/run.py.
+"""Pretrain a backbone by DenseCL of lightly, a peer of mmsoco, in the same time, for tools/evidence/Makefile.
 
 It needs an environment of its own, of which nothing is installed here:
 
