@@ -21,7 +21,7 @@ from mmsoco.errors import UserError
 
 
 def test_missing_config():
-    with pytest.raises(UserError, match=r'nothing.py does not exist; configs are in configs/'):
+    with pytest.raises(UserError, match=r'nothing.py does not exist; mmsoco configs lists those'):
         read_config('nothing.py')
 
 
