@@ -65,7 +65,7 @@ def _compiled(mmcv: str) -> Path:
     folder = Path(os.environ.get('MMSOCO_CACHE') or kept, 'wheels', tag)
     pattern = f'{mmcv.replace("-", "_").replace("==", "-")}-*.whl'
     if not (found := list(folder.glob(pattern))):
-        _run([*check, '--compiler'])
+        _have_compiler([*check, '--compiler'])
         print(f'compiling {mmcv}: {16 // (os.cpu_count() or 1) + 1} minutes or more, once')
         folder.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(prefix='building.', dir=folder))
@@ -79,6 +79,21 @@ def _compiled(mmcv: str) -> Path:
         finally:
             shutil.rmtree(building)
     return found[0]
+
+
+def _have_compiler(check: list[str]) -> None:
+    """Take nvcc from PyPI where mmcv is compiled for a card and none is here: torch 2.12 names its CUDA's packages."""
+    toolkit = version('cuda-toolkit')
+    if toolkit is not None and subprocess.run(check, capture_output=True).returncode:
+        _pip('install', f'cuda-toolkit[cccl,crt,nvcc,nvvm]=={toolkit}')
+        nvcc = next(file for file in importlib.metadata.files('nvidia-cuda-nvcc') or () if file.match('bin/nvcc'))
+        home = Path(nvcc.locate()).resolve().parents[1]
+        os.environ['CUDA_HOME'] = str(home)
+        # What linkers look for; the packages have the versioned name alone.
+        (library,) = home.glob('lib/libcudart.so.*')
+        if not (link := home / 'lib/libcudart.so').exists():
+            link.symlink_to(library.name)
+    _run(check)
 
 
 def _brings_cv2(name: str) -> bool:

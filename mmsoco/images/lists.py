@@ -59,8 +59,8 @@ def read_list(path: str | os.PathLike) -> ImageList:
         lines = [line.rstrip('\r') for line in content.decode('utf-16' if wide else 'utf-8-sig').split('\n')]
     except FileNotFoundError:
         raise UserError(
-            f'{path} does not exist; make it with mmsoco imagenet-list, coco-list or near-duplicates, or write one image '
-            'a line'
+            f'{path} does not exist; make it with mmsoco imagenet-list, coco-list or near-duplicates, or write one '
+            'image a line'
         ) from None
     except UnicodeError:
         raise UserError(f'{path} is not a list of images: it is not a text file in UTF-8') from None
