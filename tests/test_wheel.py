@@ -80,9 +80,8 @@ def test_the_whole_way_from_an_empty_folder(python, root, images, tmp_path):
     assert words.startswith('my.py inherits ') and str(python.parents[1]) in words
     assert (folder / 'my.py').read_text() == f"_base_ = 'mmsoco::{config}'\n"
     options = shrink(root / 'configs' / config, folder / 'images', folder / 'p.arrow')
-    options = {
-        key: value for key, value in options.items() if not key.startswith(('custom_imports', 'default_hooks.rec'))
-    }
+    of_tests = ('custom_imports', 'default_hooks.record')
+    options = {key: value for key, value in options.items() if not key.startswith(of_tests)}
     run(python, folder, 'mmsoco', 'train', 'my.py', '--cfg-options', *as_arguments(options))
     assert sorted(path.name for path in (folder / 'work_dirs').iterdir()) == ['my']
     assert (folder / 'work_dirs/my/iter_4.pth').is_file()

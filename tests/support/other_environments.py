@@ -23,7 +23,7 @@ def copy_of(root, folder):
 
 def make_environment(folder, with_pip=False):
     """An environment that borrows this one's packages, but for mmsoco; a second download of torch takes minutes."""
-    subprocess.run([sys.executable, '-m', 'venv', *[] if with_pip else ['--without-pip'], folder], check=True)
+    subprocess.run([sys.executable, '-m', 'venv', *([] if with_pip else ['--without-pip']), folder], check=True)
     python = folder / 'bin/python'
     query = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
     site = subprocess.run([python, '-c', query], capture_output=True, text=True, check=True).stdout.strip()
@@ -34,18 +34,13 @@ def make_environment(folder, with_pip=False):
 
 
 def run(python, folder, *command, status=0, **environment):
+    """What a program of an environment prints, started in a folder."""
     kept = {name: value for name, value in os.environ.items() if name not in ('PYTHONPATH', 'PYTHONHOME')}
-    environment = {
-        **kept,
-        'CUDA_VISIBLE_DEVICES': '',
-        'PYTHONWARNINGS': 'ignore',
-        'OMP_NUM_THREADS': '1',
-        **environment,
-    }
+    alone = {'CUDA_VISIBLE_DEVICES': '', 'PYTHONWARNINGS': 'ignore', 'OMP_NUM_THREADS': '1'}
     done = subprocess.run(
         [python.parent / command[0], *map(str, command[1:])],
         cwd=folder,
-        env=environment,
+        env={**kept, **alone, **environment},
         capture_output=True,
         text=True,
         timeout=300,
