@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmsoco import __version__
+from mmsoco.arguments import positive
 from mmsoco.errors import command
 from mmsoco.resources import FOLDER
 
@@ -119,12 +120,12 @@ def overview() -> str:
     return '\n'.join(lines)
 
 
-def start_processes(entry: Command, count: str, arguments: list[str]) -> None:
+def start_processes(entry: Command, count: int, arguments: list[str]) -> None:
     """Become tools/torchrun.sh, with the same command in each process."""
     os.environ['PYTHON'] = sys.executable
     os.environ.setdefault('MAX_RESTARTS', '3')
     script = str(FOLDER / 'tools/torchrun.sh')
-    os.execvp('bash', ['bash', script, count, str(entry.path), '--launcher', 'pytorch', *arguments])
+    os.execvp('bash', ['bash', script, str(count), str(entry.path), '--launcher', 'pytorch', *arguments])
 
 
 @command
@@ -144,7 +145,7 @@ def main() -> None:
     entry, arguments = commands()[name], sys.argv[2:]
     if name in PARALLEL:
         several = argparse.ArgumentParser(prog=f'mmsoco {name}', add_help=False, allow_abbrev=False)
-        several.add_argument('--processes')
+        several.add_argument('--processes', type=positive)
         count, arguments = several.parse_known_args(arguments)
         if count.processes is not None:
             start_processes(entry, count.processes, arguments)
