@@ -51,7 +51,6 @@ class Command:
 GROUPS = {
     'first': {
         'doctor': Command('mmsoco.doctor.command', 'what is installed, what is wrong with it, and --fix'),
-        'quickstart': Command('tools/quickstart.py', 'the whole way on small images, without a GPU'),
         'configs': Command('mmsoco.configs', 'list the configs; begin one of your own'),
     },
     'all in one': {
