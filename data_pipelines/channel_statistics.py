@@ -21,7 +21,7 @@ def parse_args() -> argparse.Namespace:
         description='Read the images of a proposal file as training does, and print the mean and the standard '
         'deviation of each channel, over all pixels, as a line for the config.'
     )
-    parser.add_argument('proposals', help='proposal file, as data_pipelines/filter_proposals.py writes it')
+    parser.add_argument('proposals', help='proposal file, as mmsoco filter writes it')
     parser.add_argument('--images', metavar='DIR', help='folder of the images (default: the one that the file names)')
     parser.add_argument('--sample', type=positive, metavar='N', help='read only N images, drawn at random')
     parser.add_argument(

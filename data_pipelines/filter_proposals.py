@@ -17,7 +17,7 @@ def parse_args() -> argparse.Namespace:
         description="Keep the boxes that the paper's rules keep. Where no box passes, the rules are loosened step by "
         'step, down to the whole image, so that every image has a box.'
     )
-    parser.add_argument('raw', help='folder that data_pipelines/selective_search.py or random_proposals.py wrote')
+    parser.add_argument('raw', help='folder that mmsoco search or random-proposals wrote')
     parser.add_argument('out', help='proposal file, for instance data/proposals.arrow')
     parser.add_argument('--aspect', type=float, default=3.0, help='largest ratio of the sides (default 3)')
     parser.add_argument(

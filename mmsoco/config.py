@@ -14,14 +14,19 @@ from mmsoco.keys import check_options, unread_keys
 from mmsoco.models.base import MomentumPretraining
 from mmsoco.options import HELP, OptionsAction, fit
 from mmsoco.renamed import former_arguments
+from mmsoco.resources import PREFIX, config_path
 
 #: The names that mmengine's Runner has in ``default_hooks`` by itself.
 MMENGINE_HOOKS = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 
 
+#: For messages.
+EXAMPLE = f'{PREFIX}own/100-pictures_cpu.py'
+
+
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of every tool that runs a config."""
-    parser.add_argument('config')
+    parser.add_argument('config', help=f'file, or one of those that mmsoco configs lists, such as {EXAMPLE}')
     parser.add_argument('--work-dir', help='folder for logs and checkpoints (default work_dirs/NAME_OF_CONFIG)')
     parser.add_argument(
         '--cfg-options',
@@ -35,10 +40,15 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 def read_config(path: str | os.PathLike, options: dict | None = None, work_dir: str | None = None) -> Config:
     """Read a config, apply ``--cfg-options``, each as its place takes it, and settle its hooks and the work folder.
 
+    Args:
+        path: A file, or the name of one of this package's configs, as mmsoco::own/100-pictures_cpu.py.
+
     Raises:
         UserError: There is no such file, it cannot be read, or it or the options
             hold keys that nothing reads.
     """
+    if str(path).startswith(PREFIX):
+        path = config_path(str(path))
     if work_dir == '':
         raise UserError("--work-dir '' is no folder; name one, or leave it out")
     cfg = _read_file(Path(path))
@@ -64,15 +74,30 @@ def _read_file(path: Path) -> Config:
         raise UserError(f'{path} is a folder; name a config in it')
     if not path.is_file():
         what = 'is no regular file' if path.exists() else 'does not exist'
-        raise UserError(f'{path} {what}; configs are in configs/')
+        raise UserError(f'{path} {what}; mmsoco configs lists those that can be named, such as {EXAMPLE}')
     if path.suffix not in ('.py', '.json', '.yaml', '.yml'):
         raise UserError(f'{path} is no config; they end in .py, .json or .yaml')
     try:
         cfg = Config.fromfile(path)
         dict(cfg.items())  # imports what a config in pure Python names
-        return cfg
     except (Exception, SystemExit) as error:  # a config is a program, and may fail in any way
         raise UserError(f'{path} cannot be read: {_why_unreadable(error, path)}; correct it') from error
+    _leave_scope(dict(cfg.items()))
+    return cfg
+
+
+def _leave_scope(part: object) -> None:
+    """Let ``default_scope`` say where names are looked for, as our configs have it, also if they are inherited.
+
+    mmengine gives what it reads by ``mmsoco::`` the scope ``mmsoco``, in which our detectors' names are not.
+    """
+    if isinstance(part, dict):
+        if part.get('_scope_') == 'mmsoco':
+            del part['_scope_']
+        part = list(part.values())
+    if isinstance(part, (list, tuple)):
+        for inner in part:
+            _leave_scope(inner)
 
 
 def _why_unreadable(error: BaseException, path: Path) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from mmsoco.errors import UserError, reason
+from mmsoco.resources import setup_with_torch
 
 #: What ``--device`` takes.
 DEVICES = ('cpu', 'cuda')
@@ -137,13 +138,13 @@ def advice(capability: Capability | None = None, driver: str | None = None) -> s
     """
     fitting = [wheel for wheel in WHEELS if capability is None or has_kernels(capability, wheel.archs)]
     if not fitting:
-        return 'set up with a torch that has kernels for it, by TORCH and TORCH_INDEX'
+        return 'install a torch that has kernels for it, then: mmsoco doctor --fix'
     newest = int(driver.split('.')[0]) if driver else None
     for wheel in fitting:
         if newest is None or newest >= wheel.driver:
-            return f'set up with a torch that fits: make clean && make setup TORCH_INDEX={wheel.index}'
+            return f'set up with a torch that fits: {setup_with_torch(wheel.index)}'
     oldest = fitting[-1]
-    return f'update the driver to {oldest.driver} or later, then: make clean && make setup TORCH_INDEX={oldest.index}'
+    return f'update the driver to {oldest.driver} or later, then: {setup_with_torch(oldest.index)}'
 
 
 def torch_words() -> str:

@@ -28,6 +28,20 @@ _NO_SHARED_MEMORY = re.compile(
 #: What of Python makes semaphores and shared memory.
 _OF_PROCESSES = re.compile(r'multiprocessing.(synchronize|heap|shared_memory)\.py$')
 
+#: What is there, and works, after ``mmsoco doctor --fix``; the last one are mmcv's compiled operators.
+INSTALLED = (
+    'torch',
+    'torchvision',
+    'mmengine',
+    'mmcv',
+    'mmdet',
+    'mmpretrain',
+    'cv2',
+    'matplotlib',
+    'safetensors',
+    'mmcv._ext',
+)
+
 _phase = SimpleNamespace(preparing=False, suspects=[], company=None)
 
 
@@ -173,6 +187,15 @@ def is_of_shared_memory(error: BaseException | None) -> bool:
     return False
 
 
+def _of_installation(error: BaseException | None) -> ImportError | None:
+    """The import that failed of what has to be installed, if an exception is one, or came from one."""
+    while error is not None:
+        if isinstance(error, ImportError) and error.name in INSTALLED:
+            return error
+        error = error.__cause__ or error.__context__
+    return None
+
+
 def _place(error: BaseException) -> str:
     """File and line that an exception was raised in."""
     frames = traceback.extract_tb(error.__traceback__)
@@ -183,6 +206,9 @@ def _place(error: BaseException) -> str:
 
 def _line(error: Exception) -> str | None:
     """What to say of an exception instead of its traceback; None where it has to be shown."""
+    if missing := _of_installation(error):
+        words = reason(missing, bare=True)
+        return f'{words}; mmsoco doctor says what else is wrong, and mmsoco doctor --fix mends it'
     if isinstance(error, UserError):
         return one_line(words_of(error))
     if is_of_shared_memory(error):

@@ -3,12 +3,19 @@
 ``dict(type='mmsoco.NAME')`` in any OpenMMLab config finds the parts below:
 mmengine imports this module on the first such name, and each registry imports
 its locations on first use: all files of a room, so that a new one is found.
+From then on ``_base_ = 'mmsoco::own/100-pictures_cpu.py'`` is found, too.
 """
 
 from pathlib import Path
 
 from mmengine import registry as root
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import Registry
+
+# What mmengine looks for configs in, by the folder that it is installed in. By a module's name that is the folder of
+# the package that runs; by that of a distribution, the original line would look in site-packages, where an editable
+# installation has none.
+MODULE2PACKAGE['mmsoco'] = 'mmsoco.registry'
 
 
 def _child(name: str, *locations: str) -> Registry:
@@ -40,7 +47,7 @@ LOOPS = _child('LOOPS', 'engine')
 RUNNERS = _child('RUNNERS', 'engine')
 METRICS = _child('METRICS', 'evaluation.coco_metric', 'evaluation.lvis_metric')
 
-# mmengine warns when a scope lacks a registry that it looks into.
+# mmengine warns when a scope lacks a registry that it looks into, or a registry a place to import from.
 for _name in (
     'EVALUATOR',
     'LOG_PROCESSORS',
@@ -51,4 +58,4 @@ for _name in (
     'VISUALIZERS',
     'WEIGHT_INITIALIZERS',
 ):
-    _child(_name)
+    _child(_name, 'registry')

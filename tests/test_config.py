@@ -21,7 +21,7 @@ from mmsoco.errors import UserError
 
 
 def test_missing_config():
-    with pytest.raises(UserError, match=r'nothing.py does not exist; configs are in configs/'):
+    with pytest.raises(UserError, match=r'nothing.py does not exist; mmsoco configs lists those'):
         read_config('nothing.py')
 
 
@@ -179,3 +179,19 @@ def test_a_pretraining_is_known_by_its_models_class(model, scope, expected):
     if model:
         cfg.model = dict(type=model)
     assert is_pretraining(cfg) is expected
+
+
+@pytest.mark.parametrize('name', ['own/100-pictures_cpu', 'transfer/coco/fcos_r50fpn_soco_1x'])
+def test_a_config_inherits_ours_by_name_as_by_path(name, tmp_path):
+    """With the same scopes: in ours, mmengine would look for mmdet's parts in vain."""
+    (tmp_path / 'by_name.py').write_text(f"_base_ = 'mmsoco::{name}.py'\nmine = 1\n")
+    inherited = read_config(tmp_path / 'by_name.py')
+    assert inherited.pop('mine') == 1
+    ours = read_config(f'mmsoco::{name}.py')
+    assert inherited.pop('work_dir') == 'work_dirs/by_name' and ours.pop('work_dir') == f'work_dirs/{Path(name).name}'
+    assert inherited.to_dict() == ours.to_dict()
+
+
+def test_a_name_of_no_config_of_ours():
+    with pytest.raises(UserError, match=r'mmsoco::own/x.py is no config of mmsoco; mmsoco configs lists them'):
+        read_config('mmsoco::own/x.py')

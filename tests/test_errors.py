@@ -265,3 +265,23 @@ def test_lost_processes_are_no_mistakes_of_the_user(error, shown, capsys):
     with pytest.raises(type(error) if shown else SystemExit):
         main()
     assert ('correct the config' in capsys.readouterr().err) == (not shown)
+
+
+@pytest.mark.parametrize(
+    'name, shown', [('torch', True), ('mmcv._ext', True), ('mmdet.nothing', False), ('mine', False)]
+)
+def test_what_is_not_installed_names_the_command_that_installs_it(name, shown, capsys):
+    @command
+    def main():
+        try:
+            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+        except ModuleNotFoundError as error:
+            raise UserError('a.py cannot be read') from error
+
+    with pytest.raises(SystemExit) as stop:
+        main()
+    words = capsys.readouterr().err
+    assert stop.value.code == 2 and words.count('\n') == 1
+    assert words.startswith(
+        f"error: No module named '{name}'; mmsoco doctor" if shown else 'error: a.py cannot be read'
+    )

@@ -92,12 +92,16 @@ def test_version_is_the_installed_one():
 
 
 #: Room -> those that it may import, beside itself; no two of them each other.
-GROUND = {'errors', 'files', 'plain_pickle', 'arguments', 'boxes', 'renamed'}
+GROUND = {'errors', 'files', 'plain_pickle', 'arguments', 'boxes', 'renamed', 'resources'}
 OFFLINE = GROUND | {'images', 'proposals'}
 ROOMS = {
     **{room: {'errors'} for room in GROUND},
     'registry': set(),
-    'devices': {'errors'},
+    'devices': GROUND,
+    # What the command line needs before a tool is called; the doctor, when it looks at cards, the rest.
+    'cli': GROUND,
+    'configs': GROUND,
+    'doctor': OFFLINE | {'devices'},
     'images': GROUND,
     'proposals': OFFLINE,
     'datasets': OFFLINE | {'registry'},

@@ -1,5 +1,7 @@
 #!/usr/bin/env python
-"""Whether this environment's torch fits the machine, before mmcv is compiled for both; tools/setup.sh asks.
+"""Whether this environment's torch fits the machine, before mmcv is compiled for both.
+
+tools/setup.sh and mmsoco doctor ask it.
 
 python tools/setup_check.py             print what mmcv is compiled for
 python tools/setup_check.py --compiler  look whether it can be compiled
@@ -26,8 +28,9 @@ from mmsoco.devices import (
     why_unusable,
 )
 from mmsoco.errors import UserError, command
+from mmsoco.resources import SETUP, setup_with_torch
 
-_FOR_CPU = 'or set up for the CPU alone: CUDA_VISIBLE_DEVICES= make setup'
+_FOR_CPU = f'or set up for the CPU alone: CUDA_VISIBLE_DEVICES= {SETUP}'
 
 
 def check_card(root: str | os.PathLike = '/') -> None:
@@ -78,7 +81,7 @@ def check_compiler() -> None:
         for wheel in WHEELS
         if wheel.index[2:4] == there[1] and all(has_kernels(card, wheel.archs) for card in cards)
     ]
-    instead = f', or take a torch of CUDA {there[1]}: make clean && make setup TORCH_INDEX={other[0]}' if other else ''
+    instead = f', or take a torch of CUDA {there[1]}: {setup_with_torch(other[0])}' if other else ''
     raise UserError(
         f'{needs}, and {nvcc} is of CUDA {there[1]}.{there[2]}; name the folder of a toolkit of CUDA {wanted} as '
         f'CUDA_HOME{instead}'

@@ -360,7 +360,7 @@ def test(
         cfg = read_config(config, options, work_dir)
         if is_pretraining(cfg):
             raise UserError(
-                f'{config} is a pretraining, which has nothing to test; tools/probe.py measures what it knows'
+                f'{config} is a pretraining, which has nothing to test; mmsoco probe measures what it knows'
             )
         require(cfg, 'model', 'test_dataloader', 'test_evaluator', 'test_cfg')
         check_folder(cfg.work_dir)

@@ -7,11 +7,10 @@ from mmsoco.errors import UserError
 
 #: Of training and testing: how several processes of a node are started, and those of several by Slurm.
 _COMMANDS = {
-    'train': ('tools/dist_train.sh CONFIG {0}', 'GPUS={1} GPUS_PER_NODE={0} tools/slurm_train.sh'),
+    'train': ('mmsoco train CONFIG --processes {0}', 'GPUS={1} GPUS_PER_NODE={0} tools/slurm_train.sh'),
     'test': (
-        'tools/dist_test.sh CONFIG CHECKPOINT {0}',
-        'srun --gres=gpu:{0} --ntasks={1} --ntasks-per-node={0} python tools/test.py CONFIG CHECKPOINT '
-        '--launcher slurm',
+        'mmsoco test CONFIG CHECKPOINT --processes {0}',
+        'srun --gres=gpu:{0} --ntasks={1} --ntasks-per-node={0} mmsoco test CONFIG CHECKPOINT --launcher slurm',
     ),
 }
 

@@ -73,7 +73,7 @@ def meet(launcher: str) -> None:
     if missing:
         raise UserError(
             f'--launcher {launcher} is for processes that it has started, which have {missing[0]} set; start them by '
-            'tools/dist_train.sh, dist_test.sh or slurm_train.sh, or leave --launcher out'
+            'mmsoco train --processes, dist_train.sh, dist_test.sh or slurm_train.sh of tools, or leave --launcher out'
         )
     if 'TORCHELASTIC_RUN_ID' in os.environ:
         follow_parent()

@@ -58,7 +58,10 @@ def read_list(path: str | os.PathLike) -> ImageList:
         wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         lines = [line.rstrip('\r') for line in content.decode('utf-16' if wide else 'utf-8-sig').split('\n')]
     except FileNotFoundError:
-        raise UserError(f'{path} does not exist; make a list with data_pipelines/, or write one image a line') from None
+        raise UserError(
+            f'{path} does not exist; make it with mmsoco imagenet-list, coco-list or near-duplicates, or write one '
+            'image a line'
+        ) from None
     except UnicodeError:
         raise UserError(f'{path} is not a list of images: it is not a text file in UTF-8') from None
     except OSError as error:

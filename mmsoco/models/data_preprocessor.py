@@ -10,7 +10,7 @@ from mmsoco.errors import UserError
 from mmsoco.models.photometry import augment
 from mmsoco.registry import MODELS
 
-_MEASURE = 'measure them by data_pipelines/channel_statistics.py PROPOSALS.arrow, whose lines go into the config'
+_MEASURE = 'measure them by mmsoco statistics PROPOSALS.arrow, whose lines go into the config'
 
 
 def check_statistics(mean: Sequence[float] | None, std: Sequence[float] | None) -> None:

@@ -26,7 +26,7 @@ def parser(description: str, default: str) -> argparse.ArgumentParser:
     parser.add_argument(
         'images', nargs='+', help='folders of images, searched recursively, or archives (.zip, .tar), read in place'
     )
-    parser.add_argument('out', help='folder for the raw proposals; data_pipelines/filter_proposals.py comes next')
+    parser.add_argument('out', help='folder for the raw proposals; mmsoco filter comes next')
     parser.add_argument('--list', metavar='FILE', help='take only these images: one a line, relative to the folder')
     parser.add_argument(
         '--generator',

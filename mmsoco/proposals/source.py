@@ -40,9 +40,7 @@ def read_raw(source: str | os.PathLike) -> tuple[dict, dict[str, str], Iterator[
         return {**header, 'failures': len(failures)}, dict(failures), iter(store)
     paths = files_of(source)
     if not source.is_dir() or not paths:
-        raise UserError(
-            f'{source} holds no raw proposals; make them with data_pipelines/selective_search.py or random_proposals.py'
-        )
+        raise UserError(f'{source} holds no raw proposals; make them with mmsoco search or random-proposals')
     total = int(paths[0].stem.rsplit('-', 1)[1])
     if len(paths) != total:
         raise UserError(f'{source} holds {len(paths)} of {total} shards; run the search to its end')

@@ -170,9 +170,7 @@ class ProposalStore:
         except UserError:
             raise
         except FileNotFoundError:
-            raise UserError(
-                f'{self.path} does not exist; make it with data_pipelines/selective_search.py and filter_proposals.py'
-            ) from None
+            raise UserError(f'{self.path} does not exist; make it with mmsoco search and mmsoco filter') from None
         # Of a damaged file, Arrow may say anything.
         except Exception as error:
             raise UserError(

@@ -145,13 +145,13 @@ def test_metafile_names_every_config(folder):
         assert model['Name'] == Path(model['Config']).stem
         cfg = Config.fromfile(CONFIGS.parent / model['Config'])
         assert model['Metadata'] == {'Iterations': cfg.train_cfg.max_iters, 'Batch Size': 16}
-        pretrainings = [result['Pretraining'] for result in model['Results']]
+        pretrainings = [result['Pretraining'] for result in model['Paper Results']]
         start = next(start for start in others if f'_{start}_' in model['Name'])
         for name in pretrainings:
             assert name == others[start] or (CONFIGS / f'soco/{name}.py').is_file()
         # The comment on top names the same figures.
         comment = (CONFIGS.parent / model['Config']).read_text().partition('_base_')[0]
-        for result in model['Results']:
+        for result in model['Paper Results']:
             metrics = result['Metrics']
             first = next(iter(metrics.items()))
             assert first[0] in ('box AP', 'mask AP') and str(first[1]) in comment

@@ -83,11 +83,11 @@ def machine(host, cards, processes=None):
             'train',
             16,
             'on each of 2 nodes NNODES=2 NODE_RANK=0 (1, ... on the others) MASTER_ADDR=FIRST_NODE '
-            'tools/dist_train.sh CONFIG 8, or GPUS=16 GPUS_PER_NODE=8 tools/slurm_train.sh',
+            'mmsoco train CONFIG --processes 8, or GPUS=16 GPUS_PER_NODE=8 tools/slurm_train.sh',
         ),
         ('slurm', 'train', 16, 'GPUS=16 GPUS_PER_NODE=8 tools/slurm_train.sh'),
-        ('pytorch', 'train', 12, 'tools/dist_train.sh CONFIG 8'),
-        ('mpi', 'test', 12, 'tools/dist_test.sh CONFIG CHECKPOINT 8'),
+        ('pytorch', 'train', 12, 'mmsoco train CONFIG --processes 8'),
+        ('mpi', 'test', 12, 'mmsoco test CONFIG CHECKPOINT --processes 8'),
     ],
 )
 def test_more_processes_than_gpus(launcher, tool, count, words):

@@ -155,7 +155,7 @@ def test_two_processes_read_one_store(path):
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(UserError, match=r'gone\.arrow does not exist; make it with data_pipelines/'):
+    with pytest.raises(UserError, match=r'gone\.arrow does not exist; make it with mmsoco search'):
         ProposalStore.open(tmp_path / 'gone.arrow')
 
 

@@ -251,7 +251,7 @@ COMMAND_LINES = {
     '{tiny} env_cfg.tf32=maybe': 'env_cfg.tf32',
     '{tiny} --device gpu': 'device',
     '{tiny} --device cuda': '--device cuda: there is none',
-    '{tiny} --launcher pytorch': 'tools/dist_train.sh',
+    '{tiny} --launcher pytorch': 'mmsoco train --processes',
     '{tiny} --launcher slurm': 'slurm',
     '{tiny} --launcher mpi': 'mpi',
     '{tiny} --launcher foo': 'launcher',

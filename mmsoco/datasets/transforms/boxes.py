@@ -122,7 +122,7 @@ class BoxCutout(BaseTransform):
         if len(self.fill) != channels:
             raise UserError(
                 f'BoxCutout fills with {len(self.fill)} values, and the images have {channels} channels; give their '
-                'means as fill (data_pipelines/channel_statistics.py measures them)'
+                'means as fill (mmsoco statistics measures them)'
             )
         height, width = results['img'].shape[:2]
         for box in np.concatenate([np.empty((0, 4)), *results['boxes'].values()]):

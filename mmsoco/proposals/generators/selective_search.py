@@ -1,6 +1,5 @@
 """Selective search (Uijlings et al. 2013): OpenCV's segmentation, and OpenCV's grouping made faster."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -92,8 +91,7 @@ def require_selective_search() -> None:
         _ = cv2.ximgproc.segmentation.createGraphSegmentation
     except AttributeError:
         raise UserError(
-            'this cv2 has no selective search, another opencv package has overwritten it; run: '
-            f'{sys.executable} -m pip install --force-reinstall --no-deps opencv-contrib-python==4.12.0.88'
+            'this cv2 has no selective search, another opencv package has overwritten it; run: mmsoco doctor --fix'
         ) from None
 
 

@@ -185,5 +185,5 @@ def test_an_unknown_mode_is_refused():
 def test_opencv_without_selective_search_is_explained(monkeypatch):
     require_selective_search()
     monkeypatch.delattr(cv2.ximgproc.segmentation, 'createGraphSegmentation')
-    with pytest.raises(UserError, match=r'no selective search, .* run: .* -m pip install .*opencv-contrib-python'):
+    with pytest.raises(UserError, match=r'no selective search, .* run: mmsoco doctor --fix'):
         require_selective_search()

@@ -1,0 +1,1 @@
+"""What is installed, whether it works, and mending what pip alone cannot."""
