@@ -19,6 +19,7 @@ from pathlib import Path
 from mmsoco.arguments import positive
 from mmsoco.errors import command
 from mmsoco.pace import STEPS, measure_pace
+from mmsoco.report.scalars import read_probe
 from mmsoco.steps import Step, duration, read_times, run_logged, run_steps
 
 #: Digits measure some 30 px on sheets of 128: smaller segments than on photos, and a
@@ -179,8 +180,7 @@ def with_durations(steps: Sequence[Step], times: int = 1, device: str | None = N
 
 def learning_table(folder: Path) -> str:
     """What the pretraining knows of sheets that it was not trained on, as text."""
-    # Earlier versions said picture.
-    probe = json.loads((folder / 'pretrain/probe.json').read_text().replace('picture', 'image'))
+    probe = read_probe(folder / 'pretrain')
     figures, random = probe['curve'][-1]['figures']['embedding'], probe['random']['embedding']
     rows = {'top1': 'own box nearest of all boxes', 'own_image': "own box nearest of its sheet's"}
     lines = [f'{"Held-out sheets, other view, in %":<34}{"SoCo":>8}{"random":>8}{"chance":>8}']

@@ -155,7 +155,7 @@ def facts_rows(facts: Facts) -> list[Row]:
         name, why = next(iter(facts.unreadable.items()))
         rows.append(Row('unreadable', f'{len(facts.unreadable):,} passed over', f'such as {one_line(name)}: {why}'))
     if facts.duplicates:
-        why = f'the same bytes as another file, such as {one_line(facts.duplicates[0])}; one box twice has two right answers'
+        why = f'the same bytes as another file, such as {one_line(facts.duplicates[0])}'
         rows.append(Row('duplicates', f'{len(facts.duplicates):,} left out', why))
     if other := [kind for kind in facts.kinds if kind not in ('RGB', 'grey', 'RGB with alpha')]:
         why = 'read as RGB of 8 bits; docs/own_pictures.md says how to keep channels and bits'
