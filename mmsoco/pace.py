@@ -91,11 +91,11 @@ def measure_pace(config: str | Path, options: str = '', arguments: str = '', pre
         except UserError as error:
             raise _explained(log.read_text(), error) from None
         wall = time.monotonic() - start
-        times = read_times(Path(folder, 'run'))
+        times = step_times(Path(folder, 'run'))
     return pace_of(times, wall, pretraining)
 
 
-def read_times(work_dir: Path) -> dict[int, float]:
+def step_times(work_dir: Path) -> dict[int, float]:
     """Step -> seconds, of a run that wrote each step's."""
     (file,) = work_dir.glob('*/vis_data/scalars.json')
     entries = map(json.loads, file.read_text().splitlines())
