@@ -27,6 +27,8 @@ from mmsoco.steps import Step, duration
 
 #: The files beside what the steps leave.
 PLAN, CONFIG, LIST, LINES = 'plan.json', 'config.py', 'images.txt', 'mmdet_lines.py'
+#: Pairs of numbers among the facts, which JSON has as lists.
+_SIDES = ('sides', 'smallest', 'largest')
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Plan:
             ]
             parts = dict(
                 asked=Asked(**found['asked']),
-                facts=Facts(**found['facts']),
+                facts=Facts(**found['facts'] | {key: tuple(found['facts'][key]) for key in _SIDES}),
                 recipe=Recipe(**found['recipe']),
                 network=Network(**found['network']),
                 search=search,

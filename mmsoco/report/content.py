@@ -124,7 +124,8 @@ def read_content(folder: Path) -> Content:
     proposals = folder / 'proposals.arrow'
     if not proposals.exists() and config is not None:
         proposals = Path(config.train_dataloader.dataset.get('proposal_file', ''))
-    raw = folder / 'raw' if (folder / 'raw').is_dir() else None
+    # A search that is not at its end cannot be measured.
+    raw = folder / 'raw' if (folder / 'raw/failures.csv').exists() else None
     _tell_boxes(content, proposals, raw)
     _tell_views(content, work)
     _tell_learning(content, work)

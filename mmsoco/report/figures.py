@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from mmsoco.visualization.proposals import Statistics
 
@@ -73,6 +74,7 @@ def plot_curves(name: str, curves: Sequence[Curve], y_label: str, from_zero: boo
                 marker = '.' if len(curve.points) < 30 else None
                 axes.plot(*zip(*curve.points, strict=True), marker=marker, **style)
         axes.set(xlabel='optimizer step', ylabel=y_label)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         low, high = axes.get_ylim()
         # Room for the legend above the curves.
         axes.set_ylim(0 if from_zero and low > -0.05 * high else low, high + 0.22 * (high - low))
@@ -88,12 +90,15 @@ def plot_distributions(name: str, statistics: Mapping[str, Statistics], what: st
             style = dict(histtype='stepfilled', facecolor=color, edgecolor=color, alpha=0.55, label=label)
             if what == 'counts':
                 counts = np.concatenate([one.counts for one in statistics.values()]).clip(1)
-                edges = np.geomspace(counts.min(), counts.max() + 1, 30)
+                # On an even scale, many boxes would press few ones into a corner.
+                wide = counts.max() > 10 * counts.min()
+                edges = (np.geomspace if wide else np.linspace)(counts.min(), counts.max() + 1, 30)
                 axes.hist(
                     part.counts.clip(1), edges, weights=np.full(len(part.counts), 100 / len(part.counts)), **style
                 )
-                axes.set(xlabel='boxes an image', ylabel='% of the images', xscale='log')
+                axes.set(xlabel='boxes an image', ylabel='% of the images', xscale='log' if wide else 'linear')
                 axes.xaxis.set_major_formatter('{x:g}')
+                axes.xaxis.set_minor_formatter('')
             else:
                 edges = np.linspace(0, 1, 41)
                 shares = 100 * part.sizes.reshape(40, -1).sum(axis=1) / max(part.sizes.sum(), 1)
