@@ -55,12 +55,10 @@ class Machine:
 
     Attributes:
         gpus: Cards of NVIDIA.
-        gpu_gib: Memory of the smallest one.
         cores: Of the processors.
     """
 
     gpus: int
-    gpu_gib: float
     cores: int
 
     @property

@@ -13,6 +13,7 @@ import joblib
 import torch
 from tqdm import tqdm
 
+from mmsoco.devices import require_usable
 from mmsoco.errors import UserError, one_line
 from mmsoco.files import atomic_path, check_folder
 from mmsoco.images.lists import ImageList, sample_names, write_list
@@ -109,10 +110,15 @@ def _former_plan(images: str, out: Path, asked: Asked) -> Plan | None:
 
 
 def this_machine(device: str | None) -> Machine:
-    """What there is to compute with, unless the user says cpu."""
-    gpus = torch.cuda.device_count() if device != 'cpu' and torch.cuda.is_available() else 0
-    memory = min((torch.cuda.get_device_properties(i).total_memory for i in range(gpus)), default=0)
-    return Machine(gpus, round(memory / 2**30, 1), joblib.cpu_count())
+    """What there is to compute with, unless the user says cpu.
+
+    Raises:
+        UserError: There is a GPU that torch cannot use.
+    """
+    if device == 'cpu':
+        return Machine(0, joblib.cpu_count())
+    require_usable()
+    return Machine(torch.cuda.device_count() if torch.cuda.is_available() else 0, joblib.cpu_count())
 
 
 def make_plan(images: str, asked: Asked, say: Callable[[str], None]) -> tuple[Plan, list[str]]:
@@ -207,7 +213,7 @@ def _try_steps(
     )
     sample = sample_names(names, min(enough, len(names)), seed=0)
     with tempfile.TemporaryDirectory(prefix='mmsoco-try-') as folder:
-        start = time.monotonic()
+        marks: list[tuple[float, int]] = []
         search_folder(
             facts.root,
             Path(folder, 'raw'),
@@ -215,8 +221,9 @@ def _try_steps(
             Execution(joblib.cpu_count(), timeout=600),
             image_list=ImageList('sample', sample),
             tiling=search.tiling,
+            on_progress=lambda result: marks.append((time.monotonic(), result.done)),
         )
-        search_seconds = (time.monotonic() - start) * len(names) / len(sample)
+        search_seconds = search_time(marks, len(names) * tiles_an_image(facts, search))
         filter_folder(Path(folder, 'raw'), Path(folder, 'proposals.arrow'), rules)
         on = f'--device {asked.device}' if asked.device else ''
         on += f' --init {asked.init}' if asked.init else ''
@@ -232,6 +239,20 @@ def _try_steps(
                 if asked.batch is not None:
                     raise
                 recipe = choice.smaller_batch(recipe)
+
+
+def search_time(marks: Sequence[tuple[float, int]], images: int) -> float:
+    """Seconds of a search, from one of some images; workers start once.
+
+    Args:
+        marks: When, and how many were done: at the start, then as it went on.
+        images: Of the search, or tiles.
+    """
+    (start, _), *done = marks
+    (first, before), (last, after) = done[0], done[-1]
+    if after == before:
+        return (last - start) * images / after
+    return first - start + (images - before) * (last - first) / (after - before)
 
 
 def _write(plan: Plan, out: Path, names: Sequence[str]) -> None:

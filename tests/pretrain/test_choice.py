@@ -12,7 +12,7 @@ from mmsoco.pretrain.choice import Asked, Machine, Network, Recipe
 from mmsoco.pretrain.inspection import Facts
 from mmsoco.proposals.filters import ProposalFilter
 
-CPU, GPU = Machine(0, 0, 2), Machine(1, 24, 8)
+CPU, GPU = Machine(0, 2), Machine(1, 8)
 
 
 def facts(shorter=400, longer=500, found=300, **changes):
@@ -38,7 +38,7 @@ def facts(shorter=400, longer=500, found=300, **changes):
     ],
 )
 def test_the_recipe_is_that_of_the_number_of_images_and_the_machine(images, gpus, name, batch, processes, accumulate):
-    recipe, row = choice.recipe_for(images, Machine(gpus, 24, 8))
+    recipe, row = choice.recipe_for(images, Machine(gpus, 8))
     assert recipe == Recipe(name, batch, processes, accumulate)
     assert f'{images:,} images' in row.why
     assert ('nobody has measured' in row.why) is (name != '100-pictures_cpu')
@@ -81,9 +81,9 @@ def test_what_is_held_out_counts():
 
 
 def test_a_batch_divides_over_the_gpus():
-    assert choice.recipe_for(10_000, Machine(4, 24, 8), batch=128)[0] == Recipe('10k-pictures_8gpus', 128, 4, 1)
+    assert choice.recipe_for(10_000, Machine(4, 8), batch=128)[0] == Recipe('10k-pictures_8gpus', 128, 4, 1)
     with pytest.raises(UserError, match='does not divide over 4 GPUs'):
-        choice.recipe_for(10_000, Machine(4, 24, 8), batch=130)
+        choice.recipe_for(10_000, Machine(4, 8), batch=130)
 
 
 def test_halves_of_a_batch_end_before_they_are_too_few():

@@ -15,7 +15,7 @@ from plans import a_plan
 
 from mmsoco.errors import UserError
 from mmsoco.pretrain.choice import Asked, Row, Search
-from mmsoco.pretrain.running import facts_rows, pretrain, table, this_machine, tiles_an_image
+from mmsoco.pretrain.running import facts_rows, pretrain, search_time, table, this_machine, tiles_an_image
 
 
 @pytest.fixture
@@ -90,6 +90,13 @@ def test_the_table_says_what_was_found():
 def test_tiles_are_images_of_their_own():
     assert tiles_an_image(a_plan().facts, Search(100, 20)) == 1
     assert tiles_an_image(a_plan().facts, Search(100, 20, tile=200)) == 2 * 3
+
+
+def test_the_time_of_a_search_counts_the_start_once():
+    marks = [(100.0, 0), (104.0, 2), (105.0, 4), (106.0, 6)]
+    assert search_time(marks, 1002) == 4 + 1000 * 0.5
+    assert search_time([(0.0, 0), (2.0, 4)], 40) == 20
+    assert search_time([(0.0, 0), (2.0, 4), (3.0, 4)], 40) == 30
 
 
 class Page(HTMLParser):
