@@ -292,7 +292,7 @@ def network_for(asked: Asked, machine: Machine) -> tuple[Network, Row]:
             raise UserError(
                 "--init needs --backbone here: a CPU's recipe has a ResNet-18 of half the width, which no weights fit"
             )
-        why = "the recipe's for a CPU; --backbone resnet18 is whole, loads into all tools, and is some 3 times as slow"
+        why = "the recipe's for a CPU; --backbone resnet18 is whole, loads into all tools, and is several times as slow"
         return Network(asked.detector, None), Row('network', f'{asked.detector}, ResNet-18 at half its width', why)
     else:
         why = '--backbone'

@@ -18,8 +18,12 @@ from mmsoco.proposals.search.folder import Execution, search_folder
 
 #: Labelled images that are searched, at most.
 IMAGES = 40
+#: Images a file of a trial: few files, as each is read for every filter, but enough for some processes.
+_SHARD = 5
+#: Segmentation scale and smallest segment in pixels, for objects smaller than small ones.
+FINER = (50, 10)
 #: Ranges of sqrt(box area / image area) that are tried: from each of the first up to each of the second.
-LOWS, HIGHS = (0.02, 0.05, 0.1, 0.2, 0.3), (0.3, 0.5, 0.8)
+LOWS, HIGHS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3), (0.2, 0.3, 0.5, 0.8)
 
 
 @dataclass(frozen=True)
@@ -42,9 +46,9 @@ class Trial:
 
 
 def searches_for(facts: Facts) -> list[Search]:
-    """The searches that are tried: for each size of object, on copies as for that size, or in tiles."""
+    """The searches that are tried: a fine one, and one for each size of object, on copies as for it, or in tiles."""
     longer = facts.sides[1]
-    found = []
+    found = [Search(*FINER, tile=TILE if longer >= TILE_FROM else None)]
     for size, (k, min_size) in SEGMENTS.items():
         if size == 'small' and longer >= TILE_FROM:
             found.append(Search(k, min_size, tile=TILE))
@@ -97,6 +101,7 @@ def try_settings(
                 folder,
                 search.parameters,
                 Execution(jobs, timeout=600),
+                shard_size=_SHARD,
                 image_list=ImageList('labelled', sample),
                 tiling=search.tiling,
             )

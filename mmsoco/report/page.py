@@ -1,10 +1,11 @@
 """Writing the page."""
 
 import os
+import re
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from mmsoco.files import atomic_path, check_out
 from mmsoco.report.content import Content, read_content
@@ -23,7 +24,13 @@ def render(content: Content) -> str:
     )
     # Ours alone is not escaped.
     environment.filters['svg'] = Markup
+    environment.filters['whole_options'] = whole_options
     return environment.get_template(TEMPLATE.name).render(c=content)
+
+
+def whole_options(text: str) -> Markup:
+    """A text whose options, such as --size, are not broken at the end of a line."""
+    return Markup(re.sub(r'(--[a-z][a-z-]*)', r'<span class="option">\1</span>', str(escape(text))))
 
 
 def write_report(folder: str | os.PathLike, out: str | os.PathLike | None = None) -> Path:

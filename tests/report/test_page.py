@@ -13,7 +13,7 @@ from plans import a_plan
 from mmsoco.errors import UserError
 from mmsoco.pretrain.choice import Asked, Network
 from mmsoco.report.content import read_content
-from mmsoco.report.page import render, write_report
+from mmsoco.report.page import render, whole_options, write_report
 
 CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
 
@@ -104,6 +104,10 @@ def test_what_was_planned_is_told(work, tmp_path):
     assert 'weights/mmdet.pth 1.5 MB' in text and 'weights/mmdet_one_stage.pth not written yet' in text
     assert 'detectron2 - none: no model there has half the width' in text
     assert '60.0 % 30.0 % 40.0 % 21.5' in text and 'tools/train.py' in text
+
+
+def test_options_stay_whole_and_others_words_are_escaped():
+    assert whole_options('a<b> --min-side 3') == 'a&lt;b&gt; <span class="option">--min-side</span> 3'
 
 
 def test_of_a_plan_alone(tmp_path):
