@@ -160,6 +160,18 @@ def smaller_batch(recipe: Recipe) -> Recipe:
     return replace(recipe, batch=recipe.batch // 2, accumulate=1)
 
 
+def batch_row(recipe: Recipe, asked: int | None = None) -> Row:
+    """A line for the images a step, after some steps were tried."""
+    usual = SEVERAL_BATCH if recipe.name.endswith('8gpus') else BATCH[recipe.name.partition('_')[2]]
+    shares = f'{recipe.processes} x {recipe.batch // recipe.processes // recipe.accumulate}'
+    words = f'{recipe.batch} images' + (f' = {shares}' if recipe.processes > 1 else '')
+    words += f' x {recipe.accumulate} accumulated' if recipe.accumulate > 1 else ''
+    if asked is not None:
+        return Row('batch', words, '--batch')
+    why = "the recipe's, and fits the memory" if recipe.batch == usual else f'{usual} do not fit into the memory'
+    return Row('batch', words, f'{why}, as tried')
+
+
 @dataclass(frozen=True)
 class Search:
     """How boxes are searched: OpenCV's segmentation, the copy that is searched, or tiles; pixels."""

@@ -86,6 +86,20 @@ def test_a_batch_divides_over_the_gpus():
         choice.recipe_for(10_000, Machine(4, 8), batch=130)
 
 
+@pytest.mark.parametrize(
+    ('recipe', 'asked', 'words', 'why'),
+    [
+        (Recipe('100-pictures_cpu', 32), None, '32 images', "the recipe's, and fits the memory, as tried"),
+        (Recipe('1k-pictures_gpu', 16), None, '16 images', '64 do not fit into the memory, as tried'),
+        (Recipe('1k-pictures_gpu', 16), 16, '16 images', '--batch'),
+        (Recipe('10k-pictures_8gpus', 512, 2, 4), None, '512 images = 2 x 64 x 4 accumulated', "the recipe's, and"),
+    ],
+)
+def test_the_row_of_the_batch(recipe, asked, words, why):
+    row = choice.batch_row(recipe, asked)
+    assert row.choice == words and row.why.startswith(why)
+
+
 def test_halves_of_a_batch_end_before_they_are_too_few():
     recipe = Recipe('1k-pictures_gpu', 64)
     for batch in (32, 16, 8):

@@ -10,12 +10,12 @@ from html.parser import HTMLParser
 import cv2
 import numpy as np
 import pytest
-import torch
 from plans import a_plan
 
 from mmsoco.errors import UserError
-from mmsoco.pretrain.choice import Asked, Row, Search
-from mmsoco.pretrain.running import facts_rows, pretrain, search_time, table, this_machine, tiles_an_image
+from mmsoco.pretrain.choice import Asked, Row
+from mmsoco.pretrain.planning import facts_rows
+from mmsoco.pretrain.running import pretrain, table
 
 
 @pytest.fixture
@@ -74,29 +74,12 @@ def test_a_folder_that_may_not_be_written(tmp_path, monkeypatch):
         pretrain(str(tmp_path / 'images'), tmp_path / 'out', Asked())
 
 
-def test_a_cpu_that_is_asked_for():
-    assert this_machine('cpu').gpus == 0 and this_machine('cpu').kind == 'cpu'
-    assert this_machine(None).gpus == torch.cuda.device_count()
-
-
 def test_the_table_says_what_was_found():
     rows = facts_rows(a_plan().facts)
     text = table([*rows, Row('steps', 'a choice of many words ' * 4, 'a reason ' * 30)])
     assert 'unreadable' in text and '1 left out' in text and '109 of 400 x 300 px' in text
     assert max(map(len, text.splitlines())) <= 118
     assert text.count('reason') == 30 and text.count('many') == 4
-
-
-def test_tiles_are_images_of_their_own():
-    assert tiles_an_image(a_plan().facts, Search(100, 20)) == 1
-    assert tiles_an_image(a_plan().facts, Search(100, 20, tile=200)) == 2 * 3
-
-
-def test_the_time_of_a_search_counts_the_start_once():
-    marks = [(100.0, 0), (104.0, 2), (105.0, 4), (106.0, 6)]
-    assert search_time(marks, 1002) == 4 + 1000 * 0.5
-    assert search_time([(0.0, 0), (2.0, 4)], 40) == 20
-    assert search_time([(0.0, 0), (2.0, 4), (3.0, 4)], 40) == 30
 
 
 class Page(HTMLParser):
