@@ -2,6 +2,7 @@
 
 import csv
 import importlib.metadata
+import json
 import platform
 import re
 from collections.abc import Sequence
@@ -70,7 +71,7 @@ class Content:
         sizes: What other filters would keep: name -> images.
         sizes_chosen: Which of these was taken.
         distributions, curves: SVG and what it says.
-        recall: On labelled objects.
+        recall: How many labelled objects the boxes cover.
         views: What the network saw.
         says: What the run said of itself.
         exports: Tool, file, what, and whether it is there.
@@ -175,7 +176,8 @@ def _tell_plan(content: Content, plan: Plan, folder: Path) -> None:
             rows = [tuple(row[:2]) for row in csv.reader(file)][1:]
         content.failures, content.failed = rows[:20], len(rows)
     if (folder / 'recall.json').exists():
-        content.recall = (folder / 'recall.json').read_text()
+        everything = json.loads((folder / 'recall.json').read_text())[0]
+        content.recall = f'{100 * everything["0.50"]:.1f} % of {everything["count"]:,}'
     for name in SIZES:
         source = folder / f'sizes/{name}.arrow'
         if source.exists():

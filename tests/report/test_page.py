@@ -92,17 +92,20 @@ def test_the_page_asks_for_nothing_and_no_name_is_twice_on_it(work):
     assert '@media (prefers-color-scheme: dark)' in page
 
 
-def test_what_was_planned_is_told(work, tmp_path):
+def test_what_was_planned_is_told(work, proposal_file, tmp_path):
     a_plan(tmp_path / 'some <images>').write(tmp_path)
     (tmp_path / 'weights').mkdir()
     (tmp_path / 'weights/mmdet.pth').write_bytes(b'x' * 1_500_000)
     (tmp_path / 'raw').mkdir()
+    (tmp_path / 'recall.json').write_text(json.dumps([{'objects': 'all', 'count': 1234, '0.50': 0.7654}]))
+    shutil.copy(proposal_file, tmp_path / 'proposals.arrow')
     page = render(replace(read_content(tmp_path), failures=[('a<b>.jpg', 'broken')], failed=3))
     text = str(Text(page))
     assert 'on some <images>' in text and '<images>' not in page and 'a<b>.jpg' in text
     assert 'to train on 109' in text and 'The others are in raw/failures.csv' in text
     assert 'weights/mmdet.pth 1.5 MB' in text and 'weights/mmdet_one_stage.pth not written yet' in text
     assert 'detectron2 - none: no model there has half the width' in text
+    assert 'cover 76.5 % of 1,234' in text
     assert '60.0 % 30.0 % 40.0 % 21.5' in text and 'tools/train.py' in text
 
 
