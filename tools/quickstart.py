@@ -11,19 +11,16 @@ python tools/quickstart.py --seeds 3 --times 3
 import argparse
 import json
 import os
-import shlex
-import signal
 import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mmsoco.arguments import positive
-from mmsoco.errors import Stopped, UserError, command
-from mmsoco.files import atomic_path
+from mmsoco.errors import command
+from mmsoco.pace import STEPS, measure_pace
+from mmsoco.report.scalars import read_probe
+from mmsoco.steps import Step, duration, read_times, run_logged, run_steps
 
 #: Digits measure some 30 px on sheets of 128: smaller segments than on photos, and a
 #: filter that keeps boxes of 15 to 45 % of the sheet's side, from 12 px on.
@@ -31,19 +28,12 @@ SEARCH = '--k 100 --min-size 20'
 FILTER = '--size 0.15 0.45 --min-side 12'
 VARIANTS = {'soco': 'from the pretraining', 'scratch': 'from scratch'}
 #: Steps of the pretraining and of a fine-tuning; the configs say the same.
-PRETRAIN_STEPS, FINETUNE_STEPS = 300, 200
+PRETRAIN_STEPS, PROBE_INTERVAL, FINETUNE_STEPS = 300, 100, 200
+#: Steps that make the data, in seconds; the others are worth an estimate.
+DATA_STEPS = 2
 #: The last step's script, which prints what it draws.
 DRAWING = 'tools/visualize/quickstart.py'
-
-
-@dataclass(frozen=True)
-class Step:
-    """A step: what it is, how long it takes, its commands, and what it leaves when it is done."""
-
-    title: str
-    duration: str
-    commands: tuple[str, ...]
-    result: Path
+DRAWING_SECONDS = 30
 
 
 def variant_name(variant: str, seed: int, times: int) -> str:
@@ -80,7 +70,7 @@ def plan(folder: Path, seeds: int = 1, times: int = 1, device: str | None = None
         ),
         Step(
             'pretrain backbone, FPN and box head without labels',
-            'about 5 minutes',
+            '',
             (f'tools/train.py {configs}/soco_r18fpn_digits.py --work-dir {folder}/pretrain --resume --progress{on}',),
             folder / f'pretrain/iter_{PRETRAIN_STEPS}.pth',
         ),
@@ -94,7 +84,7 @@ def plan(folder: Path, seeds: int = 1, times: int = 1, device: str | None = None
             steps.append(
                 Step(
                     f'fine-tune Faster R-CNN on the 40 labelled sheets {words}{more}',
-                    'about 1.5 minutes' if times == 1 else f'about {times} minutes',
+                    '',
                     (
                         f'tools/train.py {config} --work-dir {work} --resume --progress{on}{_options(seed, times)}',
                         f'tools/test.py {config} {work}/iter_{FINETUNE_STEPS * times}.pth --work-dir {work}{on} '
@@ -138,67 +128,59 @@ def run(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    times_file = folder / 'times.json'
-    durations = json.loads(times_file.read_text()) if times_file.exists() else {}
     steps = plan(folder, seeds, times, *filter(None, [device]))
-    minutes = 5 + 3 * seeds * times
-    say(f'quickstart: {len(steps) + 1} steps, about {minutes} minutes on 2 cores; results go to {folder}')
-    for number, step in enumerate(steps, 1):
-        if step.result.exists():
-            say(f'[{number}/{len(steps) + 1}] {step.title}: done already')
-            continue
-        say(f'[{number}/{len(steps) + 1}] {step.title} ({step.duration})')
-        start = time.monotonic()
-        for line in step.commands:
-            say(f'    python {line}')
-            _run_logged(line, folder / f'step_{number}.log')
-        durations[step.title] = time.monotonic() - start
-        with atomic_path(times_file) as temporary:
-            temporary.write_text(json.dumps(durations, indent=2) + '\n')
-    say(f'[{len(steps) + 1}/{len(steps) + 1}] draw figures (about half a minute)')
+    total = len(steps) + 1
+    say(f'quickstart: {total} steps; before the third it says how long they take here; results go to {folder}')
+    run_steps(steps[:DATA_STEPS], folder, say, total)
+    rest = steps[DATA_STEPS:]
+    if any(not step.result.exists() for step in rest):
+        say(f'How long will it take? {STEPS} steps of each training are tried.')
+        rest, seconds = with_durations(rest, times, device)
+        say(f'Steps {DATA_STEPS + 1} to {total} take about {duration(seconds + DRAWING_SECONDS)} on this machine.')
+    run_steps(rest, folder, say, total, DATA_STEPS + 1)
+    say(f'[{total}/{total}] draw figures (about half a minute)')
     detectors = ' '.join(f'--{variant} {variant_name(variant, 0, times)}' for variant in VARIANTS)
-    figures = _run_logged(f'{DRAWING} {folder} {detectors}', folder / f'step_{len(steps) + 1}.log')
+    figures = run_logged(f'{DRAWING} {folder} {detectors}', folder / f'step_{total}.log')
     say('')
     say(learning_table(folder))
     say('')
     say(results_table(folder, seeds, times))
     say('')
-    say('Time of each step: ' + ', '.join(f'{title} {seconds:.0f} s' for title, seconds in durations.items()))
+    taken = read_times(folder).items()
+    say('Time of each step: ' + ', '.join(f'{title} {seconds:.0f} s' for title, seconds in taken))
     say('Look at:')
     for line in figures.splitlines():
         say(f'    {line}')
 
 
-def _run_logged(line: str, log: Path) -> str:
-    """Run a Python command of the checkout; its output goes to the log and is returned, progress bars to the screen."""
-    with log.open('a+') as file:
-        start = file.tell()
-        status = _wait_for(subprocess.Popen([sys.executable, '-W', 'ignore', *shlex.split(line)], stdout=file))
-        file.seek(start)
-        printed = file.read()
-    if status in (130, 143):
-        raise Stopped('the same command goes on where it was', status)
-    if status:
-        raise UserError(f'python {line} failed with status {status}; see {log}')
-    return printed
+def with_durations(steps: Sequence[Step], times: int = 1, device: str | None = None) -> tuple[list[Step], float]:
+    """The steps that train, each with how long it will take here, by a few real steps of both kinds of training.
 
+    Args:
+        steps: Of :func:`plan`, from the pretraining on.
+        times: See :func:`plan`.
+        device: See :func:`plan`.
 
-def _wait_for(command: subprocess.Popen) -> int:
-    """A command's exit status. When this process is told to stop, the command has the time to save what it has done."""
-    former = signal.signal(signal.SIGTERM, lambda *_: command.terminate())
-    try:
-        return command.wait()
-    except KeyboardInterrupt:  # of the terminal, which tells the command, too
-        command.wait()
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, former)
+    Returns:
+        The steps, and the seconds of those that are not done yet.
+    """
+    on = f'--device {device}' if device else ''
+    seconds = []
+    if not steps[0].result.exists():
+        pace = measure_pace('configs/quickstart/soco_r18fpn_digits.py', arguments=on)
+        seconds.append(pace.seconds(PRETRAIN_STEPS, PROBE_INTERVAL))
+    else:
+        seconds.append(0.0)
+    pace = measure_pace('configs/quickstart/faster-rcnn_r18fpn_digits_scratch.py', arguments=on, pretraining=False)
+    # The test after it starts, builds and evaluates once more.
+    seconds += [pace.seconds(FINETUNE_STEPS * times) + pace.start] * (len(steps) - 1)
+    timed = [replace(step, duration=f'about {duration(s)}') for step, s in zip(steps, seconds, strict=True)]
+    return timed, sum(s for step, s in zip(steps, seconds, strict=True) if not step.result.exists())
 
 
 def learning_table(folder: Path) -> str:
     """What the pretraining knows of sheets that it was not trained on, as text."""
-    # Earlier versions said picture.
-    probe = json.loads((folder / 'pretrain/probe.json').read_text().replace('picture', 'image'))
+    probe = read_probe(folder / 'pretrain')
     figures, random = probe['curve'][-1]['figures']['embedding'], probe['random']['embedding']
     rows = {'top1': 'own box nearest of all boxes', 'own_image': "own box nearest of its sheet's"}
     lines = [f'{"Held-out sheets, other view, in %":<34}{"SoCo":>8}{"random":>8}{"chance":>8}']

@@ -12,6 +12,7 @@ from mmsoco.boxes import iou
 from mmsoco.errors import UserError
 from mmsoco.images.names import Names
 from mmsoco.images.root import ImageRoot
+from mmsoco.proposals.filters import ProposalFilter, filter_boxes
 from mmsoco.proposals.formats.base import Boxes
 from mmsoco.proposals.formats.coco import read_labelled
 from mmsoco.proposals.source import names_of, read_raw
@@ -39,6 +40,7 @@ class Recall:
         missing: Images of the labels that have no row in the proposal file.
         proposals: Proposals of the compared images.
         left_out: Why labelled boxes were left out, and how many.
+        hits: (images,) share of an image's proposals that have an IoU of 0.5 or more with an object.
     """
 
     overlaps: np.ndarray
@@ -47,6 +49,27 @@ class Recall:
     missing: int
     proposals: int
     left_out: dict[str, int] = field(default_factory=dict)
+    hits: np.ndarray = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def recall(self) -> float:
+        """Share of the objects that a proposal covers at an IoU of 0.5; 0 where there are none."""
+        return float((self.overlaps >= 0.5).mean()) if len(self.overlaps) else 0.0
+
+    @property
+    def hit_rate(self) -> float:
+        """How often a box that is drawn at random lies on an object, as training draws: images alike, then a box."""
+        return float(self.hits.mean()) if len(self.hits) else 0.0
+
+    @property
+    def score(self) -> float:
+        """Harmonic mean of :attr:`recall` and :attr:`hit_rate`, 0 where both are.
+
+        Either alone misleads: all boxes that there are cover most objects, but hardly one that is drawn
+        lies on any; a few sure boxes are all on objects, but training sees the same few.
+        """
+        both = self.recall + self.hit_rate
+        return 2 * self.recall * self.hit_rate / both if both else 0.0
 
     def table(self) -> list[dict]:
         """A row for all objects and for each size: how many, recall at some IoU, average recall, average overlap.
@@ -71,7 +94,10 @@ class Recall:
         return {**dict(zip(names, recall.tolist(), strict=True)), **means}
 
     def __str__(self) -> str:
-        lines = [f'{self.proposals / max(self.images, 1):.1f} proposals an image, {self.images} images']
+        lines = [
+            f'{self.proposals / max(self.images, 1):.1f} proposals an image, {self.images} images; '
+            f'{self.hit_rate:.1%} of those drawn at random lie on an object (IoU 0.5)'
+        ]
         if self.missing:
             lines.append(f'{self.missing} labelled images have no proposals in the file and are left out')
         lines += [f'{number} labelled boxes left out: {reason}' for reason, number in self.left_out.items()]
@@ -84,10 +110,17 @@ class Recall:
         return '\n'.join(lines)
 
 
-def measure_recall(proposals: str | os.PathLike, labels: str | os.PathLike) -> Recall:
+def measure_recall(
+    proposals: str | os.PathLike, labels: str | os.PathLike, rules: ProposalFilter | None = None
+) -> Recall:
     """Compare proposals, filtered or raw, with the boxes of a COCO annotation file, crowds left out.
 
     Those of tiles are compared all together, where they lie in their image.
+
+    Args:
+        proposals: Folder of raw proposals, or a proposal file.
+        labels: COCO annotations.
+        rules: Compare what this filter would keep.
 
     Raises:
         UserError: A file is missing or broken, none of the labelled images is
@@ -98,8 +131,10 @@ def measure_recall(proposals: str | os.PathLike, labels: str | os.PathLike) -> R
     left_out: Counter[str] = Counter()
     labelled = [entry for entry in read_labelled(Path(labels), left_out)[1] if len(entry.boxes)]
     of_image = _by_image(labelled, Names(tiled.images_of(names_of(proposals))))
-    overlaps, areas = [np.empty(0)], [np.empty(0)]
+    overlaps, areas, hits = [np.empty(0)], [np.empty(0)], []
     images = count = 0
+    if rules is not None:
+        rows = (row._replace(boxes=filter_boxes(row.boxes, row.width, row.height, rules)[0]) for row in rows)
     for image in untiled(rows, tiled):
         name, width, height, boxes = image.row
         entry = of_image.get(name)
@@ -111,14 +146,18 @@ def measure_recall(proposals: str | os.PathLike, labels: str | os.PathLike) -> R
                 f'{name} has {tiles}{width}x{height} pixels in {proposals}, but {entry.size[0]}x'
                 f'{entry.size[1]} in {labels}; compare proposals and labels of the same images'
             )
-        overlaps.append(best_overlaps(entry.boxes, boxes))
+        both = iou(entry.boxes, boxes)
+        overlaps.append(both.max(axis=1, initial=0))
+        hits.append((both.max(axis=0, initial=0) >= 0.5).mean() if len(boxes) else 0.0)
         areas.append((entry.boxes[:, 2:] - entry.boxes[:, :2]).prod(axis=1))
         images += 1
         count += len(boxes)
     if not images:
         raise UserError(f'{proposals} has none of the labelled images of {labels}; file names are compared')
     missing = len(labelled) - images
-    return Recall(np.concatenate(overlaps), np.concatenate(areas), images, missing, count, dict(+left_out))
+    return Recall(
+        np.concatenate(overlaps), np.concatenate(areas), images, missing, count, dict(+left_out), np.array(hits)
+    )
 
 
 def _by_image(labelled: Sequence[Boxes], names: Names) -> dict[str, Boxes]:

@@ -1,10 +1,10 @@
 import json
 import shlex
 
-import pytest
 from scripts import load_script
 
-from mmsoco.errors import UserError
+from mmsoco.pace import Pace
+from mmsoco.steps import Step
 
 quickstart = load_script('tools/quickstart.py')
 
@@ -38,14 +38,6 @@ def test_a_checkpoint_that_a_step_leaves_is_what_its_config_makes(root, tmp_path
     assert scratch.load_from is None
     for key in ('model', 'optim_wrapper', 'param_scheduler', 'train_cfg', 'train_dataloader', 'randomness'):
         assert scratch[key] == detector[key]
-
-
-def test_failed_command_names_its_log(tmp_path):
-    script = tmp_path / 'fails.py'
-    script.write_text('print("because"); raise SystemExit(3)')
-    with pytest.raises(UserError, match=r'failed with status 3; see .*step\.log'):
-        quickstart._run_logged(str(script), tmp_path / 'step.log')
-    assert (tmp_path / 'step.log').read_text() == 'because\n'
 
 
 def test_table_of_results(tmp_path):
@@ -101,20 +93,6 @@ def test_more_seeds_and_a_longer_schedule_change_the_fine_tunings_alone(root, tm
     assert cfg.randomness.seed == '2' and f'iter_{2 * once}.pth' in many[7].commands[1]
 
 
-def test_scalars_of_a_resumed_run_are_one_curve(tmp_path):
-    for run, steps in (('20260101_000000', (1, 2, 3)), ('20260101_010000', (3, 4))):
-        folder = tmp_path / run / 'vis_data'
-        folder.mkdir(parents=True)
-        lines = [json.dumps(dict(loss=step + (0.5 if run.endswith('10000') else 0), step=step)) for step in steps]
-        (folder / 'scalars.json').write_text('\n'.join(lines))
-    assert load_script('tools/visualize/quickstart.py').read_scalars(tmp_path)['loss'] == [
-        (1, 1),
-        (2, 2),
-        (3, 3.5),
-        (4, 4.5),
-    ]
-
-
 def test_steps_are_done_once_and_the_figures_are_shown(tmp_path, monkeypatch):
     """The real loop, with steps that take no time."""
     folder = tmp_path / 'work'
@@ -124,7 +102,7 @@ def test_steps_are_done_once_and_the_figures_are_shown(tmp_path, monkeypatch):
 
     def plan(where, seeds, times):
         assert (where, seeds, times) == (folder, 2, 2)
-        return [quickstart.Step(name, 'no time', (f'{script} {folder / name}',), folder / name) for name in names]
+        return [Step(name, 'no time', (f'{script} {folder / name}',), folder / name) for name in names]
 
     monkeypatch.setattr(quickstart, 'plan', plan)
     monkeypatch.setattr(quickstart, 'learning_table', lambda where: 'learned')
@@ -132,8 +110,19 @@ def test_steps_are_done_once_and_the_figures_are_shown(tmp_path, monkeypatch):
     drawing = tmp_path / 'draw.py'
     drawing.write_text('import sys; print(f"{sys.argv[1]}/{sys.argv[sys.argv.index(\'--soco\') + 1]}.png  an image")')
     monkeypatch.setattr(quickstart, 'DRAWING', str(drawing))
+    measured = []
+
+    def measure(config, **options):
+        measured.append((config.rpartition('_')[2], options))
+        return Pace(start=10, step=1)
+
+    monkeypatch.setattr(quickstart, 'measure_pace', measure)
     said = []
     quickstart.run(folder, 2, 2, said.append)
+    assert [name for name, _ in measured] == ['digits.py', 'scratch.py']
+    # The third counts as the pretraining: 10 + 300 s; the fourth trains 400 steps, and starts twice; figures take 30 s.
+    assert 'Steps 3 to 5 take about 13 minutes on this machine.' in said
+    assert any(line.startswith('[4/5]') and line.endswith('(about 7 minutes)') for line in said)
     assert sum(line.startswith('    python') for line in said) == 4
     assert 'learned' in said and '2 seeds, 2 times' in said and said[-1].endswith('soco_2x.png  an image')
     again = []

@@ -7,7 +7,7 @@ python tools/visualize/quickstart.py work_dirs/quickstart
 import argparse
 import json
 import os
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from mmsoco.files import atomic_path
 from mmsoco.images.decoding import read_image
 from mmsoco.images.root import ImageRoot
 from mmsoco.proposals.store import ProposalStore
+from mmsoco.report.scalars import read_probe, read_scalars
 from mmsoco.visualization.drawing import contact_sheet, draw_boxes, write_image
 from mmsoco.visualization.proposals import choose_rows
 from mmsoco.visualization.proposals import draw_proposals as boxes_on_images
@@ -76,22 +77,10 @@ def draw_views(folder: Path, out: Path) -> None:
     write_image(out, contact_sheet([draw_matched_views(s['inputs'], s['boxes'], zoom=2) for s in samples], 2))
 
 
-def read_scalars(work_dir: Path) -> dict[str, list[tuple[int, float]]]:
-    """Name -> (step, value) of what a run, and its resumptions, logged."""
-    scalars = defaultdict(dict)
-    for file in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        for line in file.read_text().splitlines():
-            entry = json.loads(line)
-            for name, value in entry.items():
-                scalars[name][entry['step']] = value
-    return {name: sorted(values.items()) for name, values in scalars.items()}
-
-
 def draw_learning(folder: Path, out: Path) -> None:
     """What the training batches and the held-out sheets say over the pretraining's steps, and what chance would."""
     scalars = read_scalars(folder / 'pretrain')
-    # Earlier versions said picture.
-    probe = json.loads((folder / 'pretrain/probe.json').read_text().replace('picture', 'image'))
+    probe = read_probe(folder / 'pretrain')
     figure, (left, middle, right) = pyplot.subplots(1, 3, figsize=(13, 3.5), layout='constrained')
     for pair in ('v1_v2', 'v1_v3'):
         steps, shares = zip(*scalars[f'match_top1_{pair}'], strict=True)

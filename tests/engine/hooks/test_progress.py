@@ -11,6 +11,9 @@ def test_a_pretraining_shows_what_it_learns(recipe, tiny_options, tmp_path, caps
     train(recipe, str(tmp_path), amp=False, options=options, progress=True)
     shown = capsys.readouterr().err
     assert '4/4 [' in shown and 'own nearest ' in shown and 'learned ' in shown
+    assert 'loss ' in shown and ' images/s' in shown
+    # No terminal: a line each, to be seen through pipes.
+    assert '\r' not in shown and sum('/4 [' in line for line in shown.splitlines()) >= 4
 
 
 def test_figures_of_a_pretraining_are_averaged_over_pairs():
@@ -20,6 +23,8 @@ def test_figures_of_a_pretraining_are_averaged_over_pairs():
     ).items():
         outputs |= {f'{name}_v1_v2': values[0], f'{name}_v1_v3': values[1]}
     assert figures_in_words(outputs) == 'own nearest 30.0% (chance 1.0%), learned 0.60'
+    outputs['loss'] = torch.tensor(-2.345)
+    assert figures_in_words(outputs).startswith('loss -2.3')
 
 
 @pytest.mark.parametrize(('outputs', 'words'), [(dict(loss=torch.tensor(1.234), acc=3.0), 'loss 1.23'), ({}, '')])

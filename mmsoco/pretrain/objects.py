@@ -1,0 +1,139 @@
+"""Choosing search and filter by some labelled objects."""
+
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmsoco.errors import UserError
+from mmsoco.images.lists import ImageList, sample_names
+from mmsoco.images.names import Names
+from mmsoco.pretrain.choice import MAX_SIDE, SEGMENTS, TILE, TILE_FROM, Row, Search, filter_words, least_side
+from mmsoco.pretrain.inspection import Facts
+from mmsoco.proposals.filters import ProposalFilter
+from mmsoco.proposals.formats.coco import read_labelled
+from mmsoco.proposals.recall import measure_recall
+from mmsoco.proposals.search.folder import Execution, search_folder
+
+#: Labelled images that are searched, at most.
+IMAGES = 40
+#: Images a file of a trial: few files, as each is read for every filter, but enough for some processes.
+_SHARD = 5
+#: Segmentation scale and smallest segment in pixels, for objects smaller than small ones.
+FINER = (50, 10)
+#: Ranges of sqrt(box area / image area) that are tried: from each of the first up to each of the second.
+LOWS, HIGHS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3), (0.2, 0.3, 0.5, 0.8)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A search with a filter, and what it would show a training.
+
+    Attributes:
+        recall: Share of the objects that a kept box covers at IoU 0.5.
+        hit_rate: Share of the boxes drawn at random that lie on an object.
+        score: Harmonic mean of both.
+        boxes: Kept, an image.
+    """
+
+    search: Search
+    rules: ProposalFilter
+    recall: float
+    hit_rate: float
+    score: float
+    boxes: float
+
+
+def searches_for(facts: Facts) -> list[Search]:
+    """The searches that are tried: a fine one, and one for each size of object, on copies as for it, or in tiles."""
+    longer = facts.sides[1]
+    found = [Search(*FINER, tile=TILE if longer >= TILE_FROM else None)]
+    for size, (k, min_size) in SEGMENTS.items():
+        if size == 'small' and longer >= TILE_FROM:
+            found.append(Search(k, min_size, tile=TILE))
+        else:
+            most = MAX_SIDE[size]
+            found.append(Search(k, min_size, max_side=most if most is not None and longer > most else None))
+    return found
+
+
+def filters_for(shorter: int) -> list[ProposalFilter]:
+    """The filters that are tried."""
+    ranges = [(low, high) for low in LOWS for high in HIGHS if low < high]
+    return [ProposalFilter(size=one, min_side=least_side(one[0], shorter)) for one in ranges]
+
+
+def try_settings(
+    labels: str | Path,
+    facts: Facts,
+    names: Sequence[str],
+    jobs: int = 1,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Trial]:
+    """Search a sample of the labelled images in several ways, and filter in more; best first.
+
+    Args:
+        labels: COCO annotations of some of the images.
+        facts: Of the folder.
+        names: Its images.
+        jobs: Processes.
+        on_progress: Called with how many searches of how many are done.
+
+    Raises:
+        UserError: None of the labelled images is among those of the folder.
+    """
+    left_out: Counter[str] = Counter()
+    there = Names(names)
+    found = [
+        there.find(entry.name, *entry.also) for entry in read_labelled(Path(labels), left_out)[1] if len(entry.boxes)
+    ]
+    labelled = sorted({name for name in found if name is not None})
+    if not labelled:
+        raise UserError(f'{labels} labels none of the images in {facts.root}; file names are compared')
+    sample = sample_names(labelled, min(IMAGES, len(labelled)), seed=0)
+    searches, trials = searches_for(facts), []
+    for number, search in enumerate(searches):
+        on_progress(number, len(searches))
+        with tempfile.TemporaryDirectory(prefix='mmsoco-objects-') as folder:
+            search_folder(
+                facts.root,
+                folder,
+                search.parameters,
+                Execution(jobs, timeout=600),
+                shard_size=_SHARD,
+                image_list=ImageList('labelled', sample),
+                tiling=search.tiling,
+            )
+            for rules in filters_for(search.tile or facts.sides[0]):
+                seen = measure_recall(folder, labels, rules)
+                figures = seen.recall, seen.hit_rate, seen.score, seen.proposals / seen.images
+                trials.append(Trial(search, rules, *figures))
+    on_progress(len(searches), len(searches))
+    return sorted(trials, key=lambda trial: (-trial.score, -trial.recall))
+
+
+def rows_for(trials: Sequence[Trial]) -> list[Row]:
+    """What was chosen, as lines of the table."""
+    best = trials[0]
+    why = (
+        f'covers {best.recall:.0%} of the objects at IoU 0.5, and {best.hit_rate:.0%} of the boxes that are drawn lie '
+        f'on one; best of {len(trials)} settings by the harmonic mean of both'
+    )
+    return [Row('search', str(best.search), 'by the labelled objects'), Row('filter', filter_words(best.rules), why)]
+
+
+def format_trials(trials: Sequence[Trial], count: int = 8) -> str:
+    """The best of each search, and the best of all, as a table in per cent."""
+    lines = [f'{"search":<28}{"filter":<30}{"recall":>8}{"hits":>7}{"score":>7}{"boxes":>8}']
+    for trial in trials[:count]:
+        lines.append(
+            f'{trial.search!s:<28}{filter_words(trial.rules):<30}{100 * trial.recall:>8.1f}{100 * trial.hit_rate:>7.1f}'
+            f'{100 * trial.score:>7.1f}{trial.boxes:>8.1f}'
+        )
+    if len(trials) > count:
+        worst = trials[-1]
+        lines.append(f'and {len(trials) - count} more, down to a score of {100 * worst.score:.1f}')
+    lines.append('recall: objects that a kept box covers (IoU 0.5); hits: boxes drawn at random that lie on an object;')
+    lines.append('score: the harmonic mean of both, by which the first is chosen; boxes: kept, an image.')
+    return '\n'.join(lines)

@@ -1,0 +1,121 @@
+"""Carrying out a plan, from wherever it was left."""
+
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from mmsoco.errors import UserError
+from mmsoco.files import atomic_path, check_folder
+from mmsoco.images.lists import ImageList, write_list
+from mmsoco.pretrain.choice import Asked, Row
+from mmsoco.pretrain.config import resolve, write_config
+from mmsoco.pretrain.objects import format_trials
+from mmsoco.pretrain.plan import CONFIG, LINES, LIST, PLAN, Plan, mmdet_lines, steps_of
+from mmsoco.pretrain.planning import make_plan
+from mmsoco.steps import in_words, run_steps
+
+
+def pretrain(images: str, out: Path, asked: Asked, dry_run: bool = False, say: Callable[[str], None] = print) -> None:
+    """From a folder of images to a checkpoint, weights for other tools and a report; or what is left of it to do.
+
+    Args:
+        images: The folder, or an archive.
+        out: Folder for all files.
+        asked: What the user asks for.
+        dry_run: Say what would be done, and write nothing.
+        say: Prints a line.
+
+    Raises:
+        UserError: Something that was given is wrong, or a step failed.
+    """
+    plan = _former_plan(images, out, asked)
+    names = None
+    if plan is None:
+        plan, names = make_plan(images, asked, say)
+    say('')
+    say(table(plan.rows))
+    if plan.trials:
+        say('')
+        say(format_trials(plan.trials))
+    steps = steps_of(plan, out)
+    if dry_run:
+        say('')
+        say(f'Nothing is written. {_files(out)} would be; then these commands would run:')
+        for step in steps:
+            for line in step.commands:
+                say(f'    {in_words(line)}')
+        return
+    if names is not None:
+        _write(plan, out, names)
+    say('')
+    say(f'{_files(out)} are written; each command can be run by hand')
+    run_steps(steps, out, say)
+    say('')
+    say(f'Checkpoint: {plan.checkpoint(out)}')
+    say(f'Report:     {out}/report.html')
+    say(f'In your mmdet config ({out}/{LINES}):')
+    say(textwrap.indent(mmdet_lines(plan, out), '    ').rstrip())
+
+
+def _files(out: Path) -> str:
+    return f'{out}/{CONFIG}, {LINES} and {PLAN}'
+
+
+def _former_plan(images: str, out: Path, asked: Asked) -> Plan | None:
+    """The plan that is in the folder, to go on with.
+
+    Raises:
+        UserError: It is of another pretraining, or the folder is for something else.
+    """
+    check_folder(out)
+    if out.resolve().is_relative_to(Path(images).resolve()):
+        raise UserError(
+            f'{out} is in the folder of the images, and what is drawn would be found as more; give another --out'
+        )
+    former = Plan.read(out)
+    if former is None:
+        others = [path.name for path in out.iterdir() if path.name not in (CONFIG, LINES, LIST)] if out.is_dir() else []
+        if [name for name in others if not name.startswith('.')]:
+            raise UserError(f'{out} holds something else ({min(others)}); give a new folder by --out')
+        return None
+    now, then = (
+        {'images': str(Path(i).resolve()), **asdict(a)} for i, a in ((images, asked), (former.images, former.asked))
+    )
+    differing = [key for key in now if now[key] != then[key]]
+    if differing:
+        key = differing[0]
+        raise UserError(
+            f'{out} is of another pretraining ({key} {then[key]}, now {now[key]}); to go on give what was given then, '
+            'else another folder by --out'
+        )
+    return former
+
+
+def _write(plan: Plan, out: Path, names: Sequence[str]) -> None:
+    """The files that the commands read; the plan last, as with it there are all."""
+    out.mkdir(parents=True, exist_ok=True)
+    if plan.facts.duplicates:
+        write_list(out / LIST, ImageList(f'{len(names)} of {plan.facts.found} images, each content once', list(names)))
+    recipe, network = plan.recipe, plan.network
+    cfg = resolve(recipe, network, plan.view, plan.steps, plan.facts.root, (out / 'proposals.arrow').resolve())
+    title = f'configs/own/{recipe.name}.py for {plan.images}, resolved; tools/train.py {out / CONFIG} trains it'
+    write_config(cfg, out / CONFIG, title)
+    with atomic_path(out / LINES) as temporary:
+        temporary.write_text(mmdet_lines(plan, out), 'utf-8')
+    plan.write(out)
+
+
+def table(rows: Sequence[Row], width: int = 118) -> str:
+    """The lines of a plan, as text."""
+    first = max(len(row.about) for row in rows) + 2
+    second = min(max(len(row.choice) for row in rows), 44) + 2
+    lines = []
+    for row in rows:
+        whys = textwrap.wrap(row.why, width - first - second) or ['']
+        choices = textwrap.wrap(row.choice, second - 2) or ['']
+        for i in range(max(len(whys), len(choices))):
+            cells = [row.about if i == 0 else '', choices[i] if i < len(choices) else '']
+            why = whys[i] if i < len(whys) else ''
+            lines.append(f'{cells[0]:<{first}}{cells[1]:<{second}}{why}'.rstrip())
+    return '\n'.join(lines)

@@ -1,0 +1,1 @@
+"""What a pretraining was and did, as one HTML file."""

@@ -1,0 +1,137 @@
+"""Chains of commands that can be run by hand: what is done is skipped, what was interrupted goes on."""
+
+import json
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmsoco.errors import Stopped, UserError
+from mmsoco.files import atomic_path
+
+_PACKAGE = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step: what it is, how long it takes, its commands, and what it leaves when it is done.
+
+    A command begins with a script of this project, such as ``tools/train.py``.
+    """
+
+    title: str
+    duration: str
+    commands: tuple[str, ...]
+    result: Path
+
+
+def shipped(name: str) -> Path:
+    """A file that comes with the package, such as ``tools/train.py``: in a wheel, or in a checkout.
+
+    Raises:
+        UserError: There is none.
+    """
+    for folder in (_PACKAGE / '.mim', _PACKAGE.parent):
+        if (folder / name).exists():
+            return folder / name
+    raise UserError(f'{name} is not there; install mmsoco again, or work in a whole checkout')
+
+
+def in_words(line: str) -> str:
+    """A command as a user types it: the script by its path from here, with what runs it."""
+    script, _, arguments = line.partition(' ')
+    # In a checkout as the docs have it, elsewhere by its whole path.
+    path = script if Path(script).exists() else str(shipped(script))
+    return f'{"bash" if script.endswith(".sh") else "python"} {path} {arguments}'.rstrip()
+
+
+def run_steps(steps: Sequence[Step], folder: Path, say: Callable[[str], None], total: int = 0, first: int = 1) -> None:
+    """Do the steps that are not done yet; each writes ``step_N.log``, and its time to ``times.json``.
+
+    Args:
+        folder: Where the logs go; it exists.
+        say: Prints a line.
+        total: How many steps there are in all, where more follow.
+        first: Number of the first of these.
+
+    Raises:
+        UserError: A step failed; the message names its log.
+    """
+    total = total or len(steps)
+    for number, step in enumerate(steps, first):
+        if step.result.exists():
+            say(f'[{number}/{total}] {step.title}: done already')
+            continue
+        say(f'[{number}/{total}] {step.title}' + (f' ({step.duration})' if step.duration else ''))
+        start = time.monotonic()
+        for line in step.commands:
+            say(f'    {in_words(line)}')
+            run_logged(line, folder / f'step_{number}.log')
+        note_time(folder, step.title, time.monotonic() - start)
+
+
+def note_time(folder: Path, title: str, seconds: float) -> None:
+    """Write how long a step took to ``times.json``."""
+    times = read_times(folder) | {title: seconds}
+    with atomic_path(folder / 'times.json') as temporary:
+        temporary.write_text(json.dumps(times, indent=2) + '\n')
+
+
+def read_times(folder: Path) -> dict[str, float]:
+    """Title -> seconds of the steps that were done."""
+    file = folder / 'times.json'
+    return json.loads(file.read_text()) if file.exists() else {}
+
+
+def run_logged(line: str, log: Path, show_bars: bool = True) -> str:
+    """Run a command of this project; its output goes to the log and is returned, progress bars to the screen.
+
+    Args:
+        show_bars: Else what it writes to stderr goes to the log, too.
+
+    Raises:
+        UserError: It failed.
+        Stopped: It was told to stop.
+    """
+    script, *arguments = shlex.split(line)
+    # A script that is not one of the project's is that of a test.
+    path = script if Path(script).exists() else shipped(script)
+    start = ['bash'] if script.endswith('.sh') else [sys.executable, '-W', 'ignore']
+    with log.open('a+') as file:
+        place = file.tell()
+        stderr = None if show_bars else subprocess.STDOUT
+        status = wait_for(subprocess.Popen([*start, str(path), *arguments], stdout=file, stderr=stderr))
+        file.seek(place)
+        printed = file.read()
+    if status in (130, 143):
+        raise Stopped('the same command goes on where it was', status)
+    if status:
+        raise UserError(f'{in_words(line)} failed with status {status}; see {log}')
+    return printed
+
+
+def wait_for(command: subprocess.Popen) -> int:
+    """A command's exit status. When this process is told to stop, the command has the time to save what it has done."""
+    former = signal.signal(signal.SIGTERM, lambda *_: command.terminate())
+    try:
+        return command.wait()
+    except KeyboardInterrupt:  # of the terminal, which tells the command, too
+        command.wait()
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
+def duration(seconds: float) -> str:
+    """A time in words, with as many digits as an estimate has."""
+    if seconds < 90:
+        return f'{max(5, 5 * round(seconds / 5))} seconds'
+    if seconds < 90 * 60:
+        return f'{round(seconds / 60)} minutes'
+    if seconds < 48 * 3600:
+        return f'{seconds / 3600:.1f} hours'
+    return f'{seconds / 86400:.1f} days'

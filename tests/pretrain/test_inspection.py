@@ -1,0 +1,69 @@
+import shutil
+import zipfile
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmsoco.errors import UserError
+from mmsoco.pretrain.inspection import find_duplicates, inspect_images
+
+
+@pytest.fixture
+def folder(images, tmp_path):
+    """The eight images, a copy of one, two broken ones, and a text."""
+    root = shutil.copytree(images, tmp_path / 'images')
+    whole = (root / 'first/1.jpg').read_bytes()
+    (root / 'copy.jpg').write_bytes(whole)
+    (root / 'half.jpg').write_bytes(whole[: len(whole) // 2])
+    (root / 'text.jpg').write_text('no image')
+    (root / 'notes.txt').write_text('no image')
+    return root
+
+
+def test_what_a_folder_holds(folder):
+    said = []
+    facts, names = inspect_images(folder, on_progress=lambda *numbers: said.append(numbers))
+    assert (facts.found, facts.readable, facts.usable, len(names)) == (11, 9, 8, 8)
+    # The header of half an image can be read, its pixels cannot.
+    assert set(facts.unreadable) == {'half.jpg', 'text.jpg'} and 'not an image but text' in facts.unreadable['text.jpg']
+    assert facts.duplicates == ['first/1.jpg'] and 'copy.jpg' in names and 'first/1.jpg' not in names
+    assert facts.kinds == {'RGB': 9} and said == [(11, 11)]
+    assert any('1 .txt' in note for note in facts.notes)
+    sides = [sorted(cv2.imread(str(folder / name)).shape[:2]) for name in [*names, 'copy.jpg']]
+    assert list(facts.sides) == np.median(sides, axis=0).astype(int).tolist()
+    assert np.prod(facts.smallest) <= np.prod(facts.sides) <= np.prod(facts.largest)
+
+
+def test_kinds_are_told(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (20, 20)).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / 'grey.png')
+    Image.fromarray(np.dstack([pixels] * 4)).save(tmp_path / 'alpha.png')
+    Image.fromarray(pixels.astype(np.uint16) * 200).save(tmp_path / 'deep.png')
+    np.save(tmp_path / 'array.npy', pixels)
+    kinds = inspect_images(tmp_path)[0].kinds
+    assert kinds == {'grey': 1, 'RGB with alpha': 1, 'grey of more than 8 bits': 1, 'other': 1}
+
+
+def test_an_archive_is_looked_at_as_a_folder_is(folder, tmp_path):
+    with zipfile.ZipFile(tmp_path / 'images.zip', 'w') as archive:
+        for path in sorted(folder.rglob('*.*')):
+            archive.write(path, path.relative_to(folder))
+    facts, names = inspect_images(tmp_path / 'images.zip')
+    assert facts.usable == 8 and all(name.startswith('images.zip/') for name in names)
+
+
+def test_files_of_one_length_are_not_taken_for_the_same(tmp_path):
+    for name, content in {'a.png': b'abc', 'b.png': b'abd', 'c.png': b'abc', 'd.png': b'ab'}.items():
+        (tmp_path / name).write_bytes(content)
+    assert find_duplicates(tmp_path, ['a.png', 'b.png', 'c.png', 'd.png']) == ['c.png']
+
+
+def test_folders_without_an_image(tmp_path):
+    with pytest.raises(UserError, match='holds no images'):
+        inspect_images(tmp_path)
+    for i in range(2):
+        (tmp_path / f'{i}.jpg').write_text('no image')
+    with pytest.raises(UserError, match=r'none of the 2 images in .* can be read; 0\.jpg: not an image but text'):
+        inspect_images(tmp_path)

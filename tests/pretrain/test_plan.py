@@ -1,0 +1,71 @@
+import shlex
+
+import pytest
+from plans import a_plan
+
+from mmsoco.errors import UserError
+from mmsoco.pretrain.choice import Asked, Network, Recipe
+from mmsoco.pretrain.plan import Plan, mmdet_lines, steps_of
+from mmsoco.steps import shipped
+
+
+def commands_of(plan, out):
+    return [shlex.split(line) for step in steps_of(plan, out) for line in step.commands]
+
+
+def test_a_plan_is_read_as_it_was_written(tmp_path):
+    assert Plan.read(tmp_path) is None
+    plan = a_plan()
+    plan.write(tmp_path)
+    assert Plan.read(tmp_path) == plan
+
+
+def test_a_damaged_plan(tmp_path):
+    (tmp_path / 'plan.json').write_text('{"asked": {}}')
+    with pytest.raises(UserError, match=r'plan\.json is damaged'):
+        Plan.read(tmp_path)
+
+
+def test_commands_are_of_tools_that_there_are(tmp_path):
+    """With what the plan says; paths with blanks stay one word."""
+    commands = commands_of(a_plan(), tmp_path / 'a folder')
+    assert all(shipped(words[0]).is_file() for words in commands)
+    search, rules = commands[:2]
+    assert search[1:3] == ['/data/some images', str(tmp_path / 'a folder/raw')]
+    # Of two files with the same bytes, one.
+    assert search[search.index('--list') + 1] == str(tmp_path / 'a folder/images.txt')
+    assert search[search.index('--max-failures') + 1] == '12' and '200' in search
+    assert rules[3:] == ['--size', '0.15', '0.6', '--min-side', '16']
+    (train,) = [words for words in commands if words[0] == 'tools/train.py']
+    assert train[1:] == [
+        str(tmp_path / 'a folder/config.py'), '--work-dir', str(tmp_path / 'a folder/train'), '--resume', '--progress'
+    ]  # fmt: skip
+    assert sum(words[0] == 'tools/extract_backbone.py' for words in commands) == 2
+    assert commands[-1] == ['tools/report.py', str(tmp_path / 'a folder')]
+
+
+def test_wishes_reach_the_training(tmp_path):
+    asked = Asked(init='we ights.pth', device='cuda')
+    plan = a_plan(asked=asked, recipe=Recipe('10k-pictures_8gpus', 512, 2, 4), network=Network('mask-rcnn', 'resnet50'))
+    (train,) = [words for words in commands_of(plan, tmp_path) if words[0] == 'tools/dist_train.sh']
+    assert train[1:3] == [str(tmp_path / 'config.py'), '2']
+    options = ' '.join(train[3:])
+    assert '--init we ights.pth' in options and '--accumulate 4' in options and '--device cuda' in options
+
+
+def test_other_filters_are_shown_unless_labels_chose(tmp_path):
+    scripts = [' '.join(words) for words in commands_of(a_plan(), tmp_path)]
+    assert all(any(f'sizes/{size}.arrow --size' in line for line in scripts) for size in ('small', 'medium', 'large'))
+    scripts = [' '.join(words) for words in commands_of(a_plan(asked=Asked(objects='labels.json')), tmp_path)]
+    assert not any('sizes/' in line for line in scripts)
+    assert any(line.startswith('tools/proposal_recall.py') and 'labels.json' in line for line in scripts)
+
+
+def test_lines_for_mmdet(tmp_path):
+    lines = mmdet_lines(a_plan(), tmp_path)
+    told = {}
+    exec(lines, told)
+    assert told['load_from'] == str(tmp_path / 'train/iter_400.pth')
+    assert told['custom_hooks'] == [dict(type='mmsoco.TransferHook')]
+    assert 'base_channels=32' in lines
+    assert 'base_channels' not in mmdet_lines(a_plan(network=Network('c4', 'resnet50')), tmp_path)

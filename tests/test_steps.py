@@ -1,0 +1,87 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mmsoco import steps
+from mmsoco.errors import UserError
+from mmsoco.steps import Step, duration, in_words, read_times, run_logged, run_steps, shipped
+
+
+def script(path, text):
+    path.write_text(text)
+    return str(path)
+
+
+def test_failed_command_names_its_log(tmp_path):
+    fails = script(tmp_path / 'fails.py', 'print("because"); raise SystemExit(3)')
+    with pytest.raises(UserError, match=r'failed with status 3; see .*step\.log'):
+        run_logged(fails, tmp_path / 'step.log')
+    assert (tmp_path / 'step.log').read_text() == 'because\n'
+
+
+def test_what_is_done_is_skipped(tmp_path):
+    makes = script(tmp_path / 'makes.py', 'import pathlib, sys; pathlib.Path(sys.argv[1]).mkdir(); print("made")')
+    chain = [Step(name, '', (f'{makes} {tmp_path / name}',), tmp_path / name) for name in ('one', 'two words')]
+    chain[1] = Step('two', 'no time', (f"{makes} '{tmp_path / 'two words'}'",), tmp_path / 'two words')
+    said = []
+    run_steps(chain, tmp_path, said.append, total=5, first=3)
+    assert said[0] == '[3/5] one' and said[1] == f'    python {makes} {tmp_path / "one"}'
+    assert said[2] == '[4/5] two (no time)'
+    assert (tmp_path / 'step_3.log').read_text() == 'made\n' and set(read_times(tmp_path)) == {'one', 'two'}
+    (tmp_path / 'one').rmdir()
+    said.clear()
+    run_steps(chain, tmp_path, said.append)
+    assert said == ['[1/2] one', f'    python {makes} {tmp_path / "one"}', '[2/2] two: done already']
+
+
+def test_a_stopped_step_is_waited_for(tmp_path):
+    """SIGTERM goes on to the command, which has the time to end as it wants to."""
+    slow = script(
+        tmp_path / 'slow.py',
+        'import signal, sys, time, pathlib\n'
+        'signal.signal(signal.SIGTERM, lambda *_: (time.sleep(0.3), print("saved", flush=True), sys.exit(143)))\n'
+        f'pathlib.Path({str(tmp_path / "begun")!r}).touch()\n'
+        'time.sleep(60)\n',
+    )
+    text = (
+        'from pathlib import Path\nfrom mmsoco.errors import command\nfrom mmsoco.steps import run_logged\n'
+        f'command(lambda: run_logged({slow!r}, Path({str(tmp_path / "log")!r})))()'
+    )
+    environment = {**os.environ, 'PYTHONPATH': str(Path(steps.__file__).parents[1])}
+    process = subprocess.Popen([sys.executable, '-c', text], stderr=subprocess.PIPE, text=True, env=environment)
+    while not (tmp_path / 'begun').exists():
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    assert process.communicate(timeout=30)[1] == 'stopped: the same command goes on where it was\n'
+    assert process.returncode == 143 and (tmp_path / 'log').read_text() == 'saved\n'
+
+
+def test_scripts_are_found_outside_of_the_checkout(root, tmp_path, monkeypatch):
+    monkeypatch.chdir(root)
+    assert in_words('tools/train.py config.py') == 'python tools/train.py config.py'
+    assert in_words('tools/dist_train.sh config.py 8') == 'bash tools/dist_train.sh config.py 8'
+    monkeypatch.chdir(tmp_path)
+    assert in_words('tools/train.py config.py') == f'python {shipped("tools/train.py")} config.py'
+    assert shipped('tools/train.py').samefile(root / 'tools/train.py')
+    with pytest.raises(UserError, match=r'tools/none\.py is not there'):
+        shipped('tools/none.py')
+
+
+@pytest.mark.parametrize(
+    ('seconds', 'words'),
+    [
+        (1, '5 seconds'),
+        (42, '40 seconds'),
+        (100, '2 minutes'),
+        (5000, '83 minutes'),
+        (9000, '2.5 hours'),
+        (4e5, '4.6 days'),
+    ],
+)
+def test_durations(seconds, words):
+    assert duration(seconds) == words
