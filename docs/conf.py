@@ -1,6 +1,29 @@
-"""Sphinx: pip install -e '.[docs]'; sphinx-build docs docs/_build."""
+"""Sphinx: `make docs`. The source folder is the checkout, so that links are the same on the site and in the repository."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import mmsoco
 
 project = 'mmsoco'
-extensions = ['myst_parser']
-html_theme = 'alabaster'
-exclude_patterns = ['_build']
+version = release = mmsoco.__version__
+extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.autosummary', 'sphinx.ext.napoleon']
+root_doc = 'docs/index'
+include_patterns = ['docs/**.md', 'docs/api/**', 'configs/**/README.md', 'CONTRIBUTING.md', 'CHANGELOG.md']
+exclude_patterns = ['docs/_build', '.*', 'work_dirs', 'data', 'build', 'dist']
+templates_path = [str(Path(__file__).parent / '_templates')]
+
+# Headings have GitHub's anchors.
+myst_heading_anchors = 4
+
+autosummary_generate = True
+autodoc_member_order = 'bysource'
+# mmcv's operators are compiled; reading docstrings does not need them.
+autodoc_mock_imports = [] if find_spec('mmcv._ext') else ['mmcv._ext']
+napoleon_use_ivar = True
+# Of types, those of other packages have no page here, and napoleon takes words before a colon for one.
+nitpicky = True
+nitpick_ignore_regex = [('py:class', r'(?!mmsoco\.).*'), (r'py:\w+', r'(torch|pyarrow|subprocess|multiprocessing)\b.*')]
+
+html_theme = 'furo'
+html_title = 'mmsoco'
