@@ -1,4 +1,4 @@
-"""Sphinx: `make docs`. The source folder is the checkout, so that links are the same on the site and in the repository."""
+"""Sphinx: `make docs`. The source folder is the checkout, so that links are the same here and in the repository."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import mmsoco
 
 project = 'mmsoco'
+copyright = 'the mmsoco contributors'
 version = release = mmsoco.__version__
 extensions = ['myst_parser', 'sphinx.ext.autodoc', 'sphinx.ext.autosummary', 'sphinx.ext.napoleon']
 root_doc = 'docs/index'
@@ -23,7 +24,12 @@ autodoc_mock_imports = [] if find_spec('mmcv._ext') else ['mmcv._ext']
 napoleon_use_ivar = True
 # Of types, those of other packages have no page here, and napoleon takes words before a colon for one.
 nitpicky = True
-nitpick_ignore_regex = [('py:class', r'(?!mmsoco\.).*'), (r'py:\w+', r'(torch|pyarrow|subprocess|multiprocessing)\b.*')]
+nitpick_ignore_regex = [
+    ('py:class', r'(?!mmsoco\.).*|.*\._\w+'),
+    (r'py:\w+', r'(torch|pyarrow|subprocess|multiprocessing)\b.*'),
+]
 
 html_theme = 'furo'
 html_title = 'mmsoco'
+# The pages lie in docs/, as in the repository; the site's own address leads there.
+html_additional_pages = {'index': 'redirect.html'}

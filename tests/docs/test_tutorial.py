@@ -54,7 +54,8 @@ def draw_sheets(folder):
     for i, digit in enumerate(digits):
         digit[: 2 + i % 6, 2:6] = 1
     rng = np.random.default_rng(0)
-    for name, split in dict(train=sample_data.Split(40, 8, slice(0, 50)), val=sample_data.Split(6, 6, slice(50, 70))).items():
+    splits = dict(train=sample_data.Split(40, 8, slice(0, 50)), val=sample_data.Split(6, 6, slice(50, 70)))
+    for name, split in splits.items():
         coco = sample_data.write_sheets(digits, np.arange(70) % 10, split, folder / name, rng)
         (folder / f'{name}.json').write_text(json.dumps(coco))
 
@@ -67,8 +68,7 @@ def test_its_pretraining_is_the_one_whose_figures_it_gives(root, notebook, check
     for cfg in (mine, quickstart):
         for place in ('data_root', 'proposal_file'):
             cfg['train_dataloader']['dataset'].pop(place)
-    names = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper', 'default_hooks', 'total_batch_size', 'randomness')
-    assert [name for name in names if mine[name] != quickstart[name]] == []
+    assert [name for name in mine if name != 'as_it_is' and mine[name] != quickstart[name]] == []
 
 
 @pytest.mark.slow
