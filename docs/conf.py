@@ -19,6 +19,9 @@ myst_heading_anchors = 4
 
 autosummary_generate = True
 autodoc_member_order = 'bysource'
+autodoc_inherit_docstrings = False
+autodoc_preserve_defaults = True
+add_module_names = False
 # mmcv's operators are compiled; reading docstrings does not need them.
 autodoc_mock_imports = [] if find_spec('mmcv._ext') else ['mmcv._ext']
 napoleon_use_ivar = True

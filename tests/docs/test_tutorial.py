@@ -83,7 +83,7 @@ def test_it_runs(notebook, checkout):
     for cell in code:
         for words, smaller in SMALLER.items():
             cell.source = cell.source.replace(words, smaller)
-    nbclient.NotebookClient(notebook, timeout=300, resources={'metadata': {'path': str(checkout)}}).execute()
+    nbclient.NotebookClient(notebook, timeout=900, resources={'metadata': {'path': str(checkout)}}).execute()
     printed = ''.join(output.get('text', '') for cell in code[1:] for output in cell.outputs)
     assert 'proposals of 40 images; 0 failed' in printed
     assert printed.count('proposals an image, 8 images') == 3
