@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from mmsoco.models.soco import ByView, Matches, SoCoAlgorithm
 from mmsoco.registry import MODELS
 
-#: Beside the names of a view's sets of boxes: the view itself.
+#: The view itself, beside the names of its sets of boxes.
 WHOLE = 'whole view'
 
 
