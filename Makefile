@@ -5,7 +5,7 @@ LINE ?=
 # Where torch comes from and which, such as TORCH_INDEX=cu126 TORCH=2.7.1 (tools/setup.sh); kept by .venv.
 export TORCH_INDEX TORCH
 
-.PHONY: help setup quickstart evidence test test-slow test-gpu torture lint format clean
+.PHONY: help setup quickstart evidence test test-slow test-gpu torture lint format docs docs-links clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -42,6 +42,13 @@ lint: setup  ## what CI checks besides tests
 format: setup  ## mend what can be mended automatically
 	@$(PYTHON) -m ruff check --fix .
 	@$(PYTHON) -m ruff format .
+
+docs: setup  ## build the documentation site into docs/_build/html
+	@$(PYTHON) -W ignore -m sphinx -q -W --keep-going -c docs . docs/_build/html
+	@echo 'docs: docs/_build/html/index.html'
+
+docs-links: setup  ## follow the links of the site to other ones; needs a network, so CI leaves it out
+	@$(PYTHON) -W ignore -m sphinx -q -b linkcheck -c docs . docs/_build/links
 
 clean:  ## remove .venv
 	rm -rf .venv

@@ -55,6 +55,7 @@ GROUPS = {
     },
     'all in one': {
         'pretrain': Command('mmsoco.pretrain.command', 'from a folder of images to a checkpoint'),
+        'report': Command('mmsoco.report.command', 'what a pretraining was and did, as one HTML page'),
     },
     'look at the images': {
         'near-duplicates': Command('data_pipelines/near_duplicates.py', 'leave out what looks almost alike'),

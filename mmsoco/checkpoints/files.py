@@ -35,8 +35,9 @@ _torch_load = getattr(torch.load, '__wrapped__', torch.load)
 def check_whole(path: str | os.PathLike, allow: Sequence[type] = (), trust: bool = False) -> None:
     """Refuse a file of weights that is not whole, could run code, or takes more memory than it holds.
 
-    Nothing is unpickled. Files that :func:`seal` or :func:`seal_safetensors` has
-    gone through are compared with their digest, other zip archives with their CRCs;
+    Nothing is unpickled. Files that :func:`~mmsoco.checkpoints.seal.seal` or
+    :func:`~mmsoco.checkpoints.seal.seal_safetensors` has gone through are compared with
+    their digest, other zip archives with their CRCs;
     torch's format before 1.6 has neither.
 
     Args:

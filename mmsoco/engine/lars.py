@@ -20,7 +20,7 @@ class LARS(Optimizer):
         w = w - lr * v
 
     The second line is left out for groups with ``adapt=False``. mmpretrain's
-    LARS differs: it divides by |g| + weight_decay |w|, both without decay, and
+    LARS differs: it divides by ``|g| + weight_decay |w|``, both without decay, and
     holds lr inside v. Here a group's tensors are updated together, and nothing
     waits for the GPU.
 

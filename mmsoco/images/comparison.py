@@ -25,7 +25,8 @@ class Comparison(NamedTuple):
     Attributes:
         kind: Its format and mode, as Pillow says, and what else is special.
         verdict: One of :data:`VERDICTS`: ``deep`` are files of more than 8 bits, which Pillow does not scale, and of
-            which sizes alone are compared; ``other header`` are those whose size is another by :func:`image_size`.
+            which sizes alone are compared; ``other header`` are those whose size is another by
+            :func:`~mmsoco.images.decoding.image_size`.
         words: More about it.
     """
 

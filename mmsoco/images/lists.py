@@ -42,10 +42,10 @@ class ImageList(NamedTuple):
 
 
 def read_list(path: str | os.PathLike) -> ImageList:
-    """Read a list: one image a line; empty lines and those that begin with ``# `` are skipped.
+    """Read a list: one image a line; empty lines and those that begin with ``#`` and a space are skipped.
 
     The title is the first line when that is such a comment, else the file's name. ``./`` and ``//`` in
-    names mean nothing; so a name that begins with ``# `` is written ``./# ...``. Absolute paths stay as they are, for
+    names mean nothing; so a name that begins so is written ``./# ...``. Absolute paths stay as they are, for
     :func:`locate`.
 
     Raises:

@@ -60,7 +60,7 @@ class InfoNCEHead(BYOLHead):
             self.register_buffer('past_pictures', torch.full((queue,), -1))
 
     def criterion(self, target: Tensor, candidates: Candidates, boxes: Tensor) -> Callable[[Tensor], Tensor]:
-        """As :meth:`BYOLHead.criterion`; what predictions are compared with is found once, for all calls."""
+        """As :meth:`~mmsoco.models.BYOLHead.criterion`; what is compared with is found once, for all calls."""
         pool = candidates if self.gather else candidates.local()
         embeddings, comparable = pool.embeddings, self._comparable(pool, boxes)
         if self.queue:

@@ -55,8 +55,8 @@ class SoCoDataPreprocessor(BaseDataPreprocessor):
         UserError: ``mean`` and ``std`` are none, or, of a batch, of other channels.
 
     The batch holds ``inputs``, view name -> (B, H, W, C) uint8; ``augment``, where the loader
-    leaves changes of pixels to the device, see :class:`~mmsoco.datasets.MultiViewProposalPipeline`; everything else is
-    moved unchanged.
+    leaves changes of pixels to the device, see
+    :class:`~mmsoco.datasets.transforms.MultiViewProposalPipeline`; everything else is moved unchanged.
     """
 
     def __init__(

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from mmsoco.models.soco import ByView, Matches, SoCoAlgorithm
 from mmsoco.registry import MODELS
 
-#: Beside the names of a view's sets of boxes: the view itself.
+#: The view itself, beside the names of its sets of boxes.
 WHOLE = 'whole view'
 
 
@@ -33,14 +33,14 @@ class JointSoCo(SoCoAlgorithm):
         self.image_weight = image_weight
 
     def project(self, network: nn.Module, maps: Sequence[Tensor], *others) -> dict[str, Tensor]:
-        """As :meth:`SoCoAlgorithm.project`, and the view's own (B, C) as :data:`WHOLE`."""
+        """As :meth:`~mmsoco.models.SoCoAlgorithm.project`, and the view's own (B, C) as ``WHOLE``."""
         whole = network.image_projector(maps[-1].mean(dim=(2, 3)))
         return {**super().project(network, maps, *others), WHOLE: whole}
 
     def compare(
         self, online: ByView, target: ByView, boxes: ByView, matches: Matches, images: Tensor
     ) -> dict[str, Tensor]:
-        """As :meth:`SoCoAlgorithm.compare`, and ``loss_image_A_B`` for each pair, weighted."""
+        """As :meth:`~mmsoco.models.SoCoAlgorithm.compare`, and ``loss_image_A_B`` for each pair, weighted."""
         losses = super().compare(online, target, boxes, matches, images)
         predictions = {name: self.image_predictor(instances[WHOLE]) for name, instances in online.items()}
         for _, (a, b) in self.compared(matches):

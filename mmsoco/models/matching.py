@@ -91,7 +91,7 @@ def match_figures(pairs: Mapping[str, list[Direction]]) -> dict[str, Tensor]:
     - ``learned_A_B``: how far the loss is below the loss of always predicting the mean of
       all targets, as a share of how far it is for predicting each target exactly.
       0 is knowing nothing of the single box; less, not even the mean. With BYOL's
-      loss it is (match_cos - |m|) / (1 - |m|), m the mean of the normalised targets,
+      loss it is ``(match_cos - |m|) / (1 - |m|)``, m the mean of the normalised targets,
       and 1 at most; a contrastive loss can be lower than for the targets themselves.
 
     Args:

@@ -122,7 +122,7 @@ class SoCoAlgorithm(MomentumPretraining):
     def embed_boxes(
         self, feats: tuple[Tensor, ...], boxes: Tensor, view_size: tuple[int, int], predict: bool
     ) -> Tensor:
-        """See :meth:`MomentumPretraining.embed_boxes`."""
+        """See :meth:`~mmsoco.models.MomentumPretraining.embed_boxes`."""
         embedding = self.projector(self.roi_head(feats, boxes, view_size))
         return self.predictor(embedding) if predict else embedding
 

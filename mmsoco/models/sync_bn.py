@@ -20,11 +20,12 @@ class SyncBatchNorm(nn.SyncBatchNorm):
 
     - It never waits for the device. torch's leaves out processes without samples by
       a mask, three times in every forward; here these weigh nothing (see
-      :func:`_local_statistics`), so any counts will do, equal or not.
+      ``_local_statistics``), so any counts will do, equal or not.
     - It runs on a CPU, too, where processes talk by gloo.
     - Gradients are laid out as the input is; torch's brings those of a channels_last
       map that arrive otherwise, as RoIAlign's do, to its slow kernels.
-    - In :func:`remembering` a forward's statistics are kept, and taken again when it is recomputed.
+    - In :func:`~mmsoco.models.sync_bn.remembering` a forward's statistics are kept, and taken again when
+      it is recomputed.
 
     One message a layer forwards, one backwards, as torch's. ``momentum=None`` asks the
     device how many batches there were. A torch that does not wait is left to itself on a GPU.

@@ -38,7 +38,7 @@ class Statistics:
     sizes: np.ndarray
 
     def describe(self) -> dict:
-        """Numbers of images and boxes, mean and :data:`QUANTILES` of both distributions."""
+        """Numbers of images and boxes, mean and ``QUANTILES`` of both distributions."""
         values, numbers = np.unique(self.counts, return_counts=True)
         return {
             'images': len(self.counts),

@@ -17,7 +17,8 @@ def draw_matched_views(
     """One row a set of boxes: its views side by side, matching boxes in matching colours.
 
     Args:
-        views: View name -> (H, W, C) uint8; of other than three channels as :func:`to_triple` shows them.
+        views: View name -> (H, W, C) uint8; of other than three channels as
+            :func:`~mmsoco.images.channels.to_triple` shows them.
         boxes: View name -> box set -> (K, 4) xyxy in view pixels.
         zoom: Enlarge by this factor.
         triple: The channels that are shown as red, green and blue, counted from 1.

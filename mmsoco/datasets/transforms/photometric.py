@@ -264,7 +264,7 @@ class GaussianBlur(PhotometricTransform):
         self.radius = gaussian_radius(max(sigma))
 
     def draw(self, rng: np.random.Generator, channels: int) -> np.ndarray:
-        """(R + 1,): the :func:`gaussian_weights` of pixels 0 to R away; of no blur, 1 and zeros."""
+        """(R + 1,): the ``gaussian_weights`` of pixels 0 to R away; of no blur, 1 and zeros."""
         if rng.random() < self.prob:
             return gaussian_weights(rng.uniform(*self.sigma), self.radius)
         return np.array([1.0] + [0.0] * self.radius)

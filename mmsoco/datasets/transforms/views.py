@@ -167,7 +167,7 @@ class MultiViewProposalPipeline(BaseTransform):
     The views form a small graph: each is made from the image or from another
     view, by a random crop or by resizing alone. Geometry composes along the
     graph; pixels are resampled once, from the decoded image, or from a view that is
-    twice as large (see :func:`halve`). A view that only
+    twice as large (see :func:`~mmsoco.datasets.transforms.views.halve`). A view that only
     resizes another shows the same region of the image.
 
     Pairs that compare the same regions share a set of boxes: (v1, v2) and (v1,
@@ -200,7 +200,8 @@ class MultiViewProposalPipeline(BaseTransform):
             as surviving (paper: none, 0).
         photometry: Where colour, blur and solarisation are done: in the ``'loader'``, or, for a whole batch,
             on the ``'device'``, by the model's data preprocessor. Then they are drawn here, by the same dice, and
-            handed on; of each view the last steps that :func:`split_steps` leaves.
+            handed on; of each view the last steps that
+            :func:`~mmsoco.datasets.transforms.photometric.split_steps` leaves.
 
     Adds the keys
 

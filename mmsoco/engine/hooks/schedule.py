@@ -30,7 +30,7 @@ def warmup_cosine(
 
 @HOOKS.register_module()
 class WarmupCosineLRHook(Hook):
-    """Set the learning rate before each optimizer step, by :func:`warmup_cosine`.
+    """Set the learning rate before each optimizer step, by :func:`~mmsoco.engine.hooks.schedule.warmup_cosine`.
 
     Each parameter group has the rate's share that it was built with: with layer
     decay, for one, groups of the first layers stay behind all others. The
