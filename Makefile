@@ -20,7 +20,7 @@ evidence: setup  ## what docs/evidence.md reports: DATA=FOLDER, some hours on 2 
 	@$(MAKE) -f tools/evidence/Makefile all
 
 test: setup  ## the core tests (some minutes)
-	@echo 'test: the core tests, about 8 minutes on 2 cores'
+	@echo 'test: the core tests, about 6 minutes on 2 cores'
 	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m 'not slow' -n auto --dist loadfile $(ARGS)
 
 test-slow: setup  ## the tests that train, in several processes and by the command-line tools

@@ -338,6 +338,8 @@ def test_two_processes(root, recipe, tiny_options, tmp_path, norms, free_port):
     log = launch(root, 2, recipe, tmp_path / 'two', tiny_options, free_port)
     assert 'Batch: 4 = 2 x 2' in log and 'No CUDA: processes talk by gloo' in log
     first, second = (json.loads((tmp_path / f'two/record_{rank}.json').read_text()) for rank in range(2))
+    # Its own part of the batch, and its own dice.
+    assert [first.pop(name) != second.pop(name) for name in ('losses', 'random_state')] == [True, True]
     assert first == second
     assert first['iter'] == 4
     if norms == 'fixed':

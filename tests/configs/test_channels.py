@@ -110,7 +110,7 @@ def test_from_the_folder_to_the_detector(count, tmp_path, monkeypatch):
     given = detector_options(count, folder, checkpoint, statistics)
     runner = train(config('detector', count), str(tmp_path / 'detector'), options=given)
     assert runner.iter == 2 and 'val/coco/bbox_mAP' in runner.message_hub.log_scalars
-    assert 'Weights from the pretraining' in next((tmp_path / 'detector').glob('*/*.log')).read_text()
+    assert 'Weights to begin from' in next((tmp_path / 'detector').glob('*/*.log')).read_text()
     metrics = evaluate(
         config('detector', count), str(tmp_path / 'detector/iter_2.pth'), str(tmp_path / 'test'), options=given
     )

@@ -123,7 +123,7 @@ def test_coco_config_trains_and_evaluates(path, coco, tmp_path):
     assert runner.iter == 2 and 'val/coco/bbox_mAP' in runner.message_hub.log_scalars
     log = next((tmp_path / 'out').glob('*/*.log')).read_text()
     assert 'Measuring BN statistics on 1 batches' in log
-    assert ('Weights from the pretraining' in log) == ('soco' in path.stem)
+    assert ('Weights to begin from' in log) == ('soco' in path.stem)
     if 'supervised' in path.stem:
         assert 'backbone.conv1.weight' in log and 'load model from' in log
     assert all(p.requires_grad for p in runner.model.parameters())
@@ -595,7 +595,7 @@ def test_own_detector_takes_its_recipes_weights_and_any_data(path, coco, tmp_pat
     runner = train(tmp_path / 'detector.py', str(tmp_path / 'out'), auto_scale_lr=True)
     assert runner.iter == 2
     log = next((tmp_path / 'out').glob('*/*.log')).read_text()
-    assert 'Weights from the pretraining' in log
+    assert 'Weights to begin from' in log
     loaded = runner.model.backbone.state_dict()
     assert all(loaded[name].shape == tensor.shape for name, tensor in soco.backbone.state_dict().items())
     assert runner.model.neck.lateral_convs[0].bn.weight.shape == soco.neck.lateral_convs[0].bn.weight.shape

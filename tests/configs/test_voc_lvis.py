@@ -349,7 +349,7 @@ def test_config_trains_and_evaluates(path, request, soco_weights, torchvision_we
 
     log = next((tmp_path / 'out').glob('*/*.log')).read_text()
     assert 'Measuring BN statistics on 1 batches' in log
-    assert ('Weights from the pretraining' in log) == ('_soco_' in path.stem)
+    assert ('Weights to begin from' in log) == ('_soco_' in path.stem)
     assert ('load model from' in log) == ('_supervised_' in path.stem)
 
     checkpoint = torch.load(tmp_path / 'out/iter_2.pth', weights_only=True)
