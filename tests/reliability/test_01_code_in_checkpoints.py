@@ -250,8 +250,11 @@ def test_trust_allows_the_named_file_alone(tmp_path):
 def test_the_commands(root, recipe, tmp_path, evil, marker, monkeypatch, capsys):
     config = str(root / 'configs/transfer/coco/mask-rcnn_r50fpn_soco_1x.py')
     for script, arguments in (
-        ('tools/train.py', [config, '--work-dir', str(tmp_path / 'out'), '--cfg-options', f'load_from={evil}']),
-        ('tools/train.py', [config, '--work-dir', str(tmp_path / 'out'), '--resume', evil]),
+        (
+            'tools/train.py',
+            [config, '--auto-scale-lr', '--work-dir', str(tmp_path / 'out'), '--cfg-options', f'load_from={evil}'],
+        ),
+        ('tools/train.py', [config, '--auto-scale-lr', '--work-dir', str(tmp_path / 'out'), '--resume', evil]),
         ('tools/test.py', [config, evil, '--work-dir', str(tmp_path / 'out')]),
         ('tools/probe.py', [evil, '--config', recipe]),
         ('tools/extract_backbone.py', [evil, str(tmp_path / 'out.pth')]),
