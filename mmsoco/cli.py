@@ -31,7 +31,7 @@ class Command:
 
     @property
     def path(self) -> Path:
-        """The file; one that is not there yet is no command."""
+        """The file."""
         if self.place.endswith('.py'):
             return FOLDER / self.place
         return FOLDER.parents[1].joinpath(*self.place.split('.')).with_suffix('.py')
@@ -54,8 +54,8 @@ GROUPS = {
         'configs': Command('mmsoco.configs', 'list the configs; begin one of your own'),
     },
     'all in one': {
-        'pretrain': Command('mmsoco.pretrain.command', 'from a folder of images to a checkpoint'),
-        'report': Command('mmsoco.report.command', 'what a pretraining was and did, as one HTML page'),
+        'pretrain': Command('tools/pretrain.py', 'from a folder of images to a checkpoint'),
+        'report': Command('tools/report.py', 'what a pretraining was and did, as one HTML page'),
     },
     'look at the images': {
         'near-duplicates': Command('data_pipelines/near_duplicates.py', 'leave out what looks almost alike'),
@@ -95,6 +95,9 @@ PARALLEL = ('train', 'test')
 EPILOG = """mmsoco COMMAND --help shows the options of each.
 
 a pretraining on your own images:
+  mmsoco pretrain IMAGES
+
+the same by hand, with a recipe of your choice:
   mmsoco search IMAGES raw
   mmsoco filter raw proposals.arrow
   mmsoco train mmsoco::own/100-pictures_cpu.py --progress --cfg-options \\
@@ -105,18 +108,14 @@ on 8 GPUs: mmsoco train CONFIG --processes 8; several nodes: on each, with NNODE
 """
 
 
-def commands() -> dict[str, Command]:
-    """Those that are there."""
-    return {name: entry for group in GROUPS.values() for name, entry in group.items() if entry.path.is_file()}
+COMMANDS = {name: entry for group in GROUPS.values() for name, entry in group.items()}
 
 
 def overview() -> str:
     """The commands in groups, a line each."""
-    there = commands()
     lines = []
     for title, group in GROUPS.items():
-        if shown := [f'  {name:<22}{group[name].summary}' for name in group if name in there]:
-            lines += [f'{title}:', *shown]
+        lines += [f'{title}:', *(f'  {name:<22}{entry.summary}' for name, entry in group.items())]
     return '\n'.join(lines)
 
 
@@ -139,10 +138,10 @@ def main() -> None:
         usage='mmsoco COMMAND [options]',
     )
     parser.add_argument('--version', action='version', version=__version__)
-    parser.add_argument('command', choices=commands(), metavar='COMMAND', help='one of the above')
+    parser.add_argument('command', choices=COMMANDS, metavar='COMMAND', help='one of the above')
     # What follows the command's name is the command's.
     name = parser.parse_args(sys.argv[1:2] or ['--help']).command
-    entry, arguments = commands()[name], sys.argv[2:]
+    entry, arguments = COMMANDS[name], sys.argv[2:]
     if name in PARALLEL:
         several = argparse.ArgumentParser(prog=f'mmsoco {name}', add_help=False, allow_abbrev=False)
         several.add_argument('--processes', type=positive)

@@ -19,6 +19,18 @@ IN_CHECKOUT = CONFIGS.is_symlink()
 SETUP = 'make setup' if IN_CHECKOUT else 'mmsoco doctor --fix'
 
 
+def shipped(name: str) -> Path:
+    """A file that comes with the package, such as ``tools/train.py``.
+
+    Raises:
+        UserError: There is none.
+    """
+    path = FOLDER / name
+    if not path.exists():
+        raise UserError(f'{name} is not there; install mmsoco again, or work in a whole checkout')
+    return path.resolve()
+
+
 def setup_with_torch(index: str) -> str:
     """The command that sets up with another torch.
 

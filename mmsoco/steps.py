@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmsoco.cli import COMMANDS
 from mmsoco.errors import Stopped, UserError
 from mmsoco.files import atomic_path
-
-_PACKAGE = Path(__file__).parent
+from mmsoco.resources import shipped
 
 
 @dataclass(frozen=True)
@@ -29,22 +29,13 @@ class Step:
     result: Path
 
 
-def shipped(name: str) -> Path:
-    """A file that comes with the package, such as ``tools/train.py``: in a wheel, or in a checkout.
-
-    Raises:
-        UserError: There is none.
-    """
-    for folder in (_PACKAGE / '.mim', _PACKAGE.parent):
-        if (folder / name).exists():
-            return folder / name
-    raise UserError(f'{name} is not there; install mmsoco again, or work in a whole checkout')
-
-
 def in_words(line: str) -> str:
-    """A command as a user types it: the script by its path from here, with what runs it."""
+    """A command as a user types it: the script by its path from here, or else the subcommand of ``mmsoco``."""
     script, _, arguments = line.partition(' ')
-    # In a checkout as the docs have it, elsewhere by its whole path.
+    name = next((name for name, entry in COMMANDS.items() if entry.place == script), None)
+    if name is not None and not Path(script).exists():
+        return f'mmsoco {name} {arguments}'.rstrip()
+    # In a checkout as the docs have it.
     path = script if Path(script).exists() else str(shipped(script))
     return f'{"bash" if script.endswith(".sh") else "python"} {path} {arguments}'.rstrip()
 

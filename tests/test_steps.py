@@ -9,7 +9,8 @@ import pytest
 
 from mmsoco import steps
 from mmsoco.errors import UserError
-from mmsoco.steps import Step, duration, in_words, read_times, run_logged, run_steps, shipped
+from mmsoco.resources import shipped
+from mmsoco.steps import Step, duration, in_words, read_times, run_logged, run_steps
 
 
 def script(path, text):
@@ -66,7 +67,8 @@ def test_scripts_are_found_outside_of_the_checkout(root, tmp_path, monkeypatch):
     assert in_words('tools/train.py config.py') == 'python tools/train.py config.py'
     assert in_words('tools/dist_train.sh config.py 8') == 'bash tools/dist_train.sh config.py 8'
     monkeypatch.chdir(tmp_path)
-    assert in_words('tools/train.py config.py') == f'python {shipped("tools/train.py")} config.py'
+    assert in_words('tools/train.py config.py') == 'mmsoco train config.py'
+    assert in_words('tools/dist_train.sh config.py 8') == f'bash {shipped("tools/dist_train.sh")} config.py 8'
     assert shipped('tools/train.py').samefile(root / 'tools/train.py')
     with pytest.raises(UserError, match=r'tools/none\.py is not there'):
         shipped('tools/none.py')

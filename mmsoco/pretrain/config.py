@@ -7,7 +7,7 @@ from mmengine.config import Config, ConfigDict
 
 from mmsoco.files import atomic_path
 from mmsoco.pretrain.choice import HELD_OUT, Network, Recipe, interval_for
-from mmsoco.steps import shipped
+from mmsoco.resources import shipped
 
 #: Backbone -> the config that has it with its FPN; of a ResNet the depth is set.
 _WITH_FPN = {

@@ -6,7 +6,7 @@ from plans import a_plan
 from mmsoco.errors import UserError
 from mmsoco.pretrain.choice import Asked, Network, Recipe
 from mmsoco.pretrain.plan import Plan, mmdet_lines, steps_of
-from mmsoco.steps import shipped
+from mmsoco.resources import shipped
 
 
 def commands_of(plan, out):
