@@ -8,6 +8,7 @@ from mmsoco.images.tiles import Tiling
 from mmsoco.pretrain.inspection import Facts
 from mmsoco.proposals.filters import ProposalFilter
 from mmsoco.proposals.generators.selective_search import SearchParameters
+from mmsoco.resources import PREFIX
 
 #: From how many images on a recipe of configs/own is meant, and what its name begins with (docs/recipes.md).
 RECIPES = {50_000: '50k', 10_000: '10k', 1_000: '1k', 0: '100'}
@@ -36,6 +37,14 @@ DETECTORS = ('mask-rcnn', 'faster-rcnn', 'retinanet', 'fcos', 'c4')
 ONE_STAGE = ('retinanet', 'fcos')
 RESNETS = ('resnet18', 'resnet34', 'resnet50', 'resnet101')
 BACKBONES = (*RESNETS, 'convnext-t', 'swin-t', 'vit-b')
+#: Detector and backbone (None: the narrow one) -> the config of configs/own/detectors that takes all of it.
+FITTING = {
+    ('mask-rcnn', None): 'mask-rcnn_r18fpn_cpu',
+    ('faster-rcnn', None): 'faster-rcnn_r18fpn_cpu',
+    ('retinanet', None): 'retinanet_r18fpn_cpu',
+    ('mask-rcnn', 'resnet50'): 'mask-rcnn_r50fpn_gpu',
+    ('faster-rcnn', 'resnet50'): 'faster-rcnn_r50fpn_gpu',
+}
 #: Sizes of objects, as sqrt(box area / image area): large is the paper's, the others are ours.
 SIZES = {'small': (0.05, 0.3), 'medium': (0.15, 0.6), 'large': (0.3, 0.8)}
 #: Segmentation scale k and smallest segment in pixels. Large has the paper's, small those of the quickstart's
@@ -282,6 +291,12 @@ class Network:
     def is_c4(self) -> bool:
         """Whether the head is the backbone's fifth block."""
         return self.detector == 'c4'
+
+    @property
+    def fitting(self) -> str | None:
+        """Name of a config of a detector that takes all of it; None where there is none."""
+        name = FITTING.get((self.detector, self.backbone))
+        return name and f'{PREFIX}own/detectors/{name}.py'
 
 
 def network_for(asked: Asked, machine: Machine) -> tuple[Network, Row]:

@@ -23,7 +23,7 @@ from mmsoco.pretrain.choice import (
 from mmsoco.pretrain.inspection import Facts
 from mmsoco.pretrain.objects import Trial
 from mmsoco.proposals.filters import ProposalFilter
-from mmsoco.steps import Step, duration
+from mmsoco.steps import Step, duration, in_words
 
 #: The files beside what the steps leave.
 PLAN, CONFIG, LIST, LINES = 'plan.json', 'config.py', 'images.txt', 'mmdet_lines.py'
@@ -172,6 +172,14 @@ def _drawings(plan: Plan, out: Path, filters: str) -> list[str]:
     return [*ways, f'{draw}/sizes {each} --count 8', before_after]
 
 
+def compare_line(plan: Plan, out: Path) -> str | None:
+    """A command that says whether it helps, with places for the user's data; None where no config fits."""
+    config = plan.network.fitting
+    soco = shlex.quote(str(plan.checkpoint(out)))
+    data = '--train TRAIN.json IMAGES --val VAL.json IMAGES'
+    return config and in_words(f'tools/compare.py {config} {data} --init scratch --init soco={soco}')
+
+
 def mmdet_lines(plan: Plan, out: Path) -> str:
     """The lines for the user's mmdet config, as a file."""
     network = plan.network
@@ -185,8 +193,9 @@ def mmdet_lines(plan: Plan, out: Path) -> str:
             '# stem_channels=32; model.neck in_channels=[32, 64, 128, 256], out_channels=64; its heads take 64\n'
             '# channels, and the box head has conv_out_channels=64, fc_out_channels=256.\n'
         )
+    begin = f"# Or begin with one that fits: _base_ = '{network.fitting}'\n" if network.fitting else ''
     return (
-        f'# Add to your mmdet config.\n{norms}\n{width}'
+        f'# Add to your mmdet config.\n{norms}\n{width}{begin}'
         f'load_from = {str(plan.checkpoint(out).resolve())!r}\n'
         "custom_hooks = [dict(type='mmsoco.TransferHook')]\n"
     )

@@ -11,7 +11,7 @@ from mmsoco.images.lists import ImageList, write_list
 from mmsoco.pretrain.choice import Asked, Row
 from mmsoco.pretrain.config import resolve, write_config
 from mmsoco.pretrain.objects import format_trials
-from mmsoco.pretrain.plan import CONFIG, LINES, LIST, PLAN, Plan, mmdet_lines, steps_of
+from mmsoco.pretrain.plan import CONFIG, LINES, LIST, PLAN, Plan, compare_line, mmdet_lines, steps_of
 from mmsoco.pretrain.planning import make_plan
 from mmsoco.steps import in_words, run_steps
 
@@ -56,6 +56,9 @@ def pretrain(images: str, out: Path, asked: Asked, dry_run: bool = False, say: C
     say(f'Report:     {out}/report.html')
     say(f'In your mmdet config ({out}/{LINES}):')
     say(textwrap.indent(mmdet_lines(plan, out), '    ').rstrip())
+    if line := compare_line(plan, out):
+        say('Does it help, on your labelled images (COCO format)?')
+        say(f'    {line}')
 
 
 def _files(out: Path) -> str:

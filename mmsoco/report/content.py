@@ -17,7 +17,7 @@ import mmsoco
 from mmsoco.errors import UserError
 from mmsoco.images.root import ImageRoot
 from mmsoco.pretrain.choice import SIZES, Export, exports_for
-from mmsoco.pretrain.plan import Plan, mmdet_lines, steps_of
+from mmsoco.pretrain.plan import Plan, compare_line, mmdet_lines, steps_of
 from mmsoco.proposals.source import read_raw
 from mmsoco.proposals.store import ProposalStore
 from mmsoco.report.figures import (
@@ -76,6 +76,7 @@ class Content:
         says: What the run said of itself.
         exports: Tool, file, what, and whether it is there.
         lines: For the user's mmdet config.
+        compare: The command that says whether it helps; None where no config fits.
         commands: In order.
         times: Step -> seconds.
     """
@@ -100,6 +101,7 @@ class Content:
     says: list[str] = field(default_factory=list)
     exports: list[tuple[Export, str]] = field(default_factory=list)
     lines: str = ''
+    compare: str | None = None
     commands: list[str] = field(default_factory=list)
     times: dict[str, float] = field(default_factory=dict)
     versions: list[tuple[str, str]] = field(default_factory=list)
@@ -166,6 +168,7 @@ def _tell_plan(content: Content, plan: Plan, folder: Path) -> None:
     content.commands = [in_words(line) for step in steps_of(plan, folder) for line in step.commands]
     content.times = read_times(folder)
     content.lines = mmdet_lines(plan, folder)
+    content.compare = compare_line(plan, folder)
     for export in exports_for(plan.network):
         file = folder / 'weights' / export.file
         there = f'{file.stat().st_size / 1e6:.1f} MB' if export.file and file.is_file() else ''

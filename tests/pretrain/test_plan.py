@@ -4,9 +4,9 @@ import pytest
 from plans import a_plan
 
 from mmsoco.errors import UserError
-from mmsoco.pretrain.choice import Asked, Network, Recipe
-from mmsoco.pretrain.plan import Plan, mmdet_lines, steps_of
-from mmsoco.resources import shipped
+from mmsoco.pretrain.choice import FITTING, Asked, Network, Recipe
+from mmsoco.pretrain.plan import Plan, compare_line, mmdet_lines, steps_of
+from mmsoco.resources import config_path, shipped
 
 
 def commands_of(plan, out):
@@ -68,4 +68,13 @@ def test_lines_for_mmdet(tmp_path):
     assert told['load_from'] == str(tmp_path / 'train/iter_400.pth')
     assert told['custom_hooks'] == [dict(type='mmsoco.TransferHook')]
     assert 'base_channels=32' in lines
+    assert 'mmsoco::own/detectors/mask-rcnn_r18fpn_cpu.py' in lines
     assert 'base_channels' not in mmdet_lines(a_plan(network=Network('c4', 'resnet50')), tmp_path)
+
+
+def test_the_detectors_that_fit_are_there(tmp_path):
+    for (detector, backbone), name in FITTING.items():
+        plan = a_plan(network=Network(detector, backbone))
+        assert config_path(plan.network.fitting).stem == name
+        assert plan.network.fitting in compare_line(plan, tmp_path)
+    assert compare_line(a_plan(network=Network('fcos', 'resnet50')), tmp_path) is None
