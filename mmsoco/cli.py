@@ -102,7 +102,7 @@ the same by hand, with a recipe of your choice:
   mmsoco filter raw proposals.arrow
   mmsoco train mmsoco::own/100-pictures_cpu.py --progress --cfg-options \\
       train_dataloader.dataset.data_root=IMAGES train_dataloader.dataset.proposal_file=proposals.arrow
-  mmsoco extract work_dirs/100-pictures_cpu/iter_5000.pth weights.safetensors
+  mmsoco extract work_dirs/100-pictures_cpu/iter_400.pth weights.safetensors
 
 on 8 GPUs: mmsoco train CONFIG --processes 8; several nodes: on each, with NNODES, NODE_RANK and MASTER_ADDR set
 """

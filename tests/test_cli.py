@@ -105,3 +105,9 @@ def test_configs_are_listed_and_inherited(mmsoco, tmp_path):
     for wrong in ('own/none', '../own/100-pictures_cpu', '_base_/resnet50'):
         status, _, err = mmsoco('configs', wrong, '--out', tmp_path / 'other.py')
         assert status == 2 and 'is no config of mmsoco' in err
+
+
+def test_the_page_on_installing_lists_all_commands_and_their_scripts(root):
+    page = (root / 'docs/install.md').read_text()
+    for name, entry in cli.COMMANDS.items():
+        assert not entry.place.endswith('.py') or f'| `mmsoco {name}` | `{entry.place}` |\n' in page

@@ -7,6 +7,8 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import VISUALIZERS
 
+from mmsoco.config import read_config
+
 ROOTS = {'wandb': 'WandbVisBackend', 'mlflow': 'MLflowVisBackend'}
 
 
@@ -16,14 +18,14 @@ def page(root):
 
 
 @pytest.fixture
-def config(root, page, tmp_path):
+def config(page, tmp_path):
     """A function that reads the page's config that names a backend."""
 
     def config(backend):
         (block,) = [block for block in re.findall(r'```python\n(.*?)```', page, re.DOTALL) if backend in block]
         path = tmp_path / 'mine.py'
-        path.write_text(block.replace("'configs/own/", f"'{root}/configs/own/"))
-        return Config.fromfile(path)
+        path.write_text(block)
+        return read_config(path)
 
     return config
 
