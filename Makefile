@@ -24,8 +24,8 @@ test: setup  ## the core tests (some minutes)
 	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m 'not slow' -n auto --dist loadfile $(ARGS)
 
 test-slow: setup  ## the tests that train, in several processes and by the command-line tools
-	@echo 'test-slow: tests that train and start processes, half an hour or more on 2 cores'
-	@$(PYTHON) -m pytest -m slow $(ARGS)
+	@echo 'test-slow: tests that train and start processes, about half an hour on 2 cores'
+	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -m slow -n auto --dist loadfile $(ARGS)
 
 test-gpu: setup  ## the tests that need CUDA, on one GPU or two; skipped where there is none
 	@$(PYTHON) -m pytest -m 'not slow' tests/cuda $(ARGS)
