@@ -107,7 +107,7 @@ ROOMS = {
     'datasets': OFFLINE | {'registry'},
     'models': {'registry', 'errors'},
     'visualization': OFFLINE,
-    'steps': GROUND,
+    'steps': GROUND | {'cli'},
     'pace': GROUND | {'steps'},
     'pretrain': OFFLINE | {'steps', 'pace', 'devices'},
     'report': OFFLINE | {'steps', 'pretrain', 'visualization'},

@@ -42,7 +42,7 @@ def test_three_channels_may_be_turned():
 @pytest.mark.parametrize('preprocessor', [SoCoDataPreprocessor, ChannelDetDataPreprocessor])
 def test_statistics_that_are_none(preprocessor):
     for mean, std, words in (
-        (None, None, 'mean and std of data_preprocessor are missing; measure them by data_pipelines/channel_statist'),
+        (None, None, 'mean and std of data_preprocessor are missing; measure them by mmsoco statistics'),
         ([1, 2], [1, 2, 3], '2 values of mean and 3 of std'),
         ([1, 2], [1, 0], r'std of data_preprocessor is \[1, 0\], which is not above 0'),
     ):

@@ -260,7 +260,7 @@ COMMAND_LINES = {
     '{tiny} --resume {w}/other.pth': 'other.pth',
     'tools/train.py': 'config',
     # Testing.
-    'tools/test.py {recipe} {w}/pretraining.pth': 'tools/probe.py',
+    'tools/test.py {recipe} {w}/pretraining.pth': 'mmsoco probe',
     'tools/test.py {w}/untested.py {w}/pretraining.pth': 'has no test_dataloader, test_evaluator, test_cfg',
     'tools/test.py {w}/syntax.py {w}/pretraining.pth': 'syntax.py cannot be read',
     '{test} {w}/gone.pth': 'gone.pth does not exist',
