@@ -81,7 +81,7 @@ def test_mmdet(run, checkpoint, tmp_path):
     out = run('into_mmdet.py', checkpoint, 'mask-rcnn_mine.py')
     rows = {line.split()[0]: line for line in out.splitlines() if re.search(r'\d  (loaded|new|left)', line)}
     assert all('loaded' in rows[part] for part in ('backbone', 'neck', 'roi_head.bbox_head.shared_convs'))
-    assert 'new: not part of the pretraining' in rows['rpn_head']
+    assert 'new: not part of these weights' in rows['rpn_head']
     # What it writes is a whole config of mmdet.
     cfg = Config.fromfile(tmp_path / 'mask-rcnn_mine.py')
     assert cfg.load_from == str(checkpoint) and cfg.train_dataloader.dataset.type == 'CocoDataset'
