@@ -80,7 +80,7 @@ class Origin:
     def of_config(cls, checkpoint: Mapping[str, Any]) -> 'Origin':
         """That of a model of mmdet or mmpretrain, from the config that its run wrote into the checkpoint.
 
-        Where there is none, :attr:`said` is False.
+        Where there is none, ``said`` is False.
         """
         meta = checkpoint.get('meta')
         text = (meta.get('cfg') or meta.get('config')) if isinstance(meta, Mapping) else None

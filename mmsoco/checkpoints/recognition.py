@@ -36,7 +36,7 @@ class Weights:
         tensors: Of the parts that detectors have.
         beside: Of an earlier pretraining the parts that it alone has, under their own names.
         left: Why -> (the file's name -> tensor), for what nothing here can take.
-        origin: What images it saw, as far as it says so; see :attr:`Origin.said`.
+        origin: What images it saw, as far as it says so; see ``Origin.said``.
         notes: What was done to the names, in words; to be said.
     """
 

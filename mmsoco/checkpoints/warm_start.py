@@ -42,7 +42,7 @@ def plan_warm_start(
         new, leave, widen: As there.
 
     Returns:
-        The model's names in :attr:`Transfer.loaded` are those of its online network.
+        The model's names in ``Transfer.loaded`` are those of its online network.
     """
     online = {name: tensor for name, tensor in model.items() if not name.startswith(TARGET)}
     detector = {name: tensor for name, tensor in online.items() if name.partition('.')[0] in parts}

@@ -59,7 +59,7 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """One of :data:`LARGER`, :data:`SMALLER`, :data:`SAME`, :data:`FEW`."""
+        """One of ``LARGER``, ``SMALLER``, ``SAME``, ``FEW``."""
         if self.count < FEWEST:
             return FEW
         if self.low > 0:

@@ -281,7 +281,7 @@ class Network:
 
     Attributes:
         detector: One of :data:`DETECTORS`.
-        backbone: One of :data:`BACKBONES`; None for the narrow one of the recipes for CPUs.
+        backbone: One of ``BACKBONES``; None for the narrow one of the recipes for CPUs.
     """
 
     detector: str
