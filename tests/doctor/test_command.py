@@ -1,5 +1,6 @@
 import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -33,7 +34,7 @@ def test_without_fix_nothing_is_mended(monkeypatch, capsys, options):
 
 def test_after_mending_it_looks_from_a_folder_without_foreign_modules(monkeypatch, tmp_path):
     def execute(program, arguments):
-        started.append((program, arguments[1:], os.getcwd()))
+        started.append((program, arguments[1:], Path.cwd()))
 
     started, asked = [], []
     monkeypatch.chdir(tmp_path)
@@ -45,4 +46,4 @@ def test_after_mending_it_looks_from_a_folder_without_foreign_modules(monkeypatc
         with pytest.raises(SystemExit):
             command.main()
     assert asked == [(None, None, True), ('upstream', None, False)]
-    assert started == [(sys.executable, ['-m', 'mmsoco.cli', 'doctor'], str(FOLDER))]
+    assert started == [(sys.executable, ['-m', 'mmsoco.cli', 'doctor'], FOLDER)]
