@@ -123,6 +123,9 @@ def test_a_torch_for_cpus_was_asked_for(machine, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.version, 'cuda', None)
     setup_check.check_card(tmp_path)
     setup_check.check_compiler()
+    monkeypatch.setenv('FORCE_CUDA', '1')
+    with pytest.raises(UserError, match=r'built for CPUs alone, is here; .*TORCH_INDEX=cu130, or unset it'):
+        setup_check.check_compiler()
 
 
 @pytest.fixture
