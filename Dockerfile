@@ -5,7 +5,7 @@
 #   docker run --gpus all --ipc=host -v "$PWD:/work" mmsoco search images raw
 #
 # LINE: onedl or upstream, the OpenMMLab packages. ARCHS: the cards that mmcv's operators are compiled for; each
-# makes the compilation longer.
+# makes the compilation longer, and +PTX serves later ones.
 FROM debian:bookworm-slim
 
 # The compiler is torch.compile's, too.
@@ -23,7 +23,7 @@ COPY . /src
 RUN pip install "/src[duplicates,images,lvis,torch]"
 
 ARG LINE=onedl
-ARG ARCHS="7.5 8.0 8.6 8.9 9.0 12.0"
+ARG ARCHS="7.5 8.0 8.6 8.9 9.0 10.0 12.0+PTX"
 # There is no card here: mmcv is compiled for those that are named. nvcc comes for it, and goes.
 RUN FORCE_CUDA=1 TORCH_CUDA_ARCH_LIST="$ARCHS" MMSOCO_CACHE=/tmp/mmsoco mmsoco doctor --fix --line "$LINE" \
     && pip uninstall -y nvidia-cuda-nvcc nvidia-nvvm nvidia-cuda-crt nvidia-cuda-cccl \

@@ -13,7 +13,7 @@ from mmsoco.images.mini_coco import sample_file
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Draw images at random from a COCO annotation file, and write their annotations. The configs '
-        'of configs/transfer/mini_coco read what is written for 5, 10 and 50 percent by default.'
+        'of mmsoco::transfer/mini_coco read what is written for 5, 10 and 50 percent by default.'
     )
     parser.add_argument('annotations', help='COCO JSON, such as instances_train2017.json')
     parser.add_argument(

@@ -122,7 +122,8 @@ def overview() -> str:
 def start_processes(entry: Command, count: int, arguments: list[str]) -> None:
     """Become tools/torchrun.sh, with the same command in each process."""
     os.environ['PYTHON'] = sys.executable
-    os.environ.setdefault('MAX_RESTARTS', '3')
+    if entry is COMMANDS['train']:  # a test has no checkpoint to go on from
+        os.environ.setdefault('MAX_RESTARTS', '3')
     script = str(FOLDER / 'tools/torchrun.sh')
     os.execvp('bash', ['bash', script, str(count), str(entry.path), '--launcher', 'pytorch', *arguments])
 

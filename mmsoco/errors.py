@@ -37,8 +37,13 @@ INSTALLED = (
     'mmdet',
     'mmpretrain',
     'cv2',
+    'faster_coco_eval',
+    'jinja2',
+    'markupsafe',
     'matplotlib',
     'safetensors',
+    'scipy',
+    'tensorboard',
     'mmcv._ext',
 )
 

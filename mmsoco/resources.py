@@ -1,4 +1,4 @@
-"""The files that come with the package: configs, tools, lists of models.
+"""The files that come with the package: configs, tools, pages of the docs, lists of models.
 
 They are in ``mmsoco/.mim``, where OpenMMLab's tools look for those of every package. A wheel holds
 them there; in a checkout these are links to the folders beside the package. Nothing is looked for
@@ -29,6 +29,15 @@ def shipped(name: str) -> Path:
     if not path.exists():
         raise UserError(f'{name} is not there; install mmsoco again, or work in a whole checkout')
     return path.resolve()
+
+
+def named(name: str) -> str:
+    """A file that comes with the package as a message names it: in a checkout as the docs do, else by its path.
+
+    Args:
+        name: Such as ``docs/transfer.md``.
+    """
+    return name if IN_CHECKOUT else str(shipped(name))
 
 
 def setup_with_torch(index: str) -> str:

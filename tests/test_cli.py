@@ -86,6 +86,10 @@ def test_several_processes_are_torchruns(monkeypatch, mmsoco):
     assert os.environ == {'PYTHON': sys.executable, 'MAX_RESTARTS': '3'}
     status, _, err = mmsoco('train', 'a.py', '--processes', 'many')
     assert status == 2 and 'many' in err and len(started) == 1
+    # As tools/dist_test.sh has it.
+    os.environ.clear()
+    mmsoco('test', 'a.py', 'a.pth', '--processes', 8)
+    assert len(started) == 2 and os.environ == {'PYTHON': sys.executable}
 
 
 def test_configs_are_listed_and_inherited(mmsoco, tmp_path):

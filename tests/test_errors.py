@@ -268,7 +268,15 @@ def test_lost_processes_are_no_mistakes_of_the_user(error, shown, capsys):
 
 
 @pytest.mark.parametrize(
-    'name, shown', [('torch', True), ('mmcv._ext', True), ('mmdet.nothing', False), ('mine', False)]
+    'name, shown',
+    [
+        ('torch', True),
+        ('mmcv._ext', True),
+        ('jinja2', True),
+        ('scipy', True),
+        ('mmdet.nothing', False),
+        ('mine', False),
+    ],
 )
 def test_what_is_not_installed_names_the_command_that_installs_it(name, shown, capsys):
     @command

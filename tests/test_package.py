@@ -1,11 +1,13 @@
 import ast
 import importlib.metadata
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import mmsoco
+from mmsoco import resources
 
 # Read by every interpreter that starts with its folder on PYTHONPATH, so by search workers too.
 BLOCKER = """
@@ -150,3 +152,37 @@ def test_rooms_import_downwards():
                 if package_name == 'mmsoco' and rest and rest.split('.')[0] not in ROOMS[room] | {room}:
                     upwards.append(f'{path.relative_to(package)} imports {name}')
     assert not upwards
+
+
+#: Names of files that only a checkout has where they say.
+OF_A_CHECKOUT = re.compile(r'\b(docs|configs|data_pipelines|tools)/\w')
+
+
+def sentences(tree):
+    """Strings but docstrings, and those that are nothing but a path, which is looked up."""
+    docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        is_text = isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs
+        if is_text and not re.fullmatch(r'[\w/.-]+', node.value):
+            yield node
+
+
+def test_messages_name_nothing_that_a_wheel_has_not(root):
+    """They name mmsoco's commands, mmsoco::CONFIG, and other files by mmsoco.resources.named."""
+    paths = [*root.glob('mmsoco/**/*.py'), *root.glob('tools/*.py'), *root.glob('data_pipelines/*.py')]
+    # Of commands as steps have them, which in_words() says; and of the quickstart, which needs a checkout.
+    commands = ('mmsoco/pretrain/', 'mmsoco/report/', 'mmsoco/pace.py', 'tools/quickstart.py')
+    found = [
+        f'{path.relative_to(root)}, line {node.lineno}: {node.value}'
+        for path in paths
+        if not str(path.relative_to(root)).startswith(commands)
+        for node in sentences(ast.parse(path.read_text()))
+        if OF_A_CHECKOUT.search(node.value)
+    ]
+    assert not found, '\n'.join(found)
+
+
+def test_what_comes_with_the_package_is_named_as_it_is_found(root, monkeypatch):
+    assert resources.named('docs/transfer.md') == 'docs/transfer.md'
+    monkeypatch.setattr(resources, 'IN_CHECKOUT', False)
+    assert resources.named('docs/transfer.md') == str(root / 'docs/transfer.md')

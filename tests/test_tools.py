@@ -284,15 +284,20 @@ def test_slurm_takes_a_node_of_eight(root, tmp_path, environment, tasks, per_nod
     assert {f'--ntasks={tasks}', f'--ntasks-per-node={per_node}', f'--gres=gpu:{per_node}'} <= set(lines)
 
 
-def test_slurm_arrays_share_a_search(root, tmp_path):
+def test_slurm_arrays_share_a_search(root, images, tmp_path):
     program = str(fake_program(tmp_path / 'python'))
     array = dict(SLURM_ARRAY_TASK_ID='3', SLURM_ARRAY_TASK_COUNT='64', SLURM_CPUS_PER_TASK='8')
-    environment = dict(PYTHON=program, SLURM_SUBMIT_DIR=str(root), **array)
-    # Slurm runs a copy from elsewhere.
+    # Sent from a folder that is no checkout; Slurm runs a copy from elsewhere.
+    environment = dict(PYTHON=program, SLURM_SUBMIT_DIR=str(tmp_path), **array)
     script = shutil.copy(root / 'tools/slurm_proposals.sh', tmp_path / 'slurm_script')
     lines = shell(root, script, 'images', 'raw', '--max-side', '224', **environment).stdout.split()
-    expected = 'data_pipelines/selective_search.py images raw --jobs 8 --shard 3/64 --max-side 224'
+    expected = '-m mmsoco.cli search images raw --jobs 8 --shard 3/64 --max-side 224'
     assert lines == expected.split()
+    # Relative paths count from there.
+    shutil.copytree(images, tmp_path / 'images')
+    one = dict(PYTHON=sys.executable, SLURM_ARRAY_TASK_ID='0', SLURM_ARRAY_TASK_COUNT='1', SLURM_CPUS_PER_TASK='1')
+    done = shell(root, script, 'images', 'raw', '--generator', 'grid', **{**environment, **one})
+    assert 'proposals of 8 images' in done.stdout and (tmp_path / 'raw').is_dir(), done.stderr
     del environment['SLURM_ARRAY_TASK_ID']
     done = shell(root, script, 'images', 'raw', **environment)
     assert done.returncode != 0 and 'send it with sbatch --array=0-N' in done.stderr

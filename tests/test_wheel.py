@@ -1,5 +1,6 @@
 """The wheel, in an environment and a folder that know nothing of the checkout."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -49,6 +50,8 @@ def test_all_that_is_read_is_inside(built, root):
         for path in (root / folder).rglob('*'):
             if path.is_file() and path.suffix != '.pyc' and not any('egg-info' in part for part in path.parts):
                 assert f'mmsoco/.mim/{path.relative_to(root)}' in files, path
+    for path in (root / 'docs').glob('*.md'):
+        assert f'mmsoco/.mim/docs/{path.name}' in files, path
     with tarfile.open(built[0]) as sdist:
         assert not any(member.issym() for member in sdist)
 
@@ -65,7 +68,8 @@ def test_the_whole_way_from_an_empty_folder(python, root, images, tmp_path):
 
     words = run(python, folder, 'mmsoco', 'doctor')
     assert f'wheel, {python.parents[1]}' in words and 'mmcv operators         work on cpu' in words
-    assert 'selective search       works' in words and words.endswith('all is well\n')
+    # /dev/shm may be small here, too.
+    assert 'selective search       works' in words and re.search(r'all is well(, 1 warning)?\n$', words)
 
     shutil.copytree(images, folder / 'images')
     for name in ('first/0.png', 'first/1.jpg'):

@@ -51,7 +51,7 @@ def parse_args() -> argparse.Namespace:
         description='Train a detector from several initial weights, on parts of the labels, with several seeds, and '
         'say whether the differences are larger than the noise.'
     )
-    parser.add_argument('config', help="the detector's: of configs/own/detectors, configs/transfer or mmdet")
+    parser.add_argument('config', help="the detector's: of mmsoco::own/detectors, mmsoco::transfer or mmdet")
     for name, words in (('train', 'train on'), ('val', 'evaluate on')):
         parser.add_argument(
             f'--{name}',

@@ -11,12 +11,14 @@ from mmsoco.arguments import positive
 from mmsoco.devices import use_device
 from mmsoco.errors import command
 from mmsoco.probe.run import probe
+from mmsoco.resources import named
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Finds the boxes of held-out images again in another view of them, through each stage of the '
-        'network; where labels are given, reads them from the features. docs/probe.md says what the figures mean.'
+        f'network; where labels are given, reads them from the features. {named("docs/probe.md")} says what the '
+        'figures mean.'
     )
     parser.add_argument('checkpoint', help='of a pretraining, a detector of mmdet, or a backbone')
     parser.add_argument('--config', help='of its model (default: the one beside the checkpoint)')

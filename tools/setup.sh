@@ -70,8 +70,8 @@ print(*config['options.extras_require'][sys.argv[1]].split(), sep='\n')
 PY
 }
 
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' ||
-    { echo "setup: Python 3.10 or newer is needed; name it as PYTHON=..." >&2; exit 2; }
+"$python" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' ||
+    { echo "setup: Python 3.10, 3.11, 3.12 or 3.13 is needed; name it as PYTHON=..." >&2; exit 2; }
 say "creating .venv (2 minutes of downloads, plus mmcv's compilation the first time)"
 rm -f "$stamp"
 [[ -x $venv/bin/python ]] || "$python" -m venv "$venv"

@@ -63,6 +63,11 @@ def check_compiler() -> None:
     """
     forced = os.environ.get('FORCE_CUDA') == '1'
     cards = capabilities()
+    if forced and not (torch.version.cuda or torch.version.hip):
+        raise UserError(
+            f'FORCE_CUDA=1 is for a torch of CUDA, and {torch_words()}, is here; set up with another one, '
+            f'{setup_with_torch(WHEELS[0].index)}, or unset it'
+        )
     if not torch.version.cuda or not (forced or cards):
         return
     if not cards and not os.environ.get('TORCH_CUDA_ARCH_LIST'):

@@ -14,6 +14,7 @@ from mmsoco.engine.launch import train
 from mmsoco.engine.precision import PRECISIONS
 from mmsoco.engine.processes import LAUNCHERS, meet
 from mmsoco.errors import command
+from mmsoco.resources import named
 
 
 def parse_args() -> argparse.Namespace:
@@ -32,7 +33,9 @@ def parse_args() -> argparse.Namespace:
         help='go on also where the checkpoint is of a run with another schedule or other samples',
     )
     parser.add_argument(
-        '--init', metavar='WEIGHTS', help='begin from these weights, of whichever tool (docs/warm_start.md)'
+        '--init',
+        metavar='WEIGHTS',
+        help=f'begin from these weights, of whichever tool ({named("docs/warm_start.md")})',
     )
     parser.add_argument(
         '--freeze',

@@ -17,6 +17,7 @@ from mmsoco.checkpoints.pretraining import TARGET, Origin, detector_weights, is_
 from mmsoco.checkpoints.tools import Misfit, torchvision_fpn
 from mmsoco.checkpoints.unwrapping import unwrap
 from mmsoco.errors import UserError
+from mmsoco.resources import named
 
 _BACKBONE = prefix_of('backbone')
 _OURS = 'a SoCo pretraining'
@@ -185,7 +186,8 @@ def _bare(state: Mapping[str, Tensor], source: str, said: Origin = Origin()) -> 
     if not kind and not said.said:
         raise UserError(
             f'{source} is not a checkpoint of a SoCo pretraining, a detector or a backbone that is known: it holds '
-            f'{", ".join(sorted({name.partition(".")[0] for name in state})[:8])}; docs/warm_start.md says which are'
+            f'{", ".join(sorted({name.partition(".")[0] for name in state})[:8])}; {named("docs/warm_start.md")} says '
+            'which are'
         )
     return Weights(_backbone_of(kind), {_BACKBONE + name: t for name, t in renamed.items()}, left=left)
 

@@ -12,6 +12,7 @@ from mmsoco.checkpoints.report import format_table, summarise
 from mmsoco.checkpoints.unwrapping import models_in
 from mmsoco.checkpoints.widening import channels_differ, first_convolution, widened
 from mmsoco.errors import UserError
+from mmsoco.resources import named
 
 #: What no pretraining has: kind of place in a model, and why it stays new.
 NEW_BY_DESIGN = {
@@ -317,12 +318,12 @@ def require_complete(transfer: Transfer, source: str, hook: str = 'TransferHook'
     """
     if not transfer.problems:
         return
-    page = 'transfer.md' if hook == 'TransferHook' else 'warm_start.md'
+    page = named(f'docs/{"transfer" if hook == "TransferHook" else "warm_start"}.md')
     paste = ''
     if transfer.remedy:
         words = ', '.join(f'{option}={value!r}' for option, value in {**transfer.remedy, **options}.items())
         paste = f'; if it is to {"be left" if transfer.misplaced else "stay new"}: {hook}({words})'
     raise UserError(
         f'{source} does not fit this model: {transfer.problems[0].replace("TransferHook", hook)}{paste} '
-        f'(the first of {len(transfer.problems)} reasons); docs/{page} says what fits'
+        f'(the first of {len(transfer.problems)} reasons); {page} says what fits'
     )

@@ -70,7 +70,7 @@ def loaded_share(cfg: Config, init: Init, fit: bool = False) -> tuple[float, str
         words = str(error)
         hint = '; or let --fit give the detector of every arm the norms and the box head of a pretraining'
         if 'model: backbone.' in words or 'the backbones differ' in words:
-            hint = '; in configs/own/detectors, *_cpu.py fit pretrainings by configs/own/*_cpu.py, *_gpu.py by *_gpu.py'
+            hint = '; of mmsoco::own/detectors, *_cpu.py fit pretrainings by mmsoco::own/*_cpu.py, *_gpu.py by *_gpu.py'
         elif fit:
             hint = ''
         raise UserError(f'--init {init.name}: {words}{hint}') from None

@@ -28,6 +28,7 @@ from mmsoco.compare.running import FAILED, RESULT, require_same
 from mmsoco.errors import Stopped, UserError
 from mmsoco.files import atomic_path, check_folder
 from mmsoco.images.mini_coco import read_annotations
+from mmsoco.resources import FOLDER, IN_CHECKOUT
 
 
 class Prepared:
@@ -343,6 +344,7 @@ def environment(number: int, jobs: int, processes: int) -> dict[str, str]:
     cores = len(os.sched_getaffinity(0))
     variables.setdefault('OMP_NUM_THREADS', str(max(1, cores // (jobs * processes))))
     variables.setdefault('PYTHON', sys.executable)
-    root = str(Path(__file__).parents[2])
-    variables['PYTHONPATH'] = os.pathsep.join(filter(None, [root, variables.get('PYTHONPATH')]))
+    if IN_CHECKOUT:  # which need not be installed
+        root = str(FOLDER.parents[1])
+        variables['PYTHONPATH'] = os.pathsep.join(filter(None, [root, variables.get('PYTHONPATH')]))
     return variables

@@ -7,6 +7,7 @@ from mmengine.config import Config
 
 from mmsoco.compare.labels import mappings
 from mmsoco.compare.schedules import bare_type
+from mmsoco.resources import named
 
 #: Share of objects below which nothing is said.
 _MANY = 0.1
@@ -50,5 +51,5 @@ def describe_sizes(cfg: Config, whole: dict) -> str | None:
     )
     small = np.mean(np.array(sides) < anchors.min() / 2)
     if small > _MANY:
-        words += f'; {small:.0%} are under half the smallest anchor: see "Small objects" in docs/compare.md'
+        words += f'; {small:.0%} are under half the smallest anchor: see "Small objects" in {named("docs/compare.md")}'
     return words

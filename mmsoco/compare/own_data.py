@@ -18,7 +18,7 @@ from mmsoco.images.mini_coco import read_annotations
 
 #: Heads whose classes are not those of the labels: object or not; stuff.
 _OTHER_CLASSES = ('rpn_head', 'semantic_head')
-_BOX_DETECTOR = 'configs/own/detectors/faster-rcnn_r18fpn_cpu.py or faster-rcnn_r50fpn_gpu.py'
+_BOX_DETECTOR = 'mmsoco::own/detectors/faster-rcnn_r18fpn_cpu.py or faster-rcnn_r50fpn_gpu.py'
 
 
 class OwnData(NamedTuple):

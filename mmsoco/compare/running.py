@@ -23,11 +23,11 @@ from mmsoco.engine.launch import train
 from mmsoco.engine.run_lock import RunLock
 from mmsoco.errors import Stopped, UserError, command, one_line, reason, words_of
 from mmsoco.files import atomic_path
+from mmsoco.resources import shipped
 
 RESULT, FAILED = 'result.json', 'failed.json'
 #: What a run is of, written before it begins.
 _BEGUN = 'begun.json'
-_TOOLS = Path(__file__).parents[2] / 'tools'
 
 
 def forget_former_run() -> None:
@@ -164,7 +164,7 @@ def do(comparison: Comparison, run: Run, cfg: Config, mark: str, keep_checkpoint
 
 def _train_in_processes(comparison: Comparison, config: Path, training: Path) -> None:
     """Train by torchrun, in whose processes ``tools/train.py`` does what :func:`do` does in this one."""
-    words = [_TOOLS / 'dist_train.sh', config, comparison.processes, '--work-dir', training, '--resume']
+    words = [shipped('tools/dist_train.sh'), config, comparison.processes, '--work-dir', training, '--resume']
     if comparison.amp is not None:
         words += ['--amp', comparison.amp] if isinstance(comparison.amp, str) else ['--amp']
     words += ['--auto-scale-lr'] * comparison.auto_scale_lr

@@ -15,20 +15,45 @@ import mmsoco
 from mmsoco.errors import reason
 from mmsoco.resources import FOLDER, IN_CHECKOUT
 
-#: Distribution that tells a line of the OpenMMLab packages -> the extra that installs it.
-LINES = {'onedl-mmengine': 'train', 'mmengine': 'train-upstream'}
+#: Line of the OpenMMLab packages -> its distributions, each of which tells it.
+LINES = {
+    'onedl': ('onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection', 'onedl-mmpretrain'),
+    'upstream': ('mmengine', 'mmcv', 'mmdet', 'mmpretrain'),
+}
+#: Line -> the extra that installs it.
+EXTRAS = {'onedl': 'train', 'upstream': 'train-upstream'}
+BOTH_LINES = 'both lines are installed, and share their folders; begin a new environment, with one of them'
 SHARED_MEMORY = Path('/dev/shm')
 #: Bytes. Docker gives 64 MB; the loaders of the paper's recipe take 1.5 GB a process.
 SHARED_MEMORY_LEAST = 2**30
 FIX = 'run: mmsoco doctor --fix'
 
-_OPERATORS = """
-import torch
-from mmcv.ops import nms
+WITHOUT_CUDA = 'compiled without CUDA'
 
-for device in ['cpu', *['cuda'] * torch.cuda.is_available()]:
+# A card that torch itself cannot use, or that is full, says nothing of mmcv.
+_OPERATORS = f"""
+import torch
+from mmcv.ops import get_compiling_cuda_version, nms
+from mmsoco.devices import try_device
+
+def call(device):
     nms(torch.tensor([[0.0, 0.0, 1.0, 1.0]], device=device), torch.ones(1, device=device), 0.5)
-    print(device)
+
+call('cpu')
+words = 'work on cpu'
+if torch.cuda.is_available():
+    try:
+        usable = try_device() is None
+        if usable:
+            call('cuda')
+    except RuntimeError as error:
+        if 'out of memory' not in str(error):
+            raise
+        usable = False
+    words += ' and cuda' if usable else '; the card was not tried, since torch cannot use it now'
+if get_compiling_cuda_version() == 'not available':
+    words += ' ({WITHOUT_CUDA})'
+print(words)
 """
 _SEARCH = """
 import cv2
@@ -50,11 +75,13 @@ class Finding:
         name: What it is.
         value: What is there.
         fault: What is wrong, and what to do; nothing where it is right.
+        warning: What may be too little for some work.
     """
 
     name: str
     value: str
     fault: str = ''
+    warning: str = ''
 
 
 def examine() -> Iterator[Finding]:
@@ -62,52 +89,61 @@ def examine() -> Iterator[Finding]:
     kind = 'checkout' if IN_CHECKOUT else 'wheel'
     yield Finding('Python', f'{platform.python_version()}, {platform.platform()}')
     yield Finding('mmsoco', f'{mmsoco.__version__}, {kind}, {Path(mmsoco.__file__).parent}')
-    yield from line()
+    yield line()
     yield from packages()
-    yield from devices()
-    yield operators()
+    if not is_for_search():
+        yield from devices()
+        yield operators()
     yield selective_search()
     yield shared_memory()
 
 
+def lines() -> list[str]:
+    """The lines of the OpenMMLab packages that something is installed of."""
+    return [line for line, names in LINES.items() if any(map(version, names))]
+
+
 def extra() -> str:
     """The extra of the line that is here; the maintained one's where none is."""
-    return next((extra for name, extra in LINES.items() if version(name)), 'train')
+    return EXTRAS[next(iter(lines()), 'onedl')]
 
 
-def line() -> Iterator[Finding]:
+def is_for_search() -> bool:
+    """Whether nothing is here that only training needs: the search for proposals does without."""
+    return not lines() and version('torch') is None
+
+
+def line() -> Finding:
     """Which line of the OpenMMLab packages is installed."""
-    there = [name for name in LINES if version(name)]
-    fault = ''
-    if len(there) > 1:
-        fault = 'both lines are installed, and share their folders; begin a new environment, with one of them'
-    words = {'train': 'maintained (onedl-*)', 'train-upstream': 'original'}
-    yield Finding('OpenMMLab line', ', '.join(words[LINES[name]] for name in there) or 'none', fault)
+    if is_for_search():
+        return Finding('OpenMMLab line', "none, search only; training needs pip install 'mmsoco[train]'")
+    there = lines()
+    words = {'onedl': 'maintained (onedl-*)', 'upstream': 'original'}
+    named = ', '.join(words[line] for line in there) or 'none'
+    return Finding('OpenMMLab line', named, BOTH_LINES if len(there) > 1 else '')
 
 
 def packages() -> Iterator[Finding]:
     """What is required, by its version."""
-    for wanted in requirements(extra()):
+    search = is_for_search()
+    for wanted in requirements() if search else requirements('torch', extra()):
+        fix = f"run: pip install '{wanted}'" if search else FIX
         there = version(wanted.name)
         if there is None:
-            yield Finding(wanted.name, 'not installed', f'is needed ({wanted}); {FIX}')
+            yield Finding(wanted.name, 'not installed', f'is needed ({wanted}); {fix}')
         elif there not in wanted.specifier:
-            yield Finding(wanted.name, there, f'is not {wanted.specifier}; {FIX}')
+            yield Finding(wanted.name, there, f'is not {wanted.specifier}; {fix}')
         else:
             yield Finding(wanted.name, there)
 
 
-def requirements(extra: str) -> list[Requirement]:
-    """What this distribution requires for training, without the markers that say so.
-
-    Args:
-        extra: Of a line.
-    """
+def requirements(*extras: str) -> list[Requirement]:
+    """What this distribution requires with some of its extras, without the markers that say so."""
     found = []
     for text in importlib.metadata.requires('mmsoco') or ():
         wanted = Requirement(text)
         marker, wanted.marker = wanted.marker, None
-        if wanted.name != 'mmsoco' and any(not marker or marker.evaluate({'extra': name}) for name in ('torch', extra)):
+        if wanted.name != 'mmsoco' and any(not marker or marker.evaluate({'extra': name}) for name in ('', *extras)):
             found.append(wanted)
     return found
 
@@ -139,7 +175,7 @@ def operators() -> Finding:
     """mmcv's compiled operators, called on each device."""
     worked, words = _try(_OPERATORS)
     if worked:
-        return Finding('mmcv operators', f'work on {" and ".join(words.split())}')
+        return Finding('mmcv operators', words)
     return Finding('mmcv operators', 'do not work', f'{words}: pip builds mmcv without them; {FIX}')
 
 
@@ -159,10 +195,10 @@ def shared_memory() -> Finding:
     if not SHARED_MEMORY.is_dir():
         return Finding(str(SHARED_MEMORY), 'not there')
     free = shutil.disk_usage(SHARED_MEMORY).free
-    fault = ''
+    little = ''
     if free < SHARED_MEMORY_LEAST:
-        fault = 'is little for the workers that load images; start the container with --ipc=host or --shm-size=16g'
-    return Finding(str(SHARED_MEMORY), f'{free / 2**30:.1f} GB free', fault)
+        little = 'is little for the workers that load images; start the container with --ipc=host or --shm-size=16g'
+    return Finding(str(SHARED_MEMORY), f'{free / 2**30:.1f} GB free', warning=little)
 
 
 def _try(program: str) -> tuple[bool, str]:

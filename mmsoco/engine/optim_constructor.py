@@ -97,7 +97,7 @@ class PretrainOptimConstructor(DefaultOptimWrapperConstructor):
         if self.loaded_lr != 1:
             if not (loaded := getattr(model, 'loaded', ())):
                 raise UserError(
-                    'loaded_lr is of what is loaded, and nothing says what will be; begin by tools/train.py --init, or '
+                    'loaded_lr is of what is loaded, and nothing says what will be; begin by mmsoco train --init, or '
                     'leave it out'
                 )
             scales |= {name: self.loaded_lr * scales.get(name, 1.0) for name in loaded}

@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Sequence
 
 from mmsoco.errors import UserError
+from mmsoco.resources import named
 
 #: Of training and testing: how several processes of a node are started, and those of several by Slurm.
 _COMMANDS = {
-    'train': ('mmsoco train CONFIG --processes {0}', 'GPUS={1} GPUS_PER_NODE={0} tools/slurm_train.sh'),
+    'train': ('mmsoco train CONFIG --processes {0}', 'GPUS={1} GPUS_PER_NODE={0} {2}'),
     'test': (
         'mmsoco test CONFIG CHECKPOINT --processes {0}',
         'srun --gres=gpu:{0} --ntasks={1} --ntasks-per-node={0} mmsoco test CONFIG CHECKPOINT --launcher slurm',
@@ -48,7 +49,9 @@ def require_own_cards(held: Sequence[tuple[str, list[str], int]], launcher: str,
             'its own one, or all of them all'
         )
     nodes = max(len(held) // there, 1)
-    alone, by_slurm = (command.format(there, nodes * there) for command in _COMMANDS[tool])
+    alone, by_slurm = (
+        command.format(there, nodes * there, named('tools/slurm_train.sh')) for command in _COMMANDS[tool]
+    )
     command = by_slurm
     if launcher != 'slurm':
         others = f'on each of {nodes} nodes NNODES={nodes} NODE_RANK=0 (1, ... on the others) MASTER_ADDR=FIRST_NODE '

@@ -10,6 +10,7 @@ import time
 import pytest
 from running import ROOT, descendants_of, is_running
 
+from mmsoco.compare import comparing
 from mmsoco.compare.comparing import environment
 
 
@@ -37,6 +38,13 @@ def test_workers_share_cards_and_cores(monkeypatch):
     assert environment(1, 1, 2)['CUDA_VISIBLE_DEVICES'] == '6,4'
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '')
     assert environment(0, 1, 1)['CUDA_VISIBLE_DEVICES'] == ''
+
+
+def test_a_wheel_is_found_where_it_is_installed(monkeypatch):
+    monkeypatch.setenv('PYTHONPATH', 'mine')
+    assert environment(0, 1, 1)['PYTHONPATH'] == f'{ROOT}{os.pathsep}mine'
+    monkeypatch.setattr(comparing, 'IN_CHECKOUT', False)
+    assert environment(0, 1, 1)['PYTHONPATH'] == 'mine'
 
 
 @pytest.mark.slow

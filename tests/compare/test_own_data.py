@@ -215,7 +215,7 @@ def test_weights_of_another_width(own, pretrained, tmp_path):
     detector = str(ROOT / 'configs/own/detectors/faster-rcnn_r18fpn_cpu.py')
     narrow = Comparison(detector, (Init('scratch'), Init('soco', str(pretrained))), tmp_path, own=own.look())
     cfg, _ = config_of_arm(narrow, narrow.inits[1])
-    with pytest.raises(UserError, match=r'conv1.weight is \(32, .*\*_cpu.py fit pretrainings by configs/own/\*_cpu.py'):
+    with pytest.raises(UserError, match=r'conv1.weight is \(32, .*\*_cpu.py fit pretrainings by mmsoco::own/\*_cpu.py'):
         loaded_share(cfg, narrow.inits[1])
 
 

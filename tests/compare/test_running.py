@@ -8,6 +8,8 @@ import threading
 import pytest
 import torch
 
+from mmsoco import resources
+from mmsoco.compare import running
 from mmsoco.compare.comparing import Prepared
 from mmsoco.compare.plan import Comparison, Init, Run
 from mmsoco.compare.running import FAILED, RESULT, forget_former_run, is_over, work
@@ -47,6 +49,18 @@ def logged(whole, run):
 
 def every_step(**options):
     return Options({'default_hooks.logger': dict(type='LoggerHook', interval=1), **options})
+
+
+def test_several_processes_are_started_by_the_script_of_the_package(monkeypatch, tmp_path):
+    """Beside the package itself a wheel has none."""
+    script = tmp_path / 'tools/dist_train.sh'
+    script.parent.mkdir()
+    script.write_text('#!/bin/sh\necho "error: asked for $2"; exit 2\n')
+    script.chmod(0o755)
+    monkeypatch.setattr(resources, 'FOLDER', tmp_path)
+    whole = comparison('a.py', script, tmp_path, processes=3)
+    with pytest.raises(UserError, match=r'^asked for 3$'):
+        running._train_in_processes(whole, tmp_path / 'a.py', tmp_path / 'training')
 
 
 @pytest.mark.slow

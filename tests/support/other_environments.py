@@ -11,11 +11,12 @@ PIP = [sys.executable, '-m', 'pip', '-q', '--disable-pip-version-check']
 
 def copy_of(root, folder):
     """What a commit would have, without what tests and builds leave."""
-    names = 'LICENSE README.md configs data_pipelines mmsoco model-index.yml pyproject.toml setup.cfg stubs tools'
+    names = 'LICENSE README.md configs data_pipelines docs mmsoco model-index.yml pyproject.toml setup.cfg stubs tools'
+    ignored = shutil.ignore_patterns('__pycache__', '_build', 'generated')
     folder.mkdir()
     for name in names.split():
         if (root / name).is_dir():
-            shutil.copytree(root / name, folder / name, symlinks=True, ignore=shutil.ignore_patterns('__pycache__'))
+            shutil.copytree(root / name, folder / name, symlinks=True, ignore=ignored)
         else:
             shutil.copy(root / name, folder)
     return folder

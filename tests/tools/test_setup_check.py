@@ -1,5 +1,6 @@
 import os
 import subprocess
+import sys
 
 import pytest
 import torch
@@ -122,6 +123,9 @@ def test_a_torch_for_cpus_was_asked_for(machine, tmp_path, monkeypatch):
     monkeypatch.setattr(torch.version, 'cuda', None)
     setup_check.check_card(tmp_path)
     setup_check.check_compiler()
+    monkeypatch.setenv('FORCE_CUDA', '1')
+    with pytest.raises(UserError, match=r'built for CPUs alone, is here; .*TORCH_INDEX=cu130, or unset it'):
+        setup_check.check_compiler()
 
 
 @pytest.fixture
@@ -188,3 +192,15 @@ def test_ways_to_name_a_torch(setup, environment, asked):
 def test_names_of_no_torch(setup, environment):
     status, words, installs = setup(**environment)
     assert status == 2 and words.startswith('setup: TORCH') and '\n' not in words and not installs
+
+
+@pytest.mark.parametrize(('version', 'fits'), [((3, 9, 18), False), ((3, 13, 1), True), ((3, 14, 0), False)])
+def test_a_python_that_there_are_no_packages_for(setup, tmp_path, version, fits):
+    python = tmp_path / 'other'
+    python.write_text(
+        f'#!/bin/sh\nexec {sys.executable} -c \'import sys; sys.version_info = {version}; exec(sys.argv[2])\' "$@"\n'
+    )
+    python.chmod(0o755)
+    status, words, _ = setup(PYTHON=str(python))
+    refused = words == 'setup: Python 3.10, 3.11, 3.12 or 3.13 is needed; name it as PYTHON=...'
+    assert refused != fits and (fits or status == 2)

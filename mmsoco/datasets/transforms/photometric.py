@@ -123,7 +123,7 @@ class PhotometricTransform(BaseTransform):
         if channels != 3:
             raise UserError(
                 f'{type(self).__name__} is for RGB, and the images have {channels} channels; {instead} '
-                '(configs/channels has such pipelines)'
+                '(the configs of mmsoco::channels have such pipelines)'
             )
 
 

@@ -139,7 +139,7 @@ class HealthHook(Hook):
             runner.logger.warning(
                 f'{verdict} (own nearest {hits:.1f} times as often as by chance, {hits_in_image:.1f} times of its '
                 f'image, learned {mean["learned"]:.2f}). '
-                'In a run of tens of thousands of steps wait; in a shorter one take a recipe of configs/own '
+                'In a run of tens of thousands of steps wait; in a shorter one take a recipe of mmsoco::own '
                 '(InfoNCEHead, AdamW), more steps, or a higher learning rate, and look at matched_boxes'
             )
 

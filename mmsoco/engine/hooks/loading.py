@@ -8,6 +8,7 @@ from mmsoco.checkpoints.recognition import Weights
 from mmsoco.checkpoints.transfer import Transfer, beginnings
 from mmsoco.engine.model import bare_model
 from mmsoco.files import sha256_of
+from mmsoco.resources import named
 
 
 class LoadingHook(Hook):
@@ -48,7 +49,7 @@ class LoadingHook(Hook):
             images = "ImageNet's, RGB" if weights.origin == Origin() else "caffe's, BGR"
             assumed = (
                 f'; it does not say what images it saw: taken for {images}; if it saw others, such as some of '
-                "timm's models, set mean and std of model.data_preprocessor (docs/warm_start.md)"
+                f"timm's models, set mean and std of model.data_preprocessor ({named('docs/warm_start.md')})"
             )
         known = '' if digest is None else f' (SHA-256 {digest})'
         runner.logger.info(f'Begins from {self.began["file"]}{known}, {weights.kind}{assumed}')

@@ -68,7 +68,7 @@ class ProbeHook(Hook):
         if dataset.get('held_out') != self.images:
             raise UserError(
                 f'ProbeHook holds out {self.images!r}, the data set {dataset.get("held_out")!r}; start by '
-                'tools/train.py, which sets held_out of the data set, or set it'
+                'mmsoco train, which sets held_out of the data set, or set it'
             )
         self._prepare(runner)
 

@@ -52,7 +52,7 @@ def test_a_run_that_predicts_the_mean_is_called_so(recipe, tiny_options, tmp_pat
     lines = log_of(tmp_path).splitlines()
     said = [line for line in lines if 'predicts the mean target: nothing is learned so far' in line]
     # Not in the two steps of warm-up.
-    assert len(said) == 2 and 'configs/own' in said[0]
+    assert len(said) == 2 and 'mmsoco::own' in said[0]
     reports = [line for line in lines if 'Learning, mean of 1 steps: v1-v2 own' in line]
     assert len(reports) == 4 and '(chance 6.25%)' in reports[0]
 

@@ -59,7 +59,7 @@ def test_a_resumed_curve_goes_on(recipe, options, tmp_path):
 
 def test_images_that_are_trained_on_are_refused(recipe, options, tmp_path, monkeypatch):
     monkeypatch.setattr('mmsoco.engine.launch.hold_out', lambda cfg: None)
-    with pytest.raises(UserError, match=r'ProbeHook holds out 4, the data set None; start by tools/train.py'):
+    with pytest.raises(UserError, match=r'ProbeHook holds out 4, the data set None; start by mmsoco train'):
         train(recipe, str(tmp_path), amp=False, options=options)
 
 
