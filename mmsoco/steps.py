@@ -73,9 +73,12 @@ def note_time(folder: Path, title: str, seconds: float) -> None:
 
 
 def read_times(folder: Path) -> dict[str, float]:
-    """Title -> seconds of the steps that were done."""
-    file = folder / 'times.json'
-    return json.loads(file.read_text()) if file.exists() else {}
+    """Title -> seconds of the steps that were done; none of a damaged file, as nothing depends on them."""
+    try:
+        times = json.loads((folder / 'times.json').read_text())
+        return {str(title): float(seconds) for title, seconds in times.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
 
 
 def run_logged(line: str, log: Path, show_bars: bool = True) -> str:

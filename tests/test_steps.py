@@ -87,3 +87,9 @@ def test_scripts_are_found_outside_of_the_checkout(root, tmp_path, monkeypatch):
 )
 def test_durations(seconds, words):
     assert duration(seconds) == words
+
+
+@pytest.mark.parametrize('text', ['', '{"one": 3', '[3]', '{"one": null}'])
+def test_damaged_times_are_none(tmp_path, text):
+    (tmp_path / 'times.json').write_text(text)
+    assert read_times(tmp_path) == {}

@@ -1,5 +1,7 @@
 import json
 
+import pytest
+
 from mmsoco.report.scalars import read_probe, read_scalars
 
 
@@ -21,3 +23,15 @@ def test_a_probe_of_an_earlier_version(tmp_path):
     assert read_probe(tmp_path) is None
     (tmp_path / 'probe.json').write_text('{"random": {"head": {"own_picture": 0.5}}, "curve": []}')
     assert read_probe(tmp_path)['random']['head'] == {'own_image': 0.5}
+
+
+def test_half_a_line_is_passed_over(tmp_path):
+    (tmp_path / 'run/vis_data').mkdir(parents=True)
+    (tmp_path / 'run/vis_data/scalars.json').write_text('{"loss": 2, "step": 1}\n{"loss": 3}\n7\n{"loss": 1, "st')
+    assert read_scalars(tmp_path) == {'loss': [(1, 2)], 'step': [(1, 1)]}
+
+
+@pytest.mark.parametrize('text', ['', '{"random": {"he', '[]', '{"random": {}}'])
+def test_a_damaged_probe_is_none(tmp_path, text):
+    (tmp_path / 'probe.json').write_text(text)
+    assert read_probe(tmp_path) is None
