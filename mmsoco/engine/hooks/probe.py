@@ -109,8 +109,10 @@ class ProbeHook(Hook):
         model.train()
         step = runner.iter + 1
         self.curve.append({'step': step, 'figures': figures})
+        asked = int(self.data.matched.distinct[self.data.matched.asks].sum())
+        written = {'asked': asked, 'random': self.random, 'curve': self.curve}
         with atomic_path(Path(runner.work_dir, 'probe.json')) as temporary:
-            temporary.write_text(json.dumps({'random': self.random, 'curve': self.curve}, indent=1) + '\n')
+            temporary.write_text(json.dumps(written, indent=1) + '\n')
         draw_curve(self.curve, self.random, Path(runner.work_dir, 'probe.png'))
         runner.visualizer.add_scalars(
             {f'probe/{stage}_{name}': value for stage, row in figures.items() for name, value in row.items()},
@@ -124,7 +126,6 @@ class ProbeHook(Hook):
             f'nearest five in {own["top5"]:.1%}, nearest of its image in {own["own_image"]:.0%} (random weights '
             f'{random["own_image"]:.0%}, chance {own["chance_own_image"]:.0%})'
         )
-        asked = int(self.data.matched.distinct[self.data.matched.asks].sum())
         self._judge(runner, [entry['figures'][stage]['top1'] for entry in self.curve], random['top1'], asked)
 
     def _judge(self, runner, values: list[float], random: float, asked: int) -> None:

@@ -26,6 +26,8 @@ def test_held_out_images_are_measured_and_not_trained_on(recipe, options, tmp_pa
     content = curve(tmp_path)
     assert [entry['step'] for entry in content['curve']] == [1, 2]
     last = content['curve'][-1]['figures']['embedding']
+    # Boxes of the two images that are held out, of which some lie on others.
+    assert 0 < content['asked'] <= 2 * 20
     assert 0 <= last['top1'] <= last['top5'] <= 1 and set(last) == set(content['random']['embedding'])
     log = next(tmp_path.glob('*/*.log')).read_text()
     assert log.count('Probe of held-out images: own box nearest of') == 2 and '(random weights' in log
