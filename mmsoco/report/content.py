@@ -3,10 +3,14 @@
 import csv
 import importlib.metadata
 import json
+import math
 import platform
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from itertools import groupby
 from pathlib import Path
 
 import cv2
@@ -14,8 +18,11 @@ import numpy as np
 from mmengine.config import Config
 
 import mmsoco
+from mmsoco.datasets.proposal_dataset import select_rows
+from mmsoco.engine.hooks.probe import standard_error
 from mmsoco.errors import UserError
 from mmsoco.images.root import ImageRoot
+from mmsoco.images.tiles import split_name
 from mmsoco.pretrain.choice import SIZES, Export, exports_for
 from mmsoco.pretrain.plan import Plan, compare_line, mmdet_lines, steps_of
 from mmsoco.proposals.source import read_raw
@@ -38,11 +45,14 @@ from mmsoco.visualization.proposals import Statistics, choose_rows, draw_proposa
 STAGES = {'backbone': 'backbone', 'neck': 'FPN', 'head': 'box head', 'embedding': 'embedding'}
 #: What is asked for versions.
 PACKAGES = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmdet', 'mmpretrain', 'numpy', 'opencv-contrib-python')
-#: What a run says of itself that belongs into a report: at any time, and of its last steps alone.
-_EVER = re.compile(r'- (?:WARNING|INFO) - ((?:Collapse|The probe has|Step \d+ skipped)[^\n]*)')
-_LAST = re.compile(r'- WARNING - (The network [^\n]*)')
-_REPORT = 'Learning, mean of'
-_SHOWN, _SIDE = 8, 300
+#: What a run says of itself that belongs into a report: at any time ...
+_EVER = re.compile(r'- (?:WARNING|INFO) - ((?:Collapse|Step \d+ skipped)[^\n]*)')
+#: ... and after the last of these lines alone, as it may be otherwise since.
+_LATEST = {
+    'Probe of held-out images': re.compile(r'- INFO - (The probe has [^\n]*)'),
+    'Learning, mean of': re.compile(r'- WARNING - (The network [^\n]*)'),
+}
+_SHOWN, _SIDE, _BOXES = 8, 300, 10
 
 
 @dataclass
@@ -59,11 +69,14 @@ class Content:
     """All that a page tells; what there is nothing of is empty.
 
     Attributes:
-        folder: Of the pretraining, as it is called.
-        title: What was pretrained, on what.
+        folder: Of the pretraining.
+        title: What was pretrained.
+        images: On what.
         key: Figure -> what it is, the few that say most.
         data, learning, probe, versions: Rows of tables.
-        failures: (name, why) of images that could not be read.
+        compared: What the probe's figures stand beside.
+        compared_words: What to make of that.
+        failures: (name, why) of images that cannot be read.
         failed: How many.
         choices: What was chosen, and why.
         trials: Of searches and filters on labelled objects.
@@ -78,11 +91,12 @@ class Content:
         lines: For the user's mmdet config.
         compare: The command that says whether it helps; None where no config fits.
         commands: In order.
-        times: Step -> seconds.
+        times: Step, how long it took, and what was expected.
     """
 
     folder: str
     title: str
+    images: str = ''
     key: list[tuple[str, str]] = field(default_factory=list)
     data: list[tuple[str, str]] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
@@ -98,17 +112,21 @@ class Content:
     curves: list[tuple[str, str]] = field(default_factory=list)
     learning: list[tuple[str, str, str, str]] = field(default_factory=list)
     probe: list[tuple[str, str, str, str]] = field(default_factory=list)
+    compared: str = ''
+    compared_words: str = ''
     says: list[str] = field(default_factory=list)
     exports: list[tuple[Export, str]] = field(default_factory=list)
     lines: str = ''
     compare: str | None = None
     commands: list[str] = field(default_factory=list)
-    times: dict[str, float] = field(default_factory=dict)
+    times: list[tuple[str, str, str]] = field(default_factory=list)
     versions: list[tuple[str, str]] = field(default_factory=list)
 
 
 def read_content(folder: Path) -> Content:
     """Read what a pretraining left: the folder of ``mmsoco pretrain``, or the work folder of a training.
+
+    Of files that are damaged nothing is told: a report is there to be looked at, and all else is done.
 
     Raises:
         UserError: The folder holds no pretraining.
@@ -118,7 +136,7 @@ def read_content(folder: Path) -> Content:
     if plan is None and not any(work.glob('*/vis_data/scalars.json')):
         raise UserError(f'{folder} holds no pretraining; name its work folder, or the one that mmsoco pretrain wrote')
     config = _config(folder, work)
-    content = Content(str(folder), _title(plan, folder))
+    content = Content(str(folder.resolve()), _title(plan, folder))
     content.versions = versions()
     if plan is not None:
         _tell_plan(content, plan, folder)
@@ -129,9 +147,10 @@ def read_content(folder: Path) -> Content:
         proposals = Path(config.train_dataloader.dataset.get('proposal_file', ''))
     # A search that is not at its end cannot be measured.
     raw = folder / 'raw' if (folder / 'raw/failures.csv').exists() else None
-    _tell_boxes(content, proposals, raw)
+    with suppress(UserError):
+        _tell_boxes(content, proposals, raw, config and config.train_dataloader.dataset.get('held_out'))
     _tell_views(content, work)
-    _tell_learning(content, work)
+    _tell_learning(content, work, plan.asked.init if plan else _began_with(work))
     return content
 
 
@@ -139,60 +158,96 @@ def _title(plan: Plan | None, folder: Path) -> str:
     if plan is None:
         return folder.resolve().name
     network = plan.network.backbone or 'ResNet-18 at half its width'
-    return f'{plan.network.detector} with {network} on {Path(plan.images).resolve().name}'
+    return f'{plan.network.detector} with {network}'
 
 
 def _config(folder: Path, work: Path) -> Config | None:
     """The run's config; of a run, and its resumptions, the last one's."""
-    found = sorted(work.glob('*/vis_data/config.py')) or [path for path in [folder / 'config.py'] if path.exists()]
-    return Config.fromfile(found[-1]) if found else None
+    for path in [*sorted(work.glob('*/vis_data/config.py'), reverse=True), folder / 'config.py']:
+        # Not to be had, or damaged.
+        with suppress(Exception):
+            return Config.fromfile(path)
+    return None
+
+
+def _began_with(work: Path) -> str | None:
+    """The weights that a training began with, by its first run's config."""
+    for path in sorted(work.glob('*/vis_data/config.py'))[:1]:
+        with suppress(Exception):
+            config = Config.fromfile(path)
+            return None if config.get('resume') else config.get('load_from')
+    return None
 
 
 def _tell_plan(content: Content, plan: Plan, folder: Path) -> None:
     facts = plan.facts
     size = '{0[0]:,} x {0[1]:,} px'.format
+    content.images = plan.images
+    _tell_failures(content, plan, folder)
+    kinds = ', '.join(f'{kind} {count:,}' for kind, count in facts.kinds.items())
     content.data = [
         ('image files', f'{facts.found:,}'),
-        ('to train on', f'{facts.usable:,}'),
-        ('cannot be read', f'{len(facts.unreadable):,}'),
+        ('cannot be read', f'{content.failed:,}'),
         ('same bytes as another', f'{len(facts.duplicates):,}'),
-        ('median sides', size(facts.sides[::-1])),
+        ('median sides, longer first', size(facts.sides[::-1])),
         ('smallest', size(facts.smallest)),
         ('largest', size(facts.largest)),
-        *((f'of {facts.sampled:,} looked into: {kind}', f'{count:,}') for kind, count in facts.kinds.items()),
+        (f'kinds, of {facts.sampled:,} looked into', kinds),
         *(('besides', note) for note in facts.notes),
     ]
     content.choices = plan.rows
     content.trials = plan.trials[:8]
     content.sizes_chosen = '' if plan.asked.objects else plan.asked.size or 'medium'
-    content.commands = [in_words(line) for step in steps_of(plan, folder) for line in step.commands]
-    content.times = read_times(folder)
+    steps = steps_of(plan, folder)
+    content.commands = [in_words(line) for step in steps for line in step.commands]
+    _tell_times(content, read_times(folder), {step.title: step.duration for step in steps})
     content.lines = mmdet_lines(plan, folder)
     content.compare = compare_line(plan, folder)
-    for export in exports_for(plan.network):
-        file = folder / 'weights' / export.file
-        there = f'{file.stat().st_size / 1e6:.1f} MB' if export.file and file.is_file() else ''
-        content.exports.append((export, there))
-    failures = folder / 'raw/failures.csv'
-    if failures.exists():
-        with failures.open(newline='', encoding='utf-8') as file:
-            rows = [tuple(row[:2]) for row in csv.reader(file)][1:]
-        content.failures, content.failed = rows[:20], len(rows)
-    if (folder / 'recall.json').exists():
+    for _, alike in groupby(exports_for(plan.network), lambda export: (export.file, export.what)):
+        first, *others = alike
+        file = folder / 'weights' / first.file
+        there = f'{file.stat().st_size / 1e6:.1f} MB' if first.file and file.is_file() else ''
+        whom = ', '.join(export.whom for export in (first, *others))
+        content.exports.append((replace(first, whom=whom), there))
+    with suppress(OSError, ValueError, LookupError, TypeError):
         everything = json.loads((folder / 'recall.json').read_text())[0]
         content.recall = f'{100 * everything["0.50"]:.1f} % of {everything["count"]:,}'
     for name in SIZES:
         source = folder / f'sizes/{name}.arrow'
         if source.exists():
-            content.sizes[name] = _drawn(source, 3, side=220)
+            with suppress(UserError):
+                content.sizes[name] = _drawn(source, 3, side=220)
 
 
-def _tell_boxes(content: Content, proposals: Path, raw: Path | None) -> None:
+def _tell_failures(content: Content, plan: Plan, folder: Path) -> None:
+    """Those that could not be read when they were looked at, and those that the search found besides."""
+    failures = dict(plan.facts.unreadable)
+    with suppress(OSError), (folder / 'raw/failures.csv').open(newline='', encoding='utf-8', errors='replace') as file:
+        for name, why, *_ in ([*row, '', ''] for row in list(csv.reader(file))[1:]):
+            failures.setdefault(split_name(name)[0] if plan.search.tile else name, why)
+    content.failures, content.failed = list(failures.items())[:20], len(failures)
+
+
+def _tell_times(content: Content, times: dict[str, float], expected: dict[str, str]) -> None:
+    rows = {**times, 'together': sum(times.values())} if times else {}
+    content.times = [
+        (title, str(timedelta(seconds=round(seconds))), expected.get(title, '')) for title, seconds in rows.items()
+    ]
+
+
+def _tell_boxes(content: Content, proposals: Path, raw: Path | None, held_out: int | str | None) -> None:
     if not proposals.is_file():
         return
-    if not content.data:
-        content.data = [('images with boxes', f'{len(ProposalStore.open(proposals)):,}')]
-    statistics = {'searched': measure(raw)} if raw is not None else {}
+    store = ProposalStore.open(proposals)
+    unit = 'tiles' if store.header.get('tiles') else 'images'
+    content.data.append((f'{unit} with boxes', f'{len(store):,}'))
+    with suppress(UserError):
+        trained = len(select_rows(store, held_out, wanted=False))
+        content.data += [('of these trained on', f'{trained:,}'), ('held out to measure', f'{len(store) - trained:,}')]
+    statistics = {}
+    if raw is not None:
+        with suppress(UserError):
+            statistics['searched'] = measure(raw)
     statistics['kept'] = measure(proposals)
     content.boxes = _drawn(proposals, _SHOWN)
     kept = statistics['kept'].describe()
@@ -223,26 +278,31 @@ def _drawn(source: Path, count: int, side: int = _SIDE) -> list[Picture]:
     pictures = []
     for row in choose_rows(source, total, count, seed=0):
         try:
-            sheet = draw_proposals([row], images, boxes=10, columns=1, side=side)
+            sheet = draw_proposals([row], images, boxes=_BOXES, columns=1, side=side)
         except UserError:  # it was moved meanwhile, and the page can do without
             continue
         # A sheet of one image has a border.
         address = image_as_text(sheet[6:-6, 6:-6])
-        pictures.append(Picture(address, f'{row.file_name} with its boxes', f'{len(row.boxes)} boxes'))
+        count = f'{_BOXES} of {len(row.boxes)}' if len(row.boxes) > _BOXES else f'{len(row.boxes)}'
+        pictures.append(Picture(address, f'{row.file_name} with {count} boxes', f'{count} boxes'))
     return pictures
 
 
 def _tell_views(content: Content, work: Path) -> None:
-    drawn = list(work.glob('*/vis_data/vis_image/matched_boxes_*.png'))
-    if drawn:
-        last = max(drawn, key=lambda path: (int(path.stem.rpartition('_')[2]), str(path)))
-        image = cv2.cvtColor(cv2.imread(str(last)), cv2.COLOR_BGR2RGB)
-        image = image[:, : int(np.flatnonzero((image < 250).any(axis=(0, 2)))[-1]) + 6]
-        step = int(last.stem.rpartition('_')[2]) + 1
-        content.views = Picture(image_as_text(image), f'views of four images in step {step}', f'Step {step:,}.')
+    drawn = work.glob('*/vis_data/vis_image/matched_boxes_*.png')
+    for path in sorted(drawn, key=lambda path: (int(path.stem.rpartition('_')[2]), str(path)), reverse=True):
+        image = cv2.imread(str(path))
+        # What is right of the last view is white; a run that was killed may leave half a file, or a blank one.
+        columns = [] if image is None else np.flatnonzero((image < 250).any(axis=(0, 2)))
+        if len(columns):
+            image = cv2.cvtColor(image[:, : columns[-1] + 6], cv2.COLOR_BGR2RGB)
+            step = int(path.stem.rpartition('_')[2]) + 1
+            words = f'Step {step:,}. A row is an image; its views are beside each other, as they are fed.'
+            content.views = Picture(image_as_text(image), f'views of four images in step {step}', words)
+            return
 
 
-def _tell_learning(content: Content, work: Path) -> None:
+def _tell_learning(content: Content, work: Path, init: str | None) -> None:
     scalars, probe = read_scalars(work), read_probe(work)
     pairs = [name.removeprefix('learned_') for name in scalars if name.startswith('learned_')]
     colors = (FIRST, SECOND, INK)
@@ -287,61 +347,81 @@ def _tell_learning(content: Content, work: Path) -> None:
             content.learning.append(
                 _from_to(f'own nearest, {words}', scalars[f'match_top1_{pair}'], '.1f', 100, chance_value)
             )
-    if probe is not None:
-        _tell_probe(content, probe)
+    if probe is not None and probe['curve']:
+        _tell_probe(content, probe, init)
     content.says = _said(work)
     if 'time' in scalars:
         content.versions.append(('seconds a step, median', f'{np.median([v for _, v in scalars["time"]]):.3g}'))
 
 
 def _from_to(name: str, points: Sequence[tuple[int, float]], form: str, factor: float, failed: str) -> tuple:
-    """A row: what, at the beginning, at the end, and what a run that failed has."""
+    """A row: what, at the beginning, at the end, and where nothing is learned."""
     unit = ' %' if factor == 100 else ''
     first, last = (f'{format(factor * points[i][1], form)}{unit}' for i in (0, -1))
     return name, first, last, failed
 
 
-def _tell_probe(content: Content, probe: dict) -> None:
-    curve, random = probe['curve'], probe['random']
+def _tell_probe(content: Content, probe: dict, init: str | None) -> None:
+    curve, asked = probe['curve'], probe['asked']
     last = curve[-1]['figures']
     stages = [stage for stage in STAGES if stage in last]
     main = stages[-1]
+    if init:
+        # It was far above random weights before its first step.
+        beside, content.compared = curve[0]['figures'], f'itself, in step {curve[0]["step"]:,}'
+        failed = (
+            f'This run began with {Path(init).name}, which may find many: what it brought is what it has risen above '
+            'its first measurement, the dashed line.'
+        )
+        content.compared_words = 'What it brought is the difference of the first two columns.'
+    else:
+        beside, content.compared = probe['random'], 'random weights'
+        failed = 'A run that failed stays at the dashed line, of random weights.'
+        content.compared_words = 'In a run that failed, the first two columns are alike.'
+    share, other, chance = last[main]['top1'], beside[main]['top1'], 100 * last[main]['chance_top1']
     points = [(entry['step'], 100 * entry['figures'][main]['top1']) for entry in curve]
-    chance = 100 * last[main]['chance_top1']
     content.curves.append(
         (
             plot_curves(
                 'probe',
                 [
                     Curve('this network', points),
-                    Curve('random weights', 100 * random[main]['top1'], SECOND, '--'),
+                    Curve(content.compared, 100 * other, SECOND, '--'),
                     Curve('chance', chance, MUTED, ':'),
                 ],
                 '% found again',
             ),
-            'Of boxes of images that are not trained on, how many are found among all others in another view. A run '
-            'that failed stays at the dashed line, of random weights.',
+            f'Of {asked or "the"} boxes of images that are not trained on, how many are found among all others in '
+            f'another view, by the {STAGES[main]}. {failed}',
         )
     )
     for stage in stages:
-        own, chosen = last[stage], random[stage]
-        cells = (f'{100 * figure["top1"]:.2f} %' for figure in (own, chosen))
-        content.probe.append((STAGES[stage], *cells, f'{100 * own["chance_top1"]:.2f} %'))
-    content.key.insert(0, (f'{100 * last[main]["top1"]:.1f} %', 'of held-out boxes found again in another view'))
-    content.key.insert(1, (f'{100 * random[main]["top1"]:.1f} %', f'by random weights; by chance {chance:.2f} %'))
-    content.key.insert(2, (f'{curve[-1]["step"]:,}', 'steps'))
+        cells = (f'{100 * figures[stage]["top1"]:.2f} %' for figures in (last, beside))
+        content.probe.append((STAGES[stage], *cells, f'{100 * last[stage]["chance_top1"]:.2f} %'))
+    of, give_or_take, same = '', '', ''
+    if asked:
+        error, beside_error = standard_error(share, asked), standard_error(other, asked)
+        of, give_or_take = f'{asked:,} ', f', give or take {100 * error:.1f} %'
+        if beside is not last and abs(share - other) <= math.hypot(error, beside_error):
+            same = '; so few boxes show no difference'
+    content.key[:0] = [
+        (f'{100 * share:.1f} %', f'of {of}held-out boxes found again in another view{give_or_take}'),
+        (f'{100 * other:.1f} %', f'by {content.compared}, and {chance:.2f} % by chance{same}'),
+        (f'{curve[-1]["step"]:,}', 'steps'),
+    ]
 
 
 def _said(work: Path) -> list[str]:
-    """What the run said of itself, the last of each kind; of what it learns, what it said at the end."""
-    said, last = {}, ''
+    """What the run said of itself, the last of each kind; of what may have changed, what it said at the end."""
+    said, latest = {}, dict.fromkeys(_LATEST, '')
     for log in sorted(work.glob('*/*.log')):
         text = log.read_text(errors='replace')
         for line in _EVER.findall(text):
             said[re.sub(r'[\d.]+', '', line)[:60]] = line
-        if _REPORT in text:
-            last = text[text.rindex(_REPORT) :]
-    return [*said.values(), *_LAST.findall(last)]
+        for mark in latest:
+            if mark in text:
+                latest[mark] = text[text.rindex(mark) :]
+    return [*said.values(), *(line for mark, text in latest.items() for line in _LATEST[mark].findall(text))]
 
 
 def _lines_of(work: Path) -> str:

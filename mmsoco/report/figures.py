@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from mmsoco.visualization.proposals import Statistics
 
@@ -72,13 +72,13 @@ def plot_curves(name: str, curves: Sequence[Curve], y_label: str, from_zero: boo
                 axes.axhline(curve.points, linewidth=1.2, **style)
             else:
                 marker = '.' if len(curve.points) < 30 else None
-                axes.plot(*zip(*curve.points, strict=True), marker=marker, **style)
+                # Not clipped, as a point at 0 would be cut in half.
+                axes.plot(*zip(*curve.points, strict=True), marker=marker, clip_on=False, **style)
         axes.set(xlabel='optimizer step', ylabel=y_label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         low, high = axes.get_ylim()
-        # Room for the legend above the curves.
-        axes.set_ylim(0 if from_zero and low > -0.05 * high else low, high + 0.22 * (high - low))
-        axes.legend(loc='upper left', ncols=2, borderaxespad=0, handlelength=1.5, columnspacing=1.2)
+        axes.set_ylim(0 if from_zero and low > -0.05 * high else low, high)
+        _add_legend(axes)
         return _svg(figure, name)
 
 
@@ -97,14 +97,16 @@ def plot_distributions(name: str, statistics: Mapping[str, Statistics], what: st
                     part.counts.clip(1), edges, weights=np.full(len(part.counts), 100 / len(part.counts)), **style
                 )
                 axes.set(xlabel='boxes an image', ylabel='% of the images', xscale='log' if wide else 'linear')
+                if wide:
+                    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+                    axes.xaxis.set_minor_formatter('')
                 axes.xaxis.set_major_formatter('{x:g}')
-                axes.xaxis.set_minor_formatter('')
             else:
                 edges = np.linspace(0, 1, 41)
                 shares = 100 * part.sizes.reshape(40, -1).sum(axis=1) / max(part.sizes.sum(), 1)
                 axes.hist(edges[:-1], edges, weights=shares, **style)
                 axes.set(xlabel='size: square root of box area / image area', ylabel='% of the boxes', xlim=(0, 1))
-        axes.legend(loc='upper right', borderaxespad=0)
+        _add_legend(axes)
         return _svg(figure, name)
 
 
@@ -113,6 +115,13 @@ def _axes():
     axes = figure.subplots()
     axes.set_facecolor('none')
     return figure, axes
+
+
+def _add_legend(axes) -> None:
+    """A legend above what is drawn, which gets the room for it."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + 0.22 * (high - low))
+    axes.legend(loc='upper left', ncols=2, borderaxespad=0, handlelength=1.5, columnspacing=1.2)
 
 
 def _svg(figure: Figure, name: str) -> str:
