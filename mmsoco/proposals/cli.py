@@ -4,9 +4,9 @@ import argparse
 from pathlib import Path
 
 import joblib
-from tqdm import tqdm
 
 from mmsoco.arguments import part, positive
+from mmsoco.bars import progress_bar, speed
 from mmsoco.errors import UserError
 from mmsoco.files import check_out
 from mmsoco.images import values
@@ -99,8 +99,9 @@ def propose(args: argparse.Namespace) -> int:
         nonlocal bar
         if bar is None:
             # What was there before does not count as speed.
-            bar = tqdm(total=result.total, initial=result.done, unit=unit, dynamic_ncols=True)
-        bar.set_postfix(failed=len(result.failures), refresh=False)
+            bar = progress_bar(unit, result.total, result.done)
+        words = [speed(bar, what=f'{unit}s'), f'{len(result.failures)} failed' if result.failures else '']
+        bar.set_postfix_str(', '.join(filter(None, words)), refresh=False)
         bar.update(result.done - bar.n)
 
     try:

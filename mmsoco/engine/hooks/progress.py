@@ -3,13 +3,19 @@
 import sys
 import time
 from collections.abc import Mapping
-from typing import TextIO
 
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
-from tqdm import tqdm
 
+from mmsoco.bars import progress_bar, speed
+from mmsoco.config import is_pretraining
 from mmsoco.registry import HOOKS
+
+#: What a newcomer cannot know of the figures.
+LEGEND = (
+    'own nearest: boxes of a step that are nearest to themselves in another view; '
+    'learned: 0 is nothing, 1 is each box itself (docs/method.md)'
+)
 
 
 @HOOKS.register_module()
@@ -18,31 +24,24 @@ class ProgressBarHook(Hook):
 
     The figures are the loss and, for a pretraining, how often a box's own target is the nearest,
     and ``learned`` (see :func:`~mmsoco.models.matching.match_figures`), averaged
-    over pairs of views. Where stderr is no terminal, each refresh is a line of its own, so that it is
-    seen in logs and through pipes.
+    over pairs of views.
 
     Args:
-        every: Seconds between two refreshes; by default 1 on a terminal, 30 elsewhere.
+        every: Seconds between two refreshes; see :func:`~mmsoco.bars.progress_bar`.
     """
 
     priority = 'LOWEST'
 
     def __init__(self, every: float | None = None):
-        self.every = every or (1.0 if sys.stderr.isatty() else 30.0)
+        self.every = every
         self._bar = None
         self._outputs: Mapping = {}
 
     def before_train(self, runner) -> None:
         if is_main_process():
-            self._bar = tqdm(
-                total=runner.max_iters,
-                initial=runner.iter,
-                file=sys.stderr if sys.stderr.isatty() else _Lines(sys.stderr),
-                mininterval=self.every,
-                miniters=1,
-                unit='step',
-                dynamic_ncols=True,
-            )
+            if is_pretraining(runner.cfg):
+                print(LEGEND, file=sys.stderr)
+            self._bar = progress_bar('step', runner.max_iters, runner.iter, self.every)
             self._images = images_a_step(runner.cfg)
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs: Mapping | None = None) -> None:
@@ -50,7 +49,7 @@ class ProgressBarHook(Hook):
             return
         # A pretraining has figures only in the steps in which they are fetched from the device.
         self._outputs = outputs or self._outputs
-        if time.time() - self._bar.last_print_t >= self.every:
+        if time.time() - self._bar.last_print_t >= self._bar.mininterval:
             self._tell()
         self._bar.update()
 
@@ -61,23 +60,8 @@ class ProgressBarHook(Hook):
 
     def _tell(self) -> None:
         """Give the bar the figures that it shows at its next refresh."""
-        rate = self._bar.format_dict['rate']
-        words = [figures_in_words(self._outputs), f'{rate * self._images:.3g} images/s' if rate else '']
+        words = [figures_in_words(self._outputs), speed(self._bar, self._images)]
         self._bar.set_postfix_str(', '.join(filter(None, words)), refresh=False)
-
-
-class _Lines:
-    """A stream on which each refresh of a bar is a line, not written over the one before."""
-
-    def __init__(self, stream: TextIO):
-        self._stream = stream
-
-    def write(self, text: str) -> None:
-        if text.strip():
-            self._stream.write(f'{text.strip()}\n')
-
-    def flush(self) -> None:
-        self._stream.flush()
 
 
 def images_a_step(cfg: Mapping) -> int:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mmsoco.engine.hooks.progress import ProgressBarHook, figures_in_words
+from mmsoco.engine.hooks.progress import LEGEND, ProgressBarHook, figures_in_words
 from mmsoco.engine.launch import train
 
 
@@ -10,10 +10,13 @@ def test_a_pretraining_shows_what_it_learns(recipe, tiny_options, tmp_path, caps
     options = {**tiny_options, 'default_hooks.health.interval': 1}
     train(recipe, str(tmp_path), amp=False, options=options, progress=True)
     shown = capsys.readouterr().err
-    assert '4/4 [' in shown and 'own nearest ' in shown and 'learned ' in shown
-    assert 'loss ' in shown and ' images/s' in shown
-    # No terminal: a line each, to be seen through pipes.
-    assert '\r' not in shown and sum('/4 [' in line for line in shown.splitlines()) >= 4
+    lines = shown.splitlines()
+    steps = [line for line in lines if '/4 steps, ' in line]
+    # No terminal: a line each, to be seen through pipes, and none twice.
+    assert '\r' not in shown and [line[0] for line in steps] == ['0', '1', '2', '3', '4']
+    assert 'loss ' in steps[-1] and 'own nearest ' in steps[-1] and 'learned ' in steps[-1] and ' images/s' in steps[-1]
+    # What these are is said first.
+    assert lines.count(LEGEND) == 1 and lines.index(LEGEND) < lines.index(steps[0])
 
 
 def test_figures_of_a_pretraining_are_averaged_over_pairs():
