@@ -53,6 +53,8 @@ _LATEST = {
     'Learning, mean of': re.compile(r'- WARNING - (The network [^\n]*)'),
 }
 _SHOWN, _SIDE, _BOXES = 8, 300, 10
+#: At which no line is broken.
+_SPACE = '\u00a0'
 
 
 @dataclass
@@ -373,7 +375,7 @@ def _tell_probe(content: Content, probe: dict, init: str | None) -> None:
             f'This run began with {Path(init).name}, which may find many: what it brought is what it has risen above '
             'its first measurement, the dashed line.'
         )
-        content.compared_words = 'What it brought is the difference of the first two columns.'
+        content.compared_words = 'What the run brought is the difference of the first two columns.'
     else:
         beside, content.compared = probe['random'], 'random weights'
         failed = 'A run that failed stays at the dashed line, of random weights.'
@@ -401,12 +403,12 @@ def _tell_probe(content: Content, probe: dict, init: str | None) -> None:
     of, give_or_take, same = '', '', ''
     if asked:
         error, beside_error = standard_error(share, asked), standard_error(other, asked)
-        of, give_or_take = f'{asked:,} ', f', give or take {100 * error:.1f} %'
+        of, give_or_take = f'{asked:,} ', f', give or take {100 * error:.1f}{_SPACE}%'
         if beside is not last and abs(share - other) <= math.hypot(error, beside_error):
             same = '; so few boxes show no difference'
     content.key[:0] = [
         (f'{100 * share:.1f} %', f'of {of}held-out boxes found again in another view{give_or_take}'),
-        (f'{100 * other:.1f} %', f'by {content.compared}, and {chance:.2f} % by chance{same}'),
+        (f'{100 * other:.1f} %', f'by {content.compared}, and {chance:.2f}{_SPACE}% by chance{same}'),
         (f'{curve[-1]["step"]:,}', 'steps'),
     ]
 

@@ -29,8 +29,10 @@ def render(content: Content) -> str:
 
 
 def whole_options(text: str) -> Markup:
-    """A text whose options, and names such as ResNet-18, are not broken at the end of a line."""
-    return Markup(re.sub(r'(--[a-z][a-z-]*|ResNet-\d+)', r'<span class="option">\1</span>', str(escape(text))))
+    """A text whose options, and names such as ResNet-18 and v1-v2, are not broken at the end of a line."""
+    return Markup(
+        re.sub(r'(--[a-z][a-z-]*|ResNet-\d+|v\d+-v\d+)', r'<span class="option">\1</span>', str(escape(text)))
+    )
 
 
 def write_report(folder: str | os.PathLike, out: str | os.PathLike | None = None) -> Path:

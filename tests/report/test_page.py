@@ -196,7 +196,7 @@ def test_times_are_beside_what_was_expected(tmp_path):
 
 def test_options_stay_whole_and_others_words_are_escaped():
     assert whole_options('a<b> --min-side 3') == 'a&lt;b&gt; <span class="option">--min-side</span> 3'
-    assert whole_options('a ResNet-18.') == 'a <span class="option">ResNet-18</span>.'
+    assert whole_options('v1-v2') == '<span class="option">v1-v2</span>' != whole_options('ResNet-18')
 
 
 def test_of_a_plan_alone(tmp_path):

@@ -72,14 +72,16 @@ def images_a_step(cfg: Mapping) -> int:
 
 
 def figures_in_words(outputs: Mapping) -> str:
-    """The figures of a step that say most, in a few words."""
+    """The figures of a step in a few words, first what says most: a narrow terminal cuts off the end."""
 
     def mean(beginning: str) -> float | None:
         values = [float(value) for name, value in outputs.items() if name.startswith(beginning)]
         return sum(values) / len(values) if values else None
 
     hits, learned = mean('match_top1_'), mean('learned_')
-    words = [f'loss {float(outputs["loss"]):.2f}'] if 'loss' in outputs else []
+    words = []
     if hits is not None:
-        words.append(f'own nearest {hits:.1%} (chance {mean("chance_top1_"):.1%}), learned {learned:.2f}')
+        words += [f'own nearest {hits:.1%} (chance {mean("chance_top1_"):.1%})', f'learned {learned:.2f}']
+    if 'loss' in outputs:
+        words.append(f'loss {float(outputs["loss"]):.2f}')
     return ', '.join(words)

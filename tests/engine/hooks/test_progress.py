@@ -27,7 +27,7 @@ def test_figures_of_a_pretraining_are_averaged_over_pairs():
         outputs |= {f'{name}_v1_v2': values[0], f'{name}_v1_v3': values[1]}
     assert figures_in_words(outputs) == 'own nearest 30.0% (chance 1.0%), learned 0.60'
     outputs['loss'] = torch.tensor(-2.345)
-    assert figures_in_words(outputs).startswith('loss -2.3')
+    assert figures_in_words(outputs).endswith(', learned 0.60, loss -2.35')
 
 
 @pytest.mark.parametrize(('outputs', 'words'), [(dict(loss=torch.tensor(1.234), acc=3.0), 'loss 1.23'), ({}, '')])
