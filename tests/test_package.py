@@ -94,7 +94,7 @@ def test_version_is_the_installed_one():
 
 
 #: Room -> those that it may import, beside itself; no two of them each other.
-GROUND = {'errors', 'files', 'plain_pickle', 'arguments', 'boxes', 'renamed', 'resources'}
+GROUND = {'errors', 'files', 'plain_pickle', 'arguments', 'bars', 'boxes', 'renamed', 'resources'}
 OFFLINE = GROUND | {'images', 'proposals'}
 ROOMS = {
     **{room: {'errors'} for room in GROUND},
@@ -112,7 +112,7 @@ ROOMS = {
     'steps': GROUND | {'cli'},
     'pace': GROUND | {'steps'},
     'pretrain': OFFLINE | {'steps', 'pace', 'devices'},
-    'report': OFFLINE | {'steps', 'pretrain', 'visualization'},
+    'report': OFFLINE | {'steps', 'pretrain', 'visualization', 'datasets', 'probe'},
     'checkpoints': GROUND | {'images'},
     'evaluation': GROUND | {'registry'},
     'keys': GROUND,

@@ -40,6 +40,12 @@ def find_again(queries: Tensor, gallery: Tensor, own: Tensor, images: Tensor) ->
     return {name: float(value) for name, value in figures.items()}
 
 
+def standard_error(share: float, asked: int) -> float:
+    """Of a share of so many boxes; of no box, as if it were one."""
+    share = min(max(share, 1 / max(asked, 1)), 1.0)
+    return (share * (1 - share) / max(asked, 1)) ** 0.5
+
+
 def _within(nearer: Tensor, ties: Tensor, places: int) -> Tensor:
     """The mean chance of the own row to be among the first ``places``, equals in random order."""
     left = (places - nearer.sum(dim=1)).clamp(min=0)

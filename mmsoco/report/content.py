@@ -19,12 +19,12 @@ from mmengine.config import Config
 
 import mmsoco
 from mmsoco.datasets.proposal_dataset import select_rows
-from mmsoco.engine.hooks.probe import standard_error
 from mmsoco.errors import UserError
 from mmsoco.images.root import ImageRoot
 from mmsoco.images.tiles import split_name
 from mmsoco.pretrain.choice import SIZES, Export, exports_for
 from mmsoco.pretrain.plan import Plan, compare_line, mmdet_lines, steps_of
+from mmsoco.probe.retrieval import standard_error
 from mmsoco.proposals.source import read_raw
 from mmsoco.proposals.store import ProposalStore
 from mmsoco.report.figures import (

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mmsoco.probe.retrieval import find_again
+from mmsoco.probe.retrieval import find_again, standard_error
 
 
 @pytest.fixture
@@ -55,3 +55,9 @@ def test_what_all_have_in_common_does_not_count(features):
 def test_what_is_no_number_is_not_found(features):
     broken = find_again(torch.full_like(features, float('nan')), features, OWN, IMAGES)
     assert broken['top1'] == broken['top5'] == broken['own_image'] == 0
+
+
+def test_the_error_of_a_share():
+    assert standard_error(0.5, 100) == 0.05
+    # Of none that was found it is as of one, and of no box as of one that was.
+    assert standard_error(0, 100) == standard_error(0.01, 100) > 0 and standard_error(0.3, 0) == 0

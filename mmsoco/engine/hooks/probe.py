@@ -13,6 +13,7 @@ from mmsoco.files import atomic_path, read_regular
 from mmsoco.probe.data import first_view_size, labelled_boxes, labelled_images, matched_views, reading_of
 from mmsoco.probe.features import BoxFeatures
 from mmsoco.probe.measure import ProbeData, main_stage, measure, random_features
+from mmsoco.probe.retrieval import standard_error
 from mmsoco.registry import HOOKS
 from mmsoco.renamed import renamed_arguments
 
@@ -141,12 +142,6 @@ class ProbeHook(Hook):
                 'have not helped; with a decay of the learning rate it may rise again'
             )
         runner.logger.info(words)
-
-
-def standard_error(share: float, asked: int) -> float:
-    """Of a share of so many boxes; of no box, as if it were one."""
-    share = min(max(share, 1 / max(asked, 1)), 1.0)
-    return (share * (1 - share) / max(asked, 1)) ** 0.5
 
 
 def stopped_rising(values: list[float], asked: int, patience: int) -> bool:

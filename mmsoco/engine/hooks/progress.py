@@ -10,11 +10,12 @@ from mmengine.hooks import Hook
 from mmsoco.bars import progress_bar, speed
 from mmsoco.config import is_pretraining
 from mmsoco.registry import HOOKS
+from mmsoco.resources import named
 
 #: What a newcomer cannot know of the figures.
 LEGEND = (
     'own nearest: boxes of a step that are nearest to themselves in another view; '
-    'learned: 0 is nothing, 1 is each box itself (docs/method.md)'
+    f'learned: 0 is nothing, 1 is each box itself ({named("docs/method.md")})'
 )
 
 
