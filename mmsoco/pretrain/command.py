@@ -56,7 +56,7 @@ def main() -> None:
     # A second call may come from another folder.
     for key in ('images', 'objects', 'init'):
         if getattr(args, key) is not None:
-            setattr(args, key, str(Path(getattr(args, key)).absolute()))
+            setattr(args, key, str(Path(getattr(args, key)).resolve()))
     use_device(args.device)
     # After use_device, as importing mmengine looks for a GPU.
     from mmsoco.pretrain.running import pretrain

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import joblib
 import numpy as np
@@ -132,10 +133,18 @@ def _decode(path: Path, window: Window | None) -> tuple[str, str | None]:
         return '', error.reason
     try:
         with open_image(path) as file:
-            mode = (TiffImageFile(file) if tiff.is_tiff(file.read(16)) else identify(file)).mode
+            mode = _mode(file)
     except Exception:  # a kind that Pillow does not know, and others read
         return 'other', None
     return _MODES.get(mode, 'grey of more than 8 bits' if mode.startswith(('I', 'F')) else mode), None
+
+
+def _mode(file: BinaryIO) -> str:
+    """Pillow's word for the channels; not by its own ``open``, whose bound of pixels is lower than ours."""
+    if not tiff.is_tiff(file.read(16)):
+        return identify(file).mode
+    file.seek(0)
+    return TiffImageFile(file).mode
 
 
 def find_duplicates(

@@ -20,13 +20,14 @@ from mmsoco.pretrain.running import pretrain, table
 
 @pytest.fixture
 def command(root, capsys, monkeypatch):
-    """Runs the tool in this process; returns exit status and stderr."""
+    """Runs the tool in this process; returns exit status, and stderr or, where it succeeds, stdout."""
 
     def call(*args):
         monkeypatch.setattr(sys, 'argv', ['pretrain', *map(str, args)])
         with pytest.raises(SystemExit) as stop:
             runpy.run_path(str(root / 'tools/pretrain.py'), run_name='__main__')
-        return stop.value.code or 0, capsys.readouterr().err
+        said = capsys.readouterr()
+        return stop.value.code or 0, said.err if stop.value.code else said.out
 
     return call
 
@@ -36,7 +37,7 @@ def command(root, capsys, monkeypatch):
     [
         (lambda images, out: [path.unlink() for path in images.iterdir()], [], 'holds no images'),
         (lambda images, out: [path.write_text('x') for path in images.iterdir()], [], 'none of the 3 images'),
-        (lambda images, out: None, [], 'of a step; give --batch 2'),
+        (lambda images, out: None, [], 'of a step; give more images'),
         (lambda images, out: out.mkdir() or (out / 'thesis.tex').touch(), [], 'holds something else (thesis.tex)'),
         (lambda images, out: out.touch(), [], 'is no folder'),
         (lambda images, out: None, ['--out', 'images/out'], 'is in the folder of the images'),
@@ -65,6 +66,42 @@ def test_what_cannot_be_is_one_line(command, tmp_path, monkeypatch, prepare, opt
     errors = [line for line in err.splitlines() if line.startswith('error: ')]
     assert status == 2 and len(errors) == 1 and words in errors[0], err
     assert sorted(tmp_path.rglob('*')) == before
+
+
+def test_a_second_call_may_come_from_another_folder(command, tmp_path, monkeypatch):
+    """It finds the plan to be its own, and gives its commands what the first call meant."""
+    (tmp_path / 'images').mkdir()
+    for name in ('labels.json', 'w.pth'):
+        (tmp_path / name).touch()
+    asked = Asked(objects=str(tmp_path / 'labels.json'), init=str(tmp_path / 'w.pth'), backbone='resnet18')
+    a_plan(tmp_path / 'images', asked=asked).write(tmp_path / 'out')
+    (tmp_path / 'elsewhere').mkdir()
+    monkeypatch.chdir(tmp_path / 'elsewhere')
+    words = [
+        '../images',
+        '--out',
+        '../out',
+        '--objects',
+        '../labels.json',
+        '--init',
+        '../w.pth',
+        '--backbone',
+        'resnet18',
+    ]
+    status, said = command(*words, '--dry-run')
+    assert status == 0, said
+    lines = [line for line in said.splitlines() if line.startswith('    ')]
+    for part in (f'search {tmp_path}/images ', f'--init {tmp_path}/w.pth', f'arrow {tmp_path}/labels.json'):
+        assert any(part in line for line in lines), lines
+
+
+def test_folders_of_like_names_have_folders_of_their_own(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ('data.v1', 'data.v2'):
+        (tmp_path / name).mkdir()
+        a_plan(tmp_path / name).write(tmp_path / 'work_dirs' / name)
+        status, said = command(name, '--dry-run')
+        assert status == 0 and f'work_dirs/{name}/proposals.arrow' in said
 
 
 def test_a_folder_that_may_not_be_written(tmp_path, monkeypatch):
