@@ -71,7 +71,7 @@ class Tiling:
 
 
 @dataclass(frozen=True)
-class SomeTiles(Tiling):
+class FewTiles(Tiling):
     """Some windows of each image, the same as of the :class:`Tiling`, from its first to its last rows: for trials.
 
     Args:

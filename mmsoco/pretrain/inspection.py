@@ -5,7 +5,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -118,6 +118,13 @@ def inspect_images(
         notes=found.lines(),
     )
     return facts, {name: sizes[name] for name in names if name not in duplicates}
+
+
+def without_too_large(facts: Facts, sizes: dict[str, tuple[int, int]]) -> tuple[Facts, dict[str, tuple[int, int]]]:
+    """What :func:`inspect_images` found, without images that can be read in tiles alone."""
+    large = {name: 'too large to be read as a whole' for name, size in sizes.items() if math.prod(size) > max_pixels()}
+    rest = {name: size for name, size in sizes.items() if name not in large}
+    return replace(facts, readable=facts.readable - len(large), unreadable={**facts.unreadable, **large}), rest
 
 
 def _window(size: tuple[int, int]) -> Window | None:

@@ -16,12 +16,12 @@ from tqdm import tqdm
 from mmsoco.devices import require_usable
 from mmsoco.errors import UserError, one_line
 from mmsoco.images.lists import ImageList, check_listable, sample_names
-from mmsoco.images.tiles import SomeTiles
+from mmsoco.images.tiles import FewTiles
 from mmsoco.pace import OutOfMemory, Pace, measure_pace
 from mmsoco.pretrain import choice
 from mmsoco.pretrain.choice import HELD_OUT, OVERLAP, Asked, Machine, Network, Recipe, Row, Samples, Search
 from mmsoco.pretrain.config import resolve, write_config
-from mmsoco.pretrain.inspection import Facts, inspect_images
+from mmsoco.pretrain.inspection import Facts, inspect_images, without_too_large
 from mmsoco.pretrain.objects import Trial, rows_for, try_settings
 from mmsoco.pretrain.plan import LIST, Plan
 from mmsoco.proposals.filters import ProposalFilter, filter_folder
@@ -62,9 +62,11 @@ def make_plan(images: str, asked: Asked, say: Callable[[str], None]) -> tuple[Pl
     with _bar('look at the images', 'image') as on_progress:
         facts, sizes = inspect_images(images, machine.cores, on_progress)
     check_listable(list(sizes), LIST)
-    if len(sizes) < 2:
-        raise UserError(f'{images} has one image that can be used, and one is held out; give 2 or more, or parts of it')
     search, rules, proposal_rows, trials = _proposals(asked, facts, sizes, machine.cores)
+    if search.tile is None:
+        facts, sizes = without_too_large(facts, sizes)
+    if len(sizes) < 2:
+        raise UserError(f'{images} has fewer than 2 images that can be used, and one is held out; give more, or parts')
     tiles = {name: search.count_tiles(size) for name, size in sizes.items()}
     samples = Samples.of(list(tiles.values()))
     recipe, recipe_row = choice.recipe_for(samples, machine, asked.batch)
@@ -146,7 +148,7 @@ def trial_sample(tiles: Mapping[str, int], needed: int) -> tuple[list[str], int]
     count, most = math.ceil(needed / usual / (1 - 1 / HELD_OUT)) + 2, _TILES
     while True:
         sample = sample_names(list(tiles), min(count, len(tiles)), seed=0)
-        if Samples.of([SomeTiles.count(tiles[name], most) for name in sample]).left >= needed:
+        if Samples.of([FewTiles.count(tiles[name], most) for name in sample]).left >= needed:
             return sample, most
         if len(sample) < len(tiles):
             count *= 2
@@ -183,7 +185,7 @@ def _try_steps(
                 search.parameters,
                 Execution(joblib.cpu_count(), timeout=600),
                 image_list=ImageList('sample', sample),
-                tiling=None if search.tile is None else SomeTiles(search.tile, OVERLAP, most),
+                tiling=None if search.tile is None else FewTiles(search.tile, OVERLAP, most),
                 on_progress=mark,
             )
         search_seconds = search_time(marks, sum(tiles.values()))

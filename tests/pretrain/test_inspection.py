@@ -9,7 +9,7 @@ from PIL import Image
 
 from mmsoco.errors import UserError
 from mmsoco.pretrain import inspection
-from mmsoco.pretrain.inspection import find_duplicates, inspect_images
+from mmsoco.pretrain.inspection import find_duplicates, inspect_images, without_too_large
 
 
 @pytest.fixture
@@ -99,6 +99,12 @@ def test_images_that_can_only_be_read_in_parts(tmp_path, monkeypatch):
     facts, sizes = inspect_images(tmp_path)
     assert set(facts.unreadable) == {'photo.png'} and '300000 pixels' in facts.unreadable['photo.png']
     assert facts.kinds == {'RGB': 1, 'other': 1} and sizes == {'array.npy': (700, 600), 'slide.tif': (700, 600)}
+    # Where the others are searched as a whole.
+    monkeypatch.setenv('OPENCV_IO_MAX_IMAGE_PIXELS', '1000000')
+    facts, sizes = inspect_images(tmp_path)
+    monkeypatch.setenv('OPENCV_IO_MAX_IMAGE_PIXELS', '400000')
+    facts, sizes = without_too_large(facts, {**sizes, 'small.png': (100, 100)})
+    assert (facts.readable, len(facts.unreadable), list(sizes)) == (0, 3, ['small.png'])
 
 
 def test_folders_without_an_image(tmp_path):

@@ -5,7 +5,7 @@ import torch
 
 from mmsoco.errors import UserError
 from mmsoco.images.lists import ImageList
-from mmsoco.images.tiles import SomeTiles
+from mmsoco.images.tiles import FewTiles
 from mmsoco.pace import Pace
 from mmsoco.pretrain import planning
 from mmsoco.pretrain.choice import HELD_OUT, Asked, Recipe, Samples, Search
@@ -40,7 +40,7 @@ def test_a_trial_has_enough_to_train_on_and_not_much_more(tiles):
     tiles = {f'{i:04d}.png': count for i, count in enumerate(tiles)}
     needed = min(36, Samples.of(list(tiles.values())).left)
     sample, most = trial_sample(tiles, needed)
-    found = Samples.of([SomeTiles.count(tiles[name], most) for name in sample])
+    found = Samples.of([FewTiles.count(tiles[name], most) for name in sample])
     assert needed <= found.left and found.total <= 4 * (needed + HELD_OUT)
 
 
@@ -49,11 +49,11 @@ def test_some_tiles_are_those_of_the_tiling(tmp_path):
     for name in 'ab':
         cv2.imwrite(str(tmp_path / f'{name}.png'), np.random.default_rng(0).integers(0, 255, (200, 300, 3), np.uint8))
     images = ImageList('two', ['a.png', 'b.png'])
-    search_folder(tmp_path, tmp_path / 'raw', image_list=images, tiling=SomeTiles(64, 0.1, most=3))
+    search_folder(tmp_path, tmp_path / 'raw', image_list=images, tiling=FewTiles(64, 0.1, most=3))
     filter_folder(tmp_path / 'raw', tmp_path / 'p.arrow', ProposalFilter())
     store = ProposalStore.open(tmp_path / 'p.arrow')
     every = [name for image in images.names for name in Search(1, 1, tile=64).tiling.names(image, 300, 200)]
-    assert len(store) == 2 * SomeTiles.count(len(every) // 2, 3) and set(store.names()) < set(every)
+    assert len(store) == 2 * FewTiles.count(len(every) // 2, 3) and set(store.names()) < set(every)
     assert store.header['tiles'] == Search(1, 1, tile=64).tiling.describe()
 
 
@@ -70,7 +70,7 @@ def test_images_that_are_too_few_or_cannot_be_listed(tmp_path):
     """Before anything is tried."""
     image = np.random.default_rng(0).integers(0, 255, (40, 40, 3), np.uint8)
     cv2.imwrite(str(tmp_path / 'one.png'), image)
-    with pytest.raises(UserError, match='has one image that can be used, and one is held out; give 2 or more'):
+    with pytest.raises(UserError, match='has fewer than 2 images that can be used, and one is held out; give more'):
         make_plan(str(tmp_path), Asked(device='cpu'), [].append)
     cv2.imwrite(str(tmp_path / 'two\nlines.png'), image[::-1])
     with pytest.raises(UserError, match='as there is a line break in the name; rename that file'):

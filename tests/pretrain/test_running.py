@@ -147,13 +147,14 @@ class Page(HTMLParser):
         self.text.append(data)
 
 
-def start(root, images, out):
-    """The command in a process group of its own."""
-    words = [sys.executable, '-W', 'ignore', 'tools/pretrain.py', images, '--out', out, '--device', 'cpu']
+def start(root, images, out, folder):
+    """The command, called from a folder, in a process group of its own."""
+    paths = [os.path.relpath(path, folder) for path in (images, out)]
+    words = [sys.executable, '-W', 'ignore', root / 'tools/pretrain.py', paths[0], '--out', paths[1], '--device', 'cpu']
     words += ['--batch', '4', '--steps', '4', '--view', '64', '--size', 'large']
     environment = {**os.environ, 'PYTHONPATH': str(root), 'OMP_NUM_THREADS': '1'}
     return subprocess.Popen(
-        list(map(str, words)), cwd=root, env=environment, start_new_session=True, text=True,
+        list(map(str, words)), cwd=folder, env=environment, start_new_session=True, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 
@@ -165,7 +166,7 @@ def wait_until(there, process):
 
 
 @pytest.mark.slow
-def test_from_a_folder_to_a_report_with_two_kills_on_the_way(root, images, tmp_path):
+def test_from_a_folder_to_a_report_with_an_end_in_each_step_on_the_way(root, images, tmp_path):
     folder, out = tmp_path / 'some images', tmp_path / 'out'
     folder.mkdir()
     for i, path in enumerate(sorted(images.rglob('*.*'))):
@@ -177,19 +178,26 @@ def test_from_a_folder_to_a_report_with_two_kills_on_the_way(root, images, tmp_p
     (folder / 'text.jpg').write_text('no image')
     (folder / 'copy.jpg').write_bytes(whole)
 
-    first = start(root, folder, out)
-    wait_until((out / 'plan.json').exists, first)
-    os.killpg(first.pid, signal.SIGKILL)
-    first.communicate()
-    second = start(root, folder, out)
-    wait_until(lambda: list(out.glob('train/iter_*.pth')), second)
-    second.send_signal(signal.SIGTERM)
-    said = second.communicate(timeout=120)[0]
-    assert 'stopped: ' in said or (out / 'train/iter_4.pth').exists(), said
-    third = start(root, folder, out)
-    said = third.communicate(timeout=300)[0]
-    assert third.returncode == 0, said
+    ends = [
+        ('search', lambda: list(out.glob('raw/shard-*')), signal.SIGKILL),
+        ('drawing', lambda: list(out.glob('sizes/*')), signal.SIGTERM),
+        ('training', lambda: list(out.glob('train/iter_*.pth')), signal.SIGTERM),
+        ('export', lambda: list(out.glob('weights/*')), signal.SIGKILL),
+    ]
+    for number, (_, there, how) in enumerate(ends):
+        process = start(root, folder, out, root)
+        wait_until(there, process)
+        (os.killpg if how == signal.SIGKILL else os.kill)(process.pid, how)
+        said = process.communicate(timeout=120)[0]
+        assert ('How long will it take?' in said) is (number == 0)
+        if how == signal.SIGTERM:
+            assert 'stopped: ' in said and process.returncode == 143, said
+    # From another folder, with other words for the same paths.
+    last = start(root, folder, out, tmp_path)
+    said = last.communicate(timeout=300)[0]
+    assert last.returncode == 0, said
     assert 'How long will it take?' not in said and 'search for boxes: done already' in said
+    assert 'half.jpg' not in (out / 'images.txt').read_text() and 'text.jpg' not in (out / 'images.txt').read_text()
     assert '2 passed over' in said and '1 left out' in said and '--size large' in said
 
     assert {path.name for path in out.glob('weights/*')} == {'mmdet.pth', 'mmdet_one_stage.pth'}
