@@ -53,7 +53,7 @@ class Pace:
 
 
 @dataclass(frozen=True)
-class Trial:
+class TrialRun:
     """The steps that are tried of a training.
 
     Batches of a loader come in bursts, one of each worker. The first ones are made while the training starts, and
@@ -122,7 +122,7 @@ def measure_pace(
         OutOfMemory: A step did not fit into the memory.
         UserError: It failed otherwise; the message is the run's own.
     """
-    trial = Trial(workers)
+    trial = TrialRun(workers)
     if pretraining:
         length = f'train_cfg.max_steps={trial.steps} default_hooks.probe.interval={trial.probe}'
     else:

@@ -7,25 +7,25 @@ import pytest
 
 from mmsoco import pace, resources
 from mmsoco.errors import UserError
-from mmsoco.pace import OutOfMemory, Pace, Trial, measure_pace
+from mmsoco.pace import OutOfMemory, Pace, TrialRun, measure_pace
 
 #: Slow at the start, a probe of 5 s after step 6, else 1 s.
 TIMES = {1: 4.0, 2: 2.0, 3: 1.0, 4: 1.1, 5: 1.0, 6: 0.9, 7: 6.0}
 
 
 def test_the_probe_is_told_from_the_steps():
-    found = Trial().pace(TIMES, wall=30.0, probed=True)
+    found = TrialRun().pace(TIMES, wall=30.0, probed=True)
     assert (found.step, found.probe) == (1.0, 5.0)
     # The first steps' slowness is one of the start.
     assert found.start == pytest.approx(30 - 7 - 5)
-    assert Trial().pace({**TIMES, 7: 1.0}, wall=30.0, probed=False) == Pace(23.0, 1.0, 0.0)
+    assert TrialRun().pace({**TIMES, 7: 1.0}, wall=30.0, probed=False) == Pace(23.0, 1.0, 0.0)
 
 
 @pytest.mark.parametrize('workers', [1, 2, 8, 16])
 @pytest.mark.parametrize(('batch', 'compute'), [(4.0, 0.2), (0.1, 0.2), (0.3, 0.2), (1.6, 0.2)])
 def test_a_loader_that_is_slower_than_the_steps_is_seen(workers, batch, compute):
     """Workers that make a batch each in ``batch`` seconds, some of them in advance, and steps that take ``compute``."""
-    trial, steps = Trial(workers), 400
+    trial, steps = TrialRun(workers), 400
     asked, ready, now, free = [0.0] * pace.PREFETCH * workers, {}, 0.0, [0.0] * workers
     ends = []
     for n in range(steps):
@@ -106,7 +106,7 @@ def test_paths_with_blanks_stay_one_word(trainer, tmp_path, monkeypatch):
     found = measure_pace(config, options='a=b', workers=2)
     words, _ = json.loads(config.read_text())
     assert words[0] == str(config) and words[-1] == 'a=b'
-    assert f'train_cfg.max_steps={Trial(2).steps}' in words
+    assert f'train_cfg.max_steps={TrialRun(2).steps}' in words
     assert found.step == 0.001 and found.start > 0.1
 
 

@@ -1,4 +1,5 @@
 import json
+import zipfile
 
 import cv2
 import numpy as np
@@ -73,6 +74,16 @@ def test_labels_that_choose_nothing(dots, tmp_path, boxes, words, monkeypatch):
     (tmp_path / 'labels.json').write_text(json.dumps(labels))
     with pytest.raises(UserError, match=words):
         try_settings(tmp_path / 'labels.json', *inspect_images(dots))
+
+
+def test_labels_of_the_images_in_an_archive(dots, tmp_path, monkeypatch):
+    """They name images as these were before they were packed."""
+    monkeypatch.setattr(objects, 'IMAGES', 1)
+    monkeypatch.setattr(objects, 'searches_for', lambda facts: [Search(100, 20)])
+    with zipfile.ZipFile(tmp_path / 'dots.zip', 'w') as archive:
+        for path in dots.glob('*.png'):
+            archive.write(path, path.name)
+    assert try_settings(dots / 'labels.json', *inspect_images(tmp_path / 'dots.zip'))[0].recall > 0.5
 
 
 def test_labels_are_read_once(dots, monkeypatch):

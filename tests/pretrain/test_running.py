@@ -188,13 +188,13 @@ def test_from_a_folder_to_a_report_with_an_end_in_each_step_on_the_way(root, ima
         process = start(root, folder, out, root)
         wait_until(there, process)
         (os.killpg if how == signal.SIGKILL else os.kill)(process.pid, how)
-        said = process.communicate(timeout=120)[0]
+        said = process.communicate(timeout=300)[0]
         assert ('How long will it take?' in said) is (number == 0)
         if how == signal.SIGTERM:
             assert 'stopped: ' in said and process.returncode == 143, said
     # From another folder, with other words for the same paths.
     last = start(root, folder, out, tmp_path)
-    said = last.communicate(timeout=300)[0]
+    said = last.communicate(timeout=600)[0]
     assert last.returncode == 0, said
     assert 'How long will it take?' not in said and 'search for boxes: done already' in said
     assert 'half.jpg' not in (out / 'images.txt').read_text() and 'text.jpg' not in (out / 'images.txt').read_text()
