@@ -61,11 +61,16 @@ def sha256_of(path: str | os.PathLike) -> str:
     Raises:
         OSError: As :func:`open_regular`, or reading fails.
     """
-    digest = hashlib.sha256()
     with open_regular(path) as file:
-        while part := file.read(1 << 22):
-            digest.update(part)
-    return digest.hexdigest()
+        return digest_of(file).hexdigest()
+
+
+def digest_of(file: BinaryIO) -> 'hashlib._Hash':
+    """The SHA-256 of what a file holds from where it is, never all of it in memory."""
+    digest = hashlib.sha256()
+    while part := file.read(1 << 22):
+        digest.update(part)
+    return digest
 
 
 def check_out(out: str | os.PathLike, *inputs: str | os.PathLike, what: str = 'the file to read') -> None:

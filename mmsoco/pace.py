@@ -2,20 +2,23 @@
 
 import json
 import math
+import os
+import shlex
 import statistics
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmsoco.errors import UserError
 from mmsoco.steps import run_logged
 
-#: Steps that are measured; those up to WARM start workers and choose kernels.
+#: Steps that are tried, at least, and how many of them start workers and choose kernels.
 STEPS, WARM = 7, 2
-#: In the middle of a measured pretraining there is a probe, after this step.
-PROBE = 4
+#: Batches that a worker of a loader makes in advance: torch's default.
+PREFETCH = 2
 #: What makes a run write each step's own time.
 _EACH_STEP = 'default_hooks.logger.interval=1 log_processor.window_size=1 default_hooks.checkpoint.interval=1000000'
 
@@ -49,57 +52,114 @@ class Pace:
         return math.floor((seconds - self.start) / each)
 
 
-def pace_of(times: Mapping[int, float], wall: float, probed: bool) -> Pace:
-    """What the times of :data:`STEPS` steps say.
+@dataclass(frozen=True)
+class TrialRun:
+    """The steps that are tried of a training.
 
-    Args:
-        times: Step -> seconds since the step before; that after :data:`PROBE` has the probe's.
-        wall: Seconds of the whole process.
-        probed: Whether there was a probe.
+    Batches of a loader come in bursts, one of each worker. The first ones are made while the training starts, and
+    say nothing of those to come.
+
+    Attributes:
+        workers: Of the loader; 0 counts as 1.
     """
-    after_probe = PROBE + 1 if probed else None
-    step = statistics.median(seconds for n, seconds in times.items() if n > WARM and n != after_probe)
-    probe = max(times[after_probe] - step, 0.0) if probed else 0.0
-    return Pace(max(wall - len(times) * step - probe, 0.0), step, probe)
+
+    workers: int = 1
+
+    @property
+    def warm(self) -> int:
+        """The steps that do not count: of the batches that are made in advance, and of those after them."""
+        return max(WARM, (PREFETCH + 1) * self.workers)
+
+    @property
+    def steps(self) -> int:
+        """All of them: those that count are some bursts, and one with a probe before it."""
+        return max(STEPS, self.warm + self.burst + 3)
+
+    @property
+    def burst(self) -> int:
+        """The steps after which the loader has taken as long as it will on average."""
+        return max(1, self.workers)
+
+    @property
+    def probe(self) -> int:
+        """The step after which a pretraining is probed: the last but one, as workers go on meanwhile."""
+        return self.steps - 1
+
+    def pace(self, times: Mapping[int, float], wall: float, probed: bool) -> Pace:
+        """What the times of the steps say.
+
+        Args:
+            times: Step -> seconds since the step before; that of the last one has the probe's.
+            wall: Seconds of the whole process.
+            probed: Whether there was a probe.
+        """
+        counted = [times[n] for n in range(self.warm + 1, self.steps + (not probed))]
+        bursts = [statistics.mean(counted[i : i + self.burst]) for i in range(len(counted) - self.burst + 1)]
+        step = statistics.median(bursts)
+        probe = max(times[self.steps] - step, 0.0) if probed else 0.0
+        return Pace(max(wall - len(times) * step - probe, 0.0), step, probe)
 
 
-def measure_pace(config: str | Path, options: str = '', arguments: str = '', pretraining: bool = True) -> Pace:
-    """Train a config for :data:`STEPS` steps in a folder that is then removed.
+def measure_pace(
+    config: str | Path,
+    options: str = '',
+    arguments: str = '',
+    pretraining: bool = True,
+    workers: int = 1,
+    processes: int = 1,
+) -> Pace:
+    """Train a config for some steps in a folder that is then removed.
 
     Args:
         config: Path, or name, of a config.
         options: More of what ``--cfg-options`` takes.
         arguments: More arguments of ``tools/train.py``, such as ``--device cpu``.
         pretraining: Else the config is one of mmdet that counts iterations.
+        workers: Of its loader.
+        processes: That will share the cores; one is tried.
 
     Raises:
         OutOfMemory: A step did not fit into the memory.
         UserError: It failed otherwise; the message is the run's own.
     """
+    trial = TrialRun(workers)
     if pretraining:
-        length = f'train_cfg.max_steps={STEPS} default_hooks.probe.interval={PROBE}'
+        length = f'train_cfg.max_steps={trial.steps} default_hooks.probe.interval={trial.probe}'
     else:
-        length = f'train_cfg.max_iters={STEPS} train_cfg.val_interval={STEPS}'
+        length = f'train_cfg.max_iters={trial.steps} train_cfg.val_interval={trial.steps}'
     with tempfile.TemporaryDirectory(prefix='mmsoco-pace-') as folder:
-        log = Path(folder, 'log')
+        log, run = Path(folder, 'log'), Path(folder, 'run')
         start = time.monotonic()
-        line = (
-            f'tools/train.py {config} --work-dir {folder}/run {arguments} --cfg-options {_EACH_STEP} {length} {options}'
-        )
+        words = shlex.join(['tools/train.py', str(config), '--work-dir', str(run)])
         try:
-            run_logged(line, log, show_bars=False)
+            with _share_of_cores(processes):
+                line = f'{words} {arguments} --cfg-options {_EACH_STEP} {length} {options}'
+                run_logged(line, log, show_bars=False)
         except UserError as error:
             raise _explained(log.read_text(), error) from None
         wall = time.monotonic() - start
-        times = step_times(Path(folder, 'run'))
-    return pace_of(times, wall, pretraining)
+        return trial.pace(step_times(run, trial.steps), wall, pretraining)
 
 
-def step_times(work_dir: Path) -> dict[int, float]:
+@contextmanager
+def _share_of_cores(processes: int) -> Iterator[None]:
+    """Let what is started in the block have as many cores as one of so many processes will have."""
+    if processes == 1 or not hasattr(os, 'sched_setaffinity'):
+        yield
+        return
+    mine = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(mine)[: max(1, len(mine) // processes)])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, mine)
+
+
+def step_times(work_dir: Path, steps: int) -> dict[int, float]:
     """Step -> seconds, of a run that wrote each step's."""
     (file,) = work_dir.glob('*/vis_data/scalars.json')
     entries = map(json.loads, file.read_text().splitlines())
-    return {entry['step']: entry['time'] for entry in entries if 'time' in entry and entry['step'] <= STEPS}
+    return {entry['step']: entry['time'] for entry in entries if 'time' in entry and entry['step'] <= steps}
 
 
 def _explained(log: str, error: UserError) -> UserError:
@@ -109,4 +169,4 @@ def _explained(log: str, error: UserError) -> UserError:
     if 'out of memory' in log.lower() or "can't allocate memory" in log or 'status -9' in str(error):
         return OutOfMemory('a step does not fit into the memory; give fewer images a step by --batch')
     last = [line.strip() for line in log.splitlines() if line.strip()][-1:]
-    return UserError(words[-1] if words else f'{last[0] if last else error} (in a trial of {STEPS} steps)')
+    return UserError(words[-1] if words else f'{last[0] if last else error} (in a trial of some steps)')

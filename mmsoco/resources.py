@@ -20,7 +20,7 @@ SETUP = 'make setup' if IN_CHECKOUT else 'mmsoco doctor --fix'
 
 
 def shipped(name: str) -> Path:
-    """A file that comes with the package, such as ``tools/train.py``.
+    """A file that comes with the package, such as ``tools/train.py``; another one by its absolute path.
 
     Raises:
         UserError: There is none.

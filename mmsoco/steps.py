@@ -1,6 +1,7 @@
 """Chains of commands that can be run by hand: what is done is skipped, what was interrupted goes on."""
 
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -18,25 +19,37 @@ from mmsoco.resources import shipped
 
 @dataclass(frozen=True)
 class Step:
-    """A step: what it is, how long it takes, its commands, and what it leaves when it is done.
+    """A step of a chain.
 
-    A command begins with a script of this project, such as ``tools/train.py``.
+    Attributes:
+        title: What it is.
+        duration: How long it takes, in words; '' where nobody knows.
+        commands: Each begins with a script of this project, such as ``tools/train.py``.
+        result: What it leaves when it is done.
+        serves: What a later step makes of it; where that is there, the result is not missed.
     """
 
     title: str
     duration: str
     commands: tuple[str, ...]
     result: Path
+    serves: Path | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is nothing left of it to do."""
+        return self.result.exists() or (self.serves is not None and self.serves.exists())
 
 
 def in_words(line: str) -> str:
     """A command as a user types it: the script by its path from here, or else the subcommand of ``mmsoco``."""
     script, _, arguments = line.partition(' ')
-    name = next((name for name, entry in COMMANDS.items() if entry.place == script), None)
-    if name is not None and not Path(script).exists():
+    path = shipped(script)
+    # In a checkout as the docs have it; other projects have a tools/train.py, too.
+    if Path(script).exists() and path.samefile(script):
+        path = script
+    elif name := next((name for name, entry in COMMANDS.items() if entry.place == script), None):
         return f'mmsoco {name} {arguments}'.rstrip()
-    # In a checkout as the docs have it.
-    path = script if Path(script).exists() else str(shipped(script))
     return f'{"bash" if script.endswith(".sh") else "python"} {path} {arguments}'.rstrip()
 
 
@@ -54,26 +67,31 @@ def run_steps(steps: Sequence[Step], folder: Path, say: Callable[[str], None], t
     """
     total = total or len(steps)
     for number, step in enumerate(steps, first):
-        if step.result.exists():
+        if step.is_done:
             say(f'[{number}/{total}] {step.title}: done already')
             continue
-        say(f'[{number}/{total}] {step.title}' + (f' ({step.duration})' if step.duration else ''))
+        before = read_times(folder).get(step.title, 0.0)
+        words = [step.duration] if step.duration else []
+        words += [f'{duration(before)} of it before'] if before else []
+        say(f'[{number}/{total}] {step.title}' + (f' ({", ".join(words)})' if words else ''))
         start = time.monotonic()
-        for line in step.commands:
-            say(f'    {in_words(line)}')
-            run_logged(line, folder / f'step_{number}.log')
-        note_time(folder, step.title, time.monotonic() - start)
+        try:
+            for line in step.commands:
+                say(f'    {in_words(line)}')
+                run_logged(line, folder / f'step_{number}.log')
+        finally:
+            note_time(folder, step.title, before + time.monotonic() - start)
 
 
 def note_time(folder: Path, title: str, seconds: float) -> None:
-    """Write how long a step took to ``times.json``."""
+    """Write how long a step took, in all calls, to ``times.json``."""
     times = read_times(folder) | {title: seconds}
     with atomic_path(folder / 'times.json') as temporary:
         temporary.write_text(json.dumps(times, indent=2) + '\n')
 
 
 def read_times(folder: Path) -> dict[str, float]:
-    """Title -> seconds of the steps that were done; none of a damaged file, as nothing depends on them."""
+    """Title -> seconds of the steps that were begun; none of a damaged file, as nothing depends on them."""
     try:
         times = json.loads((folder / 'times.json').read_text())
         return {str(title): float(seconds) for title, seconds in times.items()}
@@ -92,15 +110,18 @@ def run_logged(line: str, log: Path, show_bars: bool = True) -> str:
         Stopped: It was told to stop.
     """
     script, *arguments = shlex.split(line)
-    # A script that is not one of the project's is that of a test.
-    path = script if Path(script).exists() else shipped(script)
     start = ['bash'] if script.endswith('.sh') else [sys.executable, '-W', 'ignore']
+    # What starts several processes would look for a Python of its own.
+    environment = {**os.environ, 'PYTHON': sys.executable}
     with log.open('a+') as file:
         place = file.tell()
         stderr = None if show_bars else subprocess.STDOUT
-        status = wait_for(subprocess.Popen([*start, str(path), *arguments], stdout=file, stderr=stderr))
+        words = [*start, str(shipped(script)), *arguments]
+        status = wait_for(subprocess.Popen(words, stdout=file, stderr=stderr, env=environment))
         file.seek(place)
         printed = file.read()
+    # What does not save anything when it is told to stop ends by the signal.
+    status = {-signal.SIGINT: 130, -signal.SIGTERM: 143}.get(status, status)
     if status in (130, 143):
         raise Stopped('the same command goes on where it was', status)
     if status:

@@ -70,6 +70,35 @@ class Tiling:
         return [f'{image}#xywh={",".join(map(str, window))}' for window in windows]
 
 
+@dataclass(frozen=True)
+class FewTiles(Tiling):
+    """Some windows of each image, the same as of the :class:`Tiling`, from its first to its last rows: for trials.
+
+    Args:
+        most: Of an image.
+    """
+
+    most: int = 8
+
+    def describe(self) -> dict:
+        """That of the tiling."""
+        return Tiling(self.side, self.overlap).describe()
+
+    def names(self, image: str, width: int, height: int) -> list[str]:
+        """As those of the tiling, evenly spaced."""
+        names = super().names(image, width, height)
+        return [names[i] for i in self._some(len(names), self.most)]
+
+    @classmethod
+    def count(cls, windows: int, most: int) -> int:
+        """How many of so many windows there are."""
+        return len(cls._some(windows, most))
+
+    @staticmethod
+    def _some(windows: int, most: int) -> range:
+        return range(0, windows, -(-windows // most))
+
+
 def split_name(name: str) -> tuple[str, Window | None]:
     """The image and the window of a tile's name; None for a whole image."""
     match = _FRAGMENT.search(name)

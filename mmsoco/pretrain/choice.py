@@ -1,9 +1,11 @@
 """Decisions of a pretraining, each from facts alone, with its reason."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 from mmsoco.errors import UserError
+from mmsoco.images.decoding import max_pixels
 from mmsoco.images.tiles import Tiling
 from mmsoco.pretrain.inspection import Facts
 from mmsoco.proposals.filters import ProposalFilter
@@ -14,6 +16,8 @@ from mmsoco.resources import PREFIX
 RECIPES = {50_000: '50k', 10_000: '10k', 1_000: '1k', 0: '100'}
 #: The recipes that have a form for several GPUs, and the images a step that these share.
 SEVERAL, SEVERAL_BATCH, MOST_GPUS = ('10k', '50k'), 512, 8
+#: Images that a process compares boxes of at once, at least.
+LEAST_PART = 8
 #: Images a step, and side of the views in pixels, of the recipes for a CPU and for GPUs.
 BATCH = {'cpu': 32, 'gpu': 64}
 VIEW = {'cpu': 128, 'gpu': 224}
@@ -53,7 +57,7 @@ SEGMENTS = {'small': (100, 20), 'medium': (200, 50), 'large': (300, 100)}
 #: Longer side in pixels of the copy that is searched, where images are larger: small objects need their pixels.
 MAX_SIDE = {'small': None, 'medium': 640, 'large': 320}
 #: From this longer side on, pictures with small objects are searched in tiles of so many pixels.
-TILE_FROM, TILE = 2000, 512
+TILE_FROM, TILE, OVERLAP = 2000, 512, 0.1
 #: Pixels of a view that the middle one of the boxes should measure: six cells of the finest level.
 LEAST_IN_VIEW = 24
 
@@ -118,19 +122,47 @@ class Recipe:
     processes: int = 1
     accumulate: int = 1
 
+    @property
+    def part(self) -> int:
+        """Images that a process takes at once."""
+        return self.batch // self.processes // self.accumulate
 
-def recipe_for(images: int, machine: Machine, batch: int | None = None) -> tuple[Recipe, Row]:
+
+@dataclass(frozen=True)
+class Samples:
+    """What a data set has: images, or tiles of them.
+
+    Attributes:
+        total: All of them.
+        left: Those to train on; the others are held out.
+        images: That they are of.
+    """
+
+    total: int
+    left: int
+    images: int
+
+    @classmethod
+    def of(cls, tiles: Sequence[int]) -> 'Samples':
+        """Of the tiles of each image, in the data set's order; all of every :data:`HELD_OUT` th are held out."""
+        return cls(sum(tiles), sum(tiles) - sum(tiles[::HELD_OUT]), len(tiles))
+
+    def __str__(self) -> str:
+        return f'{self.total:,} images' if self.total == self.images else f'{self.total:,} tiles'
+
+
+def recipe_for(samples: Samples, machine: Machine, batch: int | None = None) -> tuple[Recipe, Row]:
     """By docs/recipes.md: the number of images and the machine.
 
     Args:
-        images: To be used, also those that are held out.
-        machine: What there is.
+        samples: What there is to train on.
+        machine: What there is to compute with.
         batch: Images a step, where the user says so.
 
     Raises:
         UserError: A step takes more images than there are to train on.
     """
-    number = next(name for least, name in RECIPES.items() if images >= least)
+    number = next(name for least, name in RECIPES.items() if samples.total >= least)
     kind, processes, accumulate = machine.kind, 1, 1
     if machine.gpus > 1 and number in SEVERAL:
         # The batch is to divide; what a card would have more than 64 of, it takes in parts.
@@ -142,43 +174,48 @@ def recipe_for(images: int, machine: Machine, batch: int | None = None) -> tuple
     if recipe.batch % (recipe.processes * recipe.accumulate):
         raise UserError(f'--batch {batch} does not divide over {processes} GPUs; give a multiple of {processes}')
     on = f'{processes} GPUs' if processes > 1 else 'one GPU' if machine.gpus else f'{machine.cores} CPU cores'
-    left = images - -(-images // HELD_OUT)
-    if left < recipe.batch:
-        smaller = 2 ** math.floor(math.log2(left)) if left else 0
-        advice = f'--batch {smaller}' if smaller > 1 else 'more images'
+    if samples.left < recipe.batch:
+        smaller = 2 ** math.floor(math.log2(max(samples.left, 1)))
+        advice = f'--batch {smaller}' if smaller >= LEAST_PART * processes else 'more images'
         raise UserError(
-            f'{images} images can be used, {left} of them to train on, fewer than the {recipe.batch} of a step; '
+            f'{samples} can be used, {samples.left} of them to train on, fewer than the {recipe.batch} of a step; '
             f'give {advice}'
         )
-    why = f'{images:,} images on {on}'
-    if images < 100:
+    why = f'{samples} on {on}'
+    if samples.total < 100:
         why += '; so few were not measured'
     elif name != '100-pictures_cpu':
         why += '; of this recipe nobody has measured the gain yet'
     return recipe, Row('recipe', f'configs/own/{name}.py', why)
 
 
-def smaller_batch(recipe: Recipe) -> Recipe:
-    """Half the images a step, for a machine whose memory they do not fit into.
+def smaller_parts(recipe: Recipe) -> Recipe:
+    """The same step in smaller parts, for a memory that those before do not fit into.
 
     Raises:
-        UserError: It is too few to compare boxes with.
+        UserError: They are too few to compare boxes with.
     """
-    if recipe.batch // 2 < 8 * recipe.processes:
-        raise UserError(f'{recipe.batch} images a step do not fit into the memory, and fewer are too few; use --view')
-    return replace(recipe, batch=recipe.batch // 2, accumulate=1)
+    part = recipe.part // 2
+    if part < LEAST_PART:
+        raise UserError(
+            f'{recipe.part} images at once do not fit into the memory, and fewer are too few to compare; use --view'
+        )
+    return replace(recipe, accumulate=recipe.accumulate * 2)
 
 
 def batch_row(recipe: Recipe, asked: int | None = None) -> Row:
     """A line for the images a step, after some steps were tried."""
-    usual = SEVERAL_BATCH if recipe.name.endswith('8gpus') else BATCH[recipe.name.partition('_')[2]]
-    shares = f'{recipe.processes} x {recipe.batch // recipe.processes // recipe.accumulate}'
-    words = f'{recipe.batch} images' + (f' = {shares}' if recipe.processes > 1 else '')
+    words = f'{recipe.batch} images'
+    if recipe.processes * recipe.accumulate > 1:
+        words += f' = {recipe.processes} x {recipe.part}'
     words += f' x {recipe.accumulate} accumulated' if recipe.accumulate > 1 else ''
     if asked is not None:
         return Row('batch', words, '--batch')
-    why = "the recipe's, and fits the memory" if recipe.batch == usual else f'{usual} do not fit into the memory'
-    return Row('batch', words, f'{why}, as tried')
+    usual = BATCH.get(recipe.name.partition('_')[2], SEVERAL_BATCH // MOST_GPUS)
+    if recipe.part == usual:
+        return Row('batch', words, "the recipe's, and fits the memory, as tried")
+    why = f'{usual} at once do not fit into the memory, as tried; boxes are compared among those of {recipe.part}'
+    return Row('batch', words, why)
 
 
 @dataclass(frozen=True)
@@ -198,11 +235,25 @@ class Search:
     @property
     def tiling(self) -> Tiling | None:
         """For the same."""
-        return None if self.tile is None else Tiling(self.tile, 0.1)
+        return None if self.tile is None else Tiling(self.tile, OVERLAP)
+
+    def count_tiles(self, size: tuple[int, int]) -> int:
+        """Windows of an image of a (width, height); 1 where whole images are searched."""
+        return 1 if self.tiling is None else len(self.tiling.windows(*size))
 
     def __str__(self) -> str:
         words = [f'--{key.replace("_", "-")} {value}' for key, value in asdict(self).items() if value is not None]
         return ' '.join(words)
+
+
+def why_tiles(size: str, facts: Facts) -> str:
+    """Why images are searched, and seen, in tiles; '' where they are not."""
+    longer = facts.sides[1]
+    if math.prod(facts.sides) > max_pixels():
+        return f'images of {longer} px are too large to be read as a whole'
+    if size == 'small' and longer >= TILE_FROM:
+        return f'on whole images of {longer} px they would vanish'
+    return ''
 
 
 def search_for(size: str, facts: Facts) -> tuple[Search, Row]:
@@ -211,10 +262,8 @@ def search_for(size: str, facts: Facts) -> tuple[Search, Row]:
     k, min_size = SEGMENTS[size]
     most = MAX_SIDE[size]
     why = f'segments for {size} objects'
-    if size == 'small' and longer >= TILE_FROM:
-        return Search(k, min_size, tile=TILE), Row(
-            'search', f'in tiles of {TILE} px', f'{why}; on whole images of {longer} px they would vanish'
-        )
+    if reason := why_tiles(size, facts):
+        return Search(k, min_size, tile=TILE), Row('search', f'in tiles of {TILE} px', f'{why}; {reason}')
     if most is not None and longer > most:
         search = Search(k, min_size, max_side=most)
         return search, Row('search', str(search), f'{why}; copies of {most} px are several times as fast')
@@ -310,6 +359,11 @@ def network_for(asked: Asked, machine: Machine) -> tuple[Network, Row]:
         raise UserError(
             f'--detector c4 takes a ResNet, whose fifth block is its head; give one of {", ".join(RESNETS)}'
         )
+    if asked.detector in ONE_STAGE and backbone == 'vit-b':
+        raise UserError(
+            f"--detector {asked.detector} takes the maps from P3 on of an FPN, and vit-b's are made in another way; "
+            'give mask-rcnn or faster-rcnn'
+        )
     if backbone is None and machine.gpus:
         backbone, why = 'resnet50', "the recipe's, and what most detectors have"
     elif backbone is None and asked.detector == 'c4':
@@ -352,9 +406,12 @@ def exports_for(network: Network) -> list[Export]:
         exports = [Export('mmdet-c4', 'mmdet.pth', 'mmdet: Mask and Faster R-CNN C4', 'backbone, fifth block')]
     else:
         exports = [Export('mmdet', 'mmdet.pth', 'mmdet: Mask, Faster and Cascade R-CNN', 'backbone, FPN, box head')]
-        exports.append(
-            Export('mmdet-p3', 'mmdet_one_stage.pth', 'mmdet: RetinaNet, FCOS, ATSS', 'backbone, FPN from P3 on')
-        )
+        one_stage = 'mmdet: RetinaNet, FCOS, ATSS'
+        if network.backbone == 'vit-b':
+            why = 'none: they take an FPN from P3 on, and a vit-b has maps that are made in another way'
+            exports.append(Export('', '', one_stage, why))
+        else:
+            exports.append(Export('mmdet-p3', 'mmdet_one_stage.pth', one_stage, 'backbone, FPN from P3 on'))
     name = network.backbone
     if name is None:
         why = 'none: no model there has half the width of a ResNet-18; pretrain with --backbone resnet18'
@@ -379,19 +436,18 @@ def exports_for(network: Network) -> list[Export]:
     return exports
 
 
-def steps_for(asked: Asked, recipe: Recipe, images: int, in_hours: int | None = None) -> tuple[int, Row]:
+def steps_for(asked: Asked, recipe: Recipe, left: int, in_hours: int | None = None) -> tuple[int, Row]:
     """Optimizer steps.
 
     Args:
         asked: What the user says: hours, epochs or steps.
         recipe: The one chosen.
-        images: To be used, also those that are held out.
+        left: Images, or tiles, to train on.
         in_hours: Steps that fit into the hours.
 
     Raises:
         UserError: No step fits.
     """
-    left = images - -(-images // HELD_OUT)
     epoch = left // recipe.batch
     if asked.steps is not None:
         steps, why = asked.steps, '--steps'

@@ -53,11 +53,15 @@ def main() -> None:
     for path in filter(None, (args.objects, args.init)):
         if not Path(path).is_file():
             raise UserError(f'{path} does not exist, or is no file; name one')
+    # A second call may come from another folder.
+    for key in ('images', 'objects', 'init'):
+        if getattr(args, key) is not None:
+            setattr(args, key, str(Path(getattr(args, key)).resolve()))
     use_device(args.device)
     # After use_device, as importing mmengine looks for a GPU.
     from mmsoco.pretrain.running import pretrain
 
-    out = Path(args.out or Path('work_dirs', Path(args.images).resolve().stem))
+    out = Path(args.out or Path('work_dirs', Path(args.images).resolve().name))
     words = vars(args)
     pretrain(args.images, out, Asked(**{key: words[key] for key in Asked.__annotations__}), args.dry_run)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mmengine.config import Config, ConfigDict
 
+from mmsoco.errors import one_line
 from mmsoco.files import atomic_path
 from mmsoco.pretrain.choice import HELD_OUT, Network, Recipe, interval_for
 from mmsoco.resources import shipped
@@ -110,4 +111,4 @@ def _set_network(cfg: Config, network: Network) -> None:
 def write_config(cfg: Config, path: Path, title: str) -> None:
     """Write a config as plain mmengine reads it, with a comment on top."""
     with atomic_path(path) as temporary:
-        temporary.write_text(f'# {title}\n{cfg.pretty_text}', 'utf-8')
+        temporary.write_text(f'# {one_line(title)}\n{cfg.pretty_text}', 'utf-8')

@@ -1,23 +1,22 @@
 """Choosing search and filter by some labelled objects."""
 
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmsoco.errors import UserError
 from mmsoco.images.lists import ImageList, sample_names
-from mmsoco.images.names import Names
-from mmsoco.pretrain.choice import MAX_SIDE, SEGMENTS, TILE, TILE_FROM, Row, Search, filter_words, least_side
+from mmsoco.pretrain.choice import SEGMENTS, TILE, Row, Search, filter_words, least_side, search_for, why_tiles
 from mmsoco.pretrain.inspection import Facts
 from mmsoco.proposals.filters import ProposalFilter
-from mmsoco.proposals.formats.coco import read_labelled
-from mmsoco.proposals.recall import measure_recall
+from mmsoco.proposals.recall import Labels, measure_recall
 from mmsoco.proposals.search.folder import Execution, search_folder
 
-#: Labelled images that are searched, at most.
-IMAGES = 40
+#: Labelled images that are searched, at most, and tiles; an image is searched whole.
+IMAGES, TILES = 40, 500
+#: Share of the objects below which the best setting is worth a warning.
+LOW = 0.3
 #: Images a file of a trial: few files, as each is read for every filter, but enough for some processes.
 _SHARD = 5
 #: Segmentation scale and smallest segment in pixels, for objects smaller than small ones.
@@ -47,15 +46,8 @@ class Trial:
 
 def searches_for(facts: Facts) -> list[Search]:
     """The searches that are tried: a fine one, and one for each size of object, on copies as for it, or in tiles."""
-    longer = facts.sides[1]
-    found = [Search(*FINER, tile=TILE if longer >= TILE_FROM else None)]
-    for size, (k, min_size) in SEGMENTS.items():
-        if size == 'small' and longer >= TILE_FROM:
-            found.append(Search(k, min_size, tile=TILE))
-        else:
-            most = MAX_SIDE[size]
-            found.append(Search(k, min_size, max_side=most if most is not None and longer > most else None))
-    return found
+    finer = Search(*FINER, tile=TILE if why_tiles('small', facts) else None)
+    return [finer, *(search_for(size, facts)[0] for size in SEGMENTS)]
 
 
 def filters_for(shorter: int) -> list[ProposalFilter]:
@@ -67,7 +59,7 @@ def filters_for(shorter: int) -> list[ProposalFilter]:
 def try_settings(
     labels: str | Path,
     facts: Facts,
-    names: Sequence[str],
+    sizes: Mapping[str, tuple[int, int]],
     jobs: int = 1,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[Trial]:
@@ -76,25 +68,22 @@ def try_settings(
     Args:
         labels: COCO annotations of some of the images.
         facts: Of the folder.
-        names: Its images.
+        sizes: (width, height) of its images, by name.
         jobs: Processes.
-        on_progress: Called with how many searches of how many are done.
+        on_progress: Called with how many images, or tiles, of how many are searched, in all searches together.
 
     Raises:
-        UserError: None of the labelled images is among those of the folder.
+        UserError: None of the labelled images is among those of the folder, or no setting covers any object.
     """
-    left_out: Counter[str] = Counter()
-    there = Names(names)
-    found = [
-        there.find(entry.name, *entry.also) for entry in read_labelled(Path(labels), left_out)[1] if len(entry.boxes)
-    ]
-    labelled = sorted({name for name in found if name is not None})
+    objects = Labels.read(labels)
+    labelled = sorted(objects.by_image(sizes))
     if not labelled:
         raise UserError(f'{labels} labels none of the images in {facts.root}; file names are compared')
     sample = sample_names(labelled, min(IMAGES, len(labelled)), seed=0)
-    searches, trials = searches_for(facts), []
-    for number, search in enumerate(searches):
-        on_progress(number, len(searches))
+    ways = [(search, _of_tiles(sample, sizes, search)) for search in searches_for(facts)]
+    total = sum(sum(tiles.values()) for _, tiles in ways)
+    before, trials = 0, []
+    for search, tiles in ways:
         with tempfile.TemporaryDirectory(prefix='mmsoco-objects-') as folder:
             search_folder(
                 facts.root,
@@ -102,15 +91,33 @@ def try_settings(
                 search.parameters,
                 Execution(jobs, timeout=600),
                 shard_size=_SHARD,
-                image_list=ImageList('labelled', sample),
+                image_list=ImageList('labelled', list(tiles)),
                 tiling=search.tiling,
+                on_progress=lambda result, before=before: on_progress(before + result.done, total),
             )
             for rules in filters_for(search.tile or facts.sides[0]):
-                seen = measure_recall(folder, labels, rules)
+                seen = measure_recall(folder, objects, rules)
                 figures = seen.recall, seen.hit_rate, seen.score, seen.proposals / seen.images
                 trials.append(Trial(search, rules, *figures))
-    on_progress(len(searches), len(searches))
-    return sorted(trials, key=lambda trial: (-trial.score, -trial.recall))
+        before += sum(tiles.values())
+    best, *others = sorted(trials, key=lambda trial: (-trial.score, -trial.recall))
+    if not best.score:
+        raise UserError(
+            f'none of {len(trials)} settings finds any object of {labels} at IoU 0.5; see whether its boxes are x, y, '
+            'width and height in pixels of these images, or leave --objects away and say --size'
+        )
+    return [best, *others]
+
+
+def _of_tiles(sample: Sequence[str], sizes: Mapping[str, tuple[int, int]], search: Search) -> dict[str, int]:
+    """The first images of a sample that have :data:`TILES` tiles at most, but one at least, and the tiles of each."""
+    tiles: dict[str, int] = {}
+    for name in sample:
+        count = search.count_tiles(sizes[name])
+        if tiles and sum(tiles.values()) + count > TILES:
+            break
+        tiles[name] = count
+    return tiles
 
 
 def rows_for(trials: Sequence[Trial]) -> list[Row]:
@@ -120,7 +127,11 @@ def rows_for(trials: Sequence[Trial]) -> list[Row]:
         f'covers {best.recall:.0%} of the objects at IoU 0.5, and {best.hit_rate:.0%} of the boxes that are drawn lie '
         f'on one; best of {len(trials)} settings by the harmonic mean of both'
     )
-    return [Row('search', str(best.search), 'by the labelled objects'), Row('filter', filter_words(best.rules), why)]
+    rows = [Row('search', str(best.search), 'by the labelled objects'), Row('filter', filter_words(best.rules), why)]
+    if best.recall < LOW:
+        why = 'the training hardly sees what is labelled; docs/choose_proposals.md has other ways to boxes'
+        rows.append(Row('warning', f'{1 - best.recall:.0%} of the objects are missed', why))
+    return rows
 
 
 def format_trials(trials: Sequence[Trial], count: int = 8) -> str:

@@ -14,6 +14,7 @@ from mmsoco.pretrain.choice import (
     Network,
     Recipe,
     Row,
+    Samples,
     Search,
     exports_for,
     filter_for,
@@ -39,6 +40,7 @@ class Plan:
         images: What the user gave: a folder or an archive.
         asked: What the user asked for.
         facts: Of the images.
+        samples: What they are to search and to train on.
         recipe, network, search, rules, view, steps: What was chosen; ``rules`` is the filter.
         pace: Of the training, measured.
         search_seconds: What the search will take.
@@ -49,6 +51,7 @@ class Plan:
     images: str
     asked: Asked
     facts: Facts
+    samples: Samples
     recipe: Recipe
     network: Network
     search: Search
@@ -93,6 +96,7 @@ class Plan:
             parts = dict(
                 asked=Asked(**found['asked']),
                 facts=Facts(**found['facts'] | {key: tuple(found['facts'][key]) for key in _SIDES}),
+                samples=Samples(**found['samples']),
                 recipe=Recipe(**found['recipe']),
                 network=Network(**found['network']),
                 search=search,
@@ -121,14 +125,17 @@ def steps_of(plan: Plan, out: Path) -> list[Step]:
     """
     q = shlex.quote
     folder, images = q(str(out)), q(plan.images)
-    only = f' --list {folder}/{LIST}' if plan.facts.duplicates else ''
-    failures = max(10, plan.facts.found // 10)
-    search = f'data_pipelines/selective_search.py {images} {folder}/raw {plan.search}{only} --max-failures {failures}'
+    checkpoint = plan.checkpoint(out)
+    # Of those that could be read when they were looked at: images of a tenth, all of their tiles.
+    failures = max(10, plan.samples.images // 10) * -(-plan.samples.total // plan.samples.images)
+    search = f'data_pipelines/selective_search.py {images} {folder}/raw {plan.search} --list {folder}/{LIST}'
+    search += f' --retry --max-failures {failures}'
     filters = f'data_pipelines/filter_proposals.py {folder}/raw {folder}'
+    keep = f'{filters}/proposals.arrow {filter_words(plan.rules)}'
+    drawn, report = out / 'proposals/distributions.json', out / 'report.html'
     steps = [
-        Step('search for boxes', _about(plan.search_seconds), (search,), out / 'raw/failures.csv'),
-        Step('filter them', '', (f'{filters}/proposals.arrow {filter_words(plan.rules)}',), out / 'proposals.arrow'),
-        Step('draw them', '', tuple(_drawings(plan, out, filters)), out / 'proposals/distributions.json'),
+        Step('search for boxes', _about(plan.search_seconds), (search, keep), out / 'proposals.arrow', checkpoint),
+        Step('draw them', '', tuple(_drawings(plan, out, filters)), drawn, report),
     ]
     options = f'--work-dir {folder}/train --resume --progress'
     options += f' --init {q(plan.asked.init)}' if plan.asked.init else ''
@@ -138,19 +145,18 @@ def steps_of(plan: Plan, out: Path) -> list[Step]:
         train = f'tools/dist_train.sh {folder}/{CONFIG} {plan.recipe.processes} {options}'
     else:
         train = f'tools/train.py {folder}/{CONFIG} {options}'
-    checkpoint = plan.checkpoint(out)
     exports = [export for export in exports_for(plan.network) if export.tool]
     extract = f'tools/extract_backbone.py {q(str(checkpoint))} {folder}/weights'
     return [
         *steps,
-        Step('pretrain', _about(plan.train_seconds), (train,), checkpoint),
+        Step('pretrain', _about(plan.train_seconds), (train,), checkpoint, out / 'weights' / exports[-1].file),
         Step(
             'export the weights',
             '',
             tuple(f'{extract}/{export.file} --tool {export.tool}' for export in exports),
             out / 'weights' / exports[-1].file,
         ),
-        Step('write the report', '', (f'tools/report.py {folder}',), out / 'report.html'),
+        Step('write the report', '', (f'tools/report.py {folder}',), report),
     ]
 
 

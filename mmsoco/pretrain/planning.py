@@ -4,7 +4,7 @@ import math
 import shlex
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,22 +14,24 @@ import torch
 from tqdm import tqdm
 
 from mmsoco.devices import require_usable
-from mmsoco.errors import one_line
-from mmsoco.images.lists import ImageList, sample_names
-from mmsoco.pace import STEPS as TRIED
+from mmsoco.errors import UserError, one_line
+from mmsoco.images.lists import ImageList, check_listable, sample_names
+from mmsoco.images.tiles import FewTiles
 from mmsoco.pace import OutOfMemory, Pace, measure_pace
 from mmsoco.pretrain import choice
-from mmsoco.pretrain.choice import Asked, Machine, Network, Recipe, Row, Search
+from mmsoco.pretrain.choice import HELD_OUT, OVERLAP, Asked, Machine, Network, Recipe, Row, Samples, Search
 from mmsoco.pretrain.config import resolve, write_config
-from mmsoco.pretrain.inspection import Facts, inspect_images
+from mmsoco.pretrain.inspection import Facts, inspect_images, without_too_large
 from mmsoco.pretrain.objects import Trial, rows_for, try_settings
-from mmsoco.pretrain.plan import Plan
+from mmsoco.pretrain.plan import LIST, Plan
 from mmsoco.proposals.filters import ProposalFilter, filter_folder
-from mmsoco.proposals.search.folder import Execution, search_folder
+from mmsoco.proposals.search.folder import Execution, Result, search_folder
 from mmsoco.steps import duration
 
 #: Seconds for all but search and training.
 _REST = 60
+#: Tiles of an image that are searched in a trial, at least: decoding it counts once for them.
+_TILES = 8
 
 
 def this_machine(device: str | None) -> Machine:
@@ -53,26 +55,42 @@ def make_plan(images: str, asked: Asked, say: Callable[[str], None]) -> tuple[Pl
     Raises:
         UserError: Something that was given is wrong.
     """
+    begin = time.monotonic()
     machine = this_machine(asked.device)
     # What needs no look at the images comes first.
     network, network_row = choice.network_for(asked, machine)
     with _bar('look at the images', 'image') as on_progress:
-        facts, names = inspect_images(images, machine.cores, on_progress)
-    search, rules, proposal_rows, trials = _proposals(asked, facts, names, machine.cores)
-    samples = facts.usable * tiles_an_image(facts, search)
+        facts, sizes = inspect_images(images, machine.cores, on_progress)
+    check_listable(list(sizes), LIST)
+    search, rules, proposal_rows, trials = _proposals(asked, facts, sizes, machine.cores)
+    if search.tile is None:
+        facts, sizes = without_too_large(facts, sizes)
+    if len(sizes) < 2:
+        raise UserError(f'{images} has fewer than 2 images that can be used, and one is held out; give more, or parts')
+    tiles = {name: search.count_tiles(size) for name, size in sizes.items()}
+    samples = Samples.of(list(tiles.values()))
     recipe, recipe_row = choice.recipe_for(samples, machine, asked.batch)
     view, view_row = choice.view_for(recipe, rules, asked.view)
-    say(f'How long will it take? {TRIED} steps are tried.')
-    recipe, pace, search_seconds = _try_steps(facts, names, search, rules, recipe, network, view, asked)
+    say('How long will it take? Some steps are tried.')
+    recipe, pace, search_seconds = _try_steps(facts, tiles, search, rules, recipe, network, view, asked)
     hours = None
     if asked.hours is not None:
-        interval = choice.interval_for(recipe, 10**6)
-        hours = pace.steps_in(3600 * asked.hours - search_seconds - _REST, interval)
-    steps, steps_row = choice.steps_for(asked, recipe, samples, hours)
-    plan = Plan(images, asked, facts, recipe, network, search, rules, view, steps, pace, search_seconds, trials=trials)
+        gone = time.monotonic() - begin
+        hours = steps_within(3600 * asked.hours - gone - search_seconds - _REST, pace, recipe)
+    steps, steps_row = choice.steps_for(asked, recipe, samples.left, hours)
+    plan = Plan(
+        images, asked, facts, samples, recipe, network, search, rules, view, steps, pace, search_seconds, trials=trials
+    )
     batch_row = choice.batch_row(recipe, asked.batch)
     rows = [*facts_rows(facts), *proposal_rows, view_row, network_row, recipe_row, batch_row, steps_row, time_row(plan)]
-    return replace(plan, rows=rows), names
+    return replace(plan, rows=rows), list(sizes)
+
+
+def steps_within(seconds: float, pace: Pace, recipe: Recipe) -> int:
+    """The steps that a time is enough for; 0 or less where it is for none."""
+    steps = pace.steps_in(seconds, choice.interval_for(recipe, 10**6))
+    # A short run is probed more often.
+    return pace.steps_in(seconds, choice.interval_for(recipe, max(steps, 1)))
 
 
 def facts_rows(facts: Facts) -> list[Row]:
@@ -103,12 +121,12 @@ def time_row(plan: Plan) -> Row:
 
 
 def _proposals(
-    asked: Asked, facts: Facts, names: Sequence[str], jobs: int
+    asked: Asked, facts: Facts, sizes: Mapping[str, tuple[int, int]], jobs: int
 ) -> tuple[Search, ProposalFilter, list[Row], list[Trial]]:
     """Search and filter: by labelled objects, or by their size."""
     if asked.objects:
-        with _bar('try searches on labelled images', 'search') as on_progress:
-            trials = try_settings(asked.objects, facts, names, jobs, on_progress)
+        with _bar('try searches on labelled images', 'image') as on_progress:
+            trials = try_settings(asked.objects, facts, sizes, jobs, on_progress)
         return trials[0].search, trials[0].rules, rows_for(trials), trials
     size = asked.size or 'medium'
     search, search_row = choice.search_for(size, facts)
@@ -116,14 +134,31 @@ def _proposals(
     return search, rules, [search_row, choice.filter_row(rules, size, asked.size is not None)], []
 
 
-def tiles_an_image(facts: Facts, search: Search) -> int:
-    """Windows of the median image; 1 where whole images are searched."""
-    return 1 if search.tile is None else len(list(search.tiling.windows(*facts.sides)))
+def trial_sample(tiles: Mapping[str, int], needed: int) -> tuple[list[str], int]:
+    """A sample of images for a trial.
+
+    Args:
+        tiles: Of each image.
+        needed: Tiles to train on, which all images together have.
+
+    Returns:
+        The images, and how many tiles of each are searched at most.
+    """
+    usual = min(_TILES, sum(tiles.values()) // len(tiles))
+    count, most = math.ceil(needed / usual / (1 - 1 / HELD_OUT)) + 2, _TILES
+    while True:
+        sample = sample_names(list(tiles), min(count, len(tiles)), seed=0)
+        if Samples.of([FewTiles.count(tiles[name], most) for name in sample]).left >= needed:
+            return sample, most
+        if len(sample) < len(tiles):
+            count *= 2
+        else:
+            most *= 2
 
 
 def _try_steps(
     facts: Facts,
-    names: Sequence[str],
+    tiles: Mapping[str, int],
     search: Search,
     rules: ProposalFilter,
     recipe: Recipe,
@@ -132,37 +167,44 @@ def _try_steps(
     asked: Asked,
 ) -> tuple[Recipe, Pace, float]:
     """Search a sample and train on it for some steps: the recipe that fits the memory, its pace, and the search's."""
-    enough = (
-        math.ceil((recipe.batch / recipe.processes + 4) / tiles_an_image(facts, search) / (1 - 1 / choice.HELD_OUT)) + 2
-    )
-    sample = sample_names(names, min(enough, len(names)), seed=0)
+    # Some more than a step takes, as some images may fail.
+    spare = 4 * min(_TILES, max(tiles.values()))
+    sample, most = trial_sample(tiles, min(recipe.part + spare, Samples.of(list(tiles.values())).left))
     with tempfile.TemporaryDirectory(prefix='mmsoco-try-') as folder:
+        raw, proposals, config = (Path(folder, name) for name in ('raw', 'proposals.arrow', 'config.py'))
         marks: list[tuple[float, int]] = []
-        search_folder(
-            facts.root,
-            Path(folder, 'raw'),
-            search.parameters,
-            Execution(joblib.cpu_count(), timeout=600),
-            image_list=ImageList('sample', sample),
-            tiling=search.tiling,
-            on_progress=lambda result: marks.append((time.monotonic(), result.done)),
-        )
-        search_seconds = search_time(marks, len(names) * tiles_an_image(facts, search))
-        filter_folder(Path(folder, 'raw'), Path(folder, 'proposals.arrow'), rules)
+        with _bar('try the search', 'image') as on_progress:
+
+            def mark(result: Result) -> None:
+                marks.append((time.monotonic(), result.done))
+                on_progress(result.done, result.total)
+
+            search_folder(
+                facts.root,
+                raw,
+                search.parameters,
+                Execution(joblib.cpu_count(), timeout=600),
+                image_list=ImageList('sample', sample),
+                tiling=None if search.tile is None else FewTiles(search.tile, OVERLAP, most),
+                on_progress=mark,
+            )
+        search_seconds = search_time(marks, sum(tiles.values()))
+        filter_folder(raw, proposals, rules)
         on = f'--device {asked.device}' if asked.device else ''
         on += f' --init {shlex.quote(asked.init)}' if asked.init else ''
         while True:
             # A process' part of a step is measured on one device.
-            part = replace(recipe, batch=recipe.batch // recipe.processes // recipe.accumulate, processes=1)
-            cfg = resolve(part, network, view, choice.STEPS[recipe.name], facts.root, Path(folder, 'proposals.arrow'))
-            write_config(cfg, Path(folder, 'config.py'), 'A trial of some steps')
+            part = replace(recipe, batch=recipe.part, processes=1, accumulate=1)
+            cfg = resolve(part, network, view, choice.STEPS[recipe.name], facts.root, proposals)
+            write_config(cfg, config, 'A trial of some steps')
+            workers = cfg.train_dataloader.num_workers
             try:
-                pace = measure_pace(Path(folder, 'config.py'), arguments=on)
+                pace = measure_pace(config, arguments=on, workers=workers, processes=recipe.processes)
                 return recipe, replace(pace, step=pace.step * recipe.accumulate), search_seconds
             except OutOfMemory:
                 if asked.batch is not None:
                     raise
-                recipe = choice.smaller_batch(recipe)
+                recipe = choice.smaller_parts(recipe)
 
 
 def search_time(marks: Sequence[tuple[float, int]], images: int) -> float:
@@ -185,6 +227,8 @@ def _bar(words: str, unit: str) -> Iterator[Callable[[int, int], None]]:
     with tqdm(desc=words, unit=unit, dynamic_ncols=True, leave=False, disable=None) as bar:
 
         def on_progress(done: int, total: int) -> None:
+            if done < bar.n:  # the next round
+                bar.reset(total)
             bar.total = total
             bar.update(done - bar.n)
 

@@ -62,7 +62,7 @@ def pretrain(images: str, out: Path, asked: Asked, dry_run: bool = False, say: C
 
 
 def _files(out: Path) -> str:
-    return f'{out}/{CONFIG}, {LINES} and {PLAN}'
+    return f'{out}/{CONFIG}, {LIST}, {LINES} and {PLAN}'
 
 
 def _former_plan(images: str, out: Path, asked: Asked) -> Plan | None:
@@ -98,8 +98,8 @@ def _former_plan(images: str, out: Path, asked: Asked) -> Plan | None:
 def _write(plan: Plan, out: Path, names: Sequence[str]) -> None:
     """The files that the commands read; the plan last, as with it there are all."""
     out.mkdir(parents=True, exist_ok=True)
-    if plan.facts.duplicates:
-        write_list(out / LIST, ImageList(f'{len(names)} of {plan.facts.found} images, each content once', list(names)))
+    title = f'{len(names)} of {plan.facts.found} images: those that can be read, each content once'
+    write_list(out / LIST, ImageList(title, list(names)))
     recipe, network = plan.recipe, plan.network
     cfg = resolve(recipe, network, plan.view, plan.steps, plan.facts.root, (out / 'proposals.arrow').resolve())
     title = f'configs/own/{recipe.name}.py for {plan.images}, resolved; tools/train.py {out / CONFIG} trains it'

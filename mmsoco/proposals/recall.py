@@ -1,8 +1,9 @@
 """How well proposals cover labelled objects."""
 
 import os
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from mmsoco.boxes import iou
 from mmsoco.errors import UserError
-from mmsoco.images.names import Names
+from mmsoco.images.names import Names, tidy
 from mmsoco.images.root import ImageRoot
 from mmsoco.proposals.filters import ProposalFilter, filter_boxes
 from mmsoco.proposals.formats.base import Boxes
@@ -110,8 +111,79 @@ class Recall:
         return '\n'.join(lines)
 
 
+@dataclass(frozen=True)
+class Labels:
+    """Objects of a COCO annotation file, crowds left out.
+
+    Attributes:
+        path: The file.
+        entries: Of the images that have objects.
+        left_out: Why boxes were left out, and how many.
+    """
+
+    path: str | os.PathLike
+    entries: list[Boxes]
+    left_out: dict[str, int]
+
+    @classmethod
+    def read(cls, path: str | os.PathLike) -> 'Labels':
+        """Of a file.
+
+        Raises:
+            UserError: It is missing or broken, or holds no box.
+        """
+        left_out: Counter[str] = Counter()
+        entries = [entry for entry in read_labelled(Path(path), left_out)[1] if len(entry.boxes)]
+        if not entries:
+            raise UserError(f'{path} has no boxes of objects; give annotations with a bbox each')
+        return cls(path, entries, dict(+left_out))
+
+    def by_image(self, names: Iterable[str]) -> dict[str, Boxes]:
+        """Entries by the names of their images.
+
+        Where none of the labels' names is among these, they are taken as relative to the folder or the archive
+        below that has most of them.
+
+        Args:
+            names: Of images.
+
+        Raises:
+            UserError: A name may be that of two images, or in two folders, or two names are of one image.
+        """
+        names = list(names)
+        found = self._found(Names(names))
+        folder = '' if found else self._folder(names)
+        if folder:
+            found = self._found(Names((name.removeprefix(folder), name) for name in names if name.startswith(folder)))
+        return found
+
+    def _found(self, names: Names) -> dict[str, Boxes]:
+        found: dict[str, Boxes] = {}
+        for entry in self.entries:
+            name = names.find(entry.name, *entry.also)
+            if name is not None and found.setdefault(name, entry) is not entry:
+                raise UserError(
+                    f'{found[name].name!r} and {entry.name!r} of the labels are one image; give it one name'
+                )
+        return found
+
+    def _folder(self, names: Sequence[str]) -> str:
+        """What the names of the most labelled images have before those of the labels; '' where there is nothing."""
+        wanted = {tidy(name) for entry in self.entries for name in (entry.name, *entry.also)}
+        folders = Counter(
+            name[: slash.end()] for name in names for slash in re.finditer('/', name) if name[slash.end() :] in wanted
+        )
+        first, *others = folders.most_common(2) or [('', 0)]
+        if others and others[0][1] == first[1]:
+            raise UserError(
+                f'{self.path} may label the images of {first[0]} or of {others[0][0]}; give one of these, or name '
+                'images from their common folder on'
+            )
+        return first[0]
+
+
 def measure_recall(
-    proposals: str | os.PathLike, labels: str | os.PathLike, rules: ProposalFilter | None = None
+    proposals: str | os.PathLike, labels: str | os.PathLike | Labels, rules: ProposalFilter | None = None
 ) -> Recall:
     """Compare proposals, filtered or raw, with the boxes of a COCO annotation file, crowds left out.
 
@@ -119,7 +191,7 @@ def measure_recall(
 
     Args:
         proposals: Folder of raw proposals, or a proposal file.
-        labels: COCO annotations.
+        labels: COCO annotations, or what was read of them.
         rules: Compare what this filter would keep.
 
     Raises:
@@ -128,9 +200,8 @@ def measure_recall(
     """
     header, _, rows = read_raw(proposals)
     tiled = ImageRoot.of(header, '')
-    left_out: Counter[str] = Counter()
-    labelled = [entry for entry in read_labelled(Path(labels), left_out)[1] if len(entry.boxes)]
-    of_image = _by_image(labelled, Names(tiled.images_of(names_of(proposals))))
+    labels = labels if isinstance(labels, Labels) else Labels.read(labels)
+    of_image = labels.by_image(tiled.images_of(names_of(proposals)))
     overlaps, areas, hits = [np.empty(0)], [np.empty(0)], []
     images = count = 0
     if rules is not None:
@@ -144,7 +215,7 @@ def measure_recall(
             tiles = 'tiles up to ' if image.windows else ''
             raise UserError(
                 f'{name} has {tiles}{width}x{height} pixels in {proposals}, but {entry.size[0]}x'
-                f'{entry.size[1]} in {labels}; compare proposals and labels of the same images'
+                f'{entry.size[1]} in {labels.path}; compare proposals and labels of the same images'
             )
         both = iou(entry.boxes, boxes)
         overlaps.append(both.max(axis=1, initial=0))
@@ -153,22 +224,8 @@ def measure_recall(
         images += 1
         count += len(boxes)
     if not images:
-        raise UserError(f'{proposals} has none of the labelled images of {labels}; file names are compared')
-    missing = len(labelled) - images
+        raise UserError(f'{proposals} has none of the labelled images of {labels.path}; file names are compared')
+    missing = len(labels.entries) - images
     return Recall(
-        np.concatenate(overlaps), np.concatenate(areas), images, missing, count, dict(+left_out), np.array(hits)
+        np.concatenate(overlaps), np.concatenate(areas), images, missing, count, labels.left_out, np.array(hits)
     )
-
-
-def _by_image(labelled: Sequence[Boxes], names: Names) -> dict[str, Boxes]:
-    """Entries by the names of their images in the proposals.
-
-    Raises:
-        UserError: A name may be that of two images, or two names are of one.
-    """
-    of_image: dict[str, Boxes] = {}
-    for entry in labelled:
-        name = names.find(entry.name, *entry.also)
-        if name is not None and of_image.setdefault(name, entry) is not entry:
-            raise UserError(f'{of_image[name].name!r} and {entry.name!r} of the labels are one image; give it one name')
-    return of_image

@@ -8,11 +8,15 @@ from mmengine.config import Config
 from mmsoco.checkpoints.tools import TOOLS
 from mmsoco.errors import UserError
 from mmsoco.pretrain import choice
-from mmsoco.pretrain.choice import Asked, Machine, Network, Recipe
+from mmsoco.pretrain.choice import Asked, Machine, Network, Recipe, Samples
 from mmsoco.pretrain.inspection import Facts
 from mmsoco.proposals.filters import ProposalFilter
 
 CPU, GPU = Machine(0, 2), Machine(1, 8)
+
+
+def samples(images, tiles=1):
+    return Samples.of([tiles] * images)
 
 
 def facts(shorter=400, longer=500, found=300, **changes):
@@ -38,7 +42,7 @@ def facts(shorter=400, longer=500, found=300, **changes):
     ],
 )
 def test_the_recipe_is_that_of_the_number_of_images_and_the_machine(images, gpus, name, batch, processes, accumulate):
-    recipe, row = choice.recipe_for(images, Machine(gpus, 8))
+    recipe, row = choice.recipe_for(samples(images), Machine(gpus, 8))
     assert recipe == Recipe(name, batch, processes, accumulate)
     assert f'{images:,} images' in row.why
     assert ('nobody has measured' in row.why) is (name != '100-pictures_cpu')
@@ -66,31 +70,41 @@ def test_a_short_run_is_measured_and_saved_some_times():
 
 
 @pytest.mark.parametrize(
-    ('images', 'advice'), [(35, '--batch 16'), (9, '--batch 8'), (3, '--batch 2'), (1, 'more images')]
+    ('images', 'advice'), [(35, '--batch 16'), (9, '--batch 8'), (8, 'more images'), (3, 'more images')]
 )
 def test_fewer_images_than_a_step_takes(images, advice):
     with pytest.raises(UserError, match=f'fewer than the 32 of a step; give {advice}$'):
-        choice.recipe_for(images, CPU)
+        choice.recipe_for(samples(images), CPU)
 
 
 def test_what_is_held_out_counts():
-    assert choice.recipe_for(36, CPU)[0].batch == 32
-    choice.recipe_for(9, CPU, batch=8)
+    assert choice.recipe_for(samples(36), CPU)[0].batch == 32
+    choice.recipe_for(samples(9), CPU, batch=8)
     with pytest.raises(UserError, match='10 images can be used, 9 of them to train on'):
-        choice.recipe_for(10, CPU, batch=10)
+        choice.recipe_for(samples(10), CPU, batch=10)
+
+
+def test_all_tiles_of_an_image_are_held_out():
+    """As the data set does it: not a tenth of the tiles, but those of every tenth image."""
+    assert samples(3, tiles=100) == Samples(300, 200, 3)
+    assert Samples.of([50] + [1] * 10) == Samples(60, 9, 11)
+    with pytest.raises(UserError, match=r'60 tiles can be used, 9 of them to train on, .* give --batch 8$'):
+        choice.recipe_for(Samples(60, 9, 11), CPU)
+    assert '300 tiles on 2 CPU cores' in choice.recipe_for(samples(3, tiles=100), CPU)[1].why
 
 
 def test_a_batch_divides_over_the_gpus():
-    assert choice.recipe_for(10_000, Machine(4, 8), batch=128)[0] == Recipe('10k-pictures_8gpus', 128, 4, 1)
+    assert choice.recipe_for(samples(10_000), Machine(4, 8), batch=128)[0] == Recipe('10k-pictures_8gpus', 128, 4, 1)
     with pytest.raises(UserError, match='does not divide over 4 GPUs'):
-        choice.recipe_for(10_000, Machine(4, 8), batch=130)
+        choice.recipe_for(samples(10_000), Machine(4, 8), batch=130)
 
 
 @pytest.mark.parametrize(
     ('recipe', 'asked', 'words', 'why'),
     [
         (Recipe('100-pictures_cpu', 32), None, '32 images', "the recipe's, and fits the memory, as tried"),
-        (Recipe('1k-pictures_gpu', 16), None, '16 images', '64 do not fit into the memory, as tried'),
+        (Recipe('1k-pictures_gpu', 64, 1, 4), None, '64 images = 1 x 16 x 4 accumulated', '64 at once do not fit'),
+        (Recipe('10k-pictures_8gpus', 512, 2, 8), None, '512 images = 2 x 32 x 8 accumulated', '64 at once do not fit'),
         (Recipe('1k-pictures_gpu', 16), 16, '16 images', '--batch'),
         (Recipe('10k-pictures_8gpus', 512, 2, 4), None, '512 images = 2 x 64 x 4 accumulated', "the recipe's, and"),
     ],
@@ -100,13 +114,18 @@ def test_the_row_of_the_batch(recipe, asked, words, why):
     assert row.choice == words and row.why.startswith(why)
 
 
-def test_halves_of_a_batch_end_before_they_are_too_few():
-    recipe = Recipe('1k-pictures_gpu', 64)
-    for batch in (32, 16, 8):
-        recipe = choice.smaller_batch(recipe)
-        assert recipe.batch == batch
-    with pytest.raises(UserError, match='fewer are too few; use --view'):
-        choice.smaller_batch(recipe)
+@pytest.mark.parametrize(
+    ('recipe', 'parts'),
+    [(Recipe('1k-pictures_gpu', 64), (32, 16, 8)), (Recipe('10k-pictures_8gpus', 512, 2, 4), (32, 16, 8))],
+)
+def test_parts_end_before_they_are_too_few(recipe, parts):
+    """Each smaller than what did not fit, of a step of as many images."""
+    batch = recipe.batch
+    for part in parts:
+        recipe = choice.smaller_parts(recipe)
+        assert (recipe.part, recipe.batch) == (part, batch)
+    with pytest.raises(UserError, match=r'8 images at once do not fit .* use --view'):
+        choice.smaller_parts(recipe)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +143,14 @@ def test_halves_of_a_batch_end_before_they_are_too_few():
 def test_the_search_fits_objects_and_images(size, longer, options):
     search, row = choice.search_for(size, facts(longer=longer))
     assert str(search) == options and size in row.why
+    assert ('vanish' in row.why) is ('--tile' in options)
     assert search.parameters.k == search.k and (search.tiling is None) is (search.tile is None)
+
+
+@pytest.mark.parametrize('size', choice.SIZES)
+def test_images_that_cannot_be_read_as_a_whole_are_searched_in_tiles(size):
+    search, row = choice.search_for(size, facts(shorter=20_000, longer=30_000))
+    assert search.tile == choice.TILE and 'too large to be read' in row.why
 
 
 def test_the_filter_of_large_objects_is_the_papers():
@@ -195,6 +221,8 @@ def test_the_network(detector, backbone, machine, chosen):
 def test_networks_that_cannot_be():
     with pytest.raises(UserError, match='--detector c4 takes a ResNet'):
         choice.network_for(Asked(detector='c4', backbone='swin-t'), GPU)
+    with pytest.raises(UserError, match="--detector fcos takes the maps from P3 on of an FPN, and vit-b's are"):
+        choice.network_for(Asked(detector='fcos', backbone='vit-b'), GPU)
     with pytest.raises(UserError, match='--init needs --backbone here'):
         choice.network_for(Asked(init='weights.pth'), CPU)
     assert choice.network_for(Asked(init='weights.pth'), GPU)[0].backbone == 'resnet50'
@@ -218,7 +246,7 @@ def test_each_of_the_four_tools_has_a_file_or_a_reason(detector, backbone):
     )
     whole = backbone in choice.RESNETS
     assert ('timm.pth' in files) is whole
-    assert ('mmdet_one_stage.pth' in files) is (detector != 'c4')
+    assert ('mmdet_one_stage.pth' in files) is (detector != 'c4' and backbone != 'vit-b')
     assert ('torchvision_fpn.pth' in files) is (backbone == 'resnet50' and detector != 'c4')
 
 
@@ -233,14 +261,14 @@ def test_each_of_the_four_tools_has_a_file_or_a_reason(detector, backbone):
     ],
 )
 def test_the_number_of_steps(asked, in_hours, steps, why):
-    found, row = choice.steps_for(Asked(**asked), Recipe('100-pictures_cpu', 32), 333, in_hours)
+    found, row = choice.steps_for(Asked(**asked), Recipe('100-pictures_cpu', 32), 299, in_hours)
     assert (found, row.why) == (steps, why)
 
 
 @pytest.mark.parametrize('in_hours', [None, 0, -3])
 def test_hours_that_are_over_before_the_first_step(in_hours):
     with pytest.raises(UserError, match=r'0\.01 hours are over before the first step'):
-        choice.steps_for(Asked(hours=0.01), Recipe('100-pictures_cpu', 32), 333, in_hours)
+        choice.steps_for(Asked(hours=0.01), Recipe('100-pictures_cpu', 32), 299, in_hours)
 
 
 def test_usable_images():

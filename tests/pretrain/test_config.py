@@ -1,9 +1,14 @@
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 
+from mmsoco.checkpoints.tools import rename
 from mmsoco.config import read_config
-from mmsoco.pretrain.choice import Network, Recipe
+from mmsoco.errors import UserError
+from mmsoco.pretrain.choice import BACKBONES, DETECTORS, Asked, Machine, Network, Recipe, exports_for, network_for
 from mmsoco.pretrain.config import resolve, write_config
+from mmsoco.registry import MODELS
 
 
 @pytest.mark.parametrize(
@@ -36,6 +41,33 @@ def test_a_resolved_config_stands_by_itself(network, recipe, view, tmp_path, mon
         assert sizes == dict(v1=view, v2=view, v3=view // 2)
         bounds = cfg.model.roi_head.bbox_roi_extractor.max_sizes
         assert list(bounds) == [round(bound * view / 224) for bound in (48, 96, 192)]
+
+
+def test_a_title_stays_a_comment(tmp_path):
+    """Whatever the folder of the images is called."""
+    cfg = Config(dict(a=1))
+    write_config(cfg, tmp_path / 'config.py', 'for /data/two\nlines')
+    assert Config.fromfile(tmp_path / 'config.py').a == 1
+
+
+@pytest.mark.parametrize('backbone', [None, *BACKBONES])
+def test_each_tool_takes_the_network_that_it_is_said_to(backbone, tmp_path):
+    """With a place for each of the tensors, of the network as it is built."""
+    init_default_scope('mmsoco')
+    names = {}
+    for detector in DETECTORS:
+        try:
+            network, _ = network_for(Asked(detector=detector, backbone=backbone), Machine(0, 2))
+        except UserError:
+            continue
+        if network.is_c4 not in names:
+            cfg = resolve(Recipe('100-pictures_cpu', 32), network, 64, 400, tmp_path, tmp_path / 'p.arrow')
+            # Without memory, where the backbone computes nothing when it is built.
+            with torch.device('cpu' if backbone in ('swin-t', 'convnext-t') else 'meta'):
+                model = MODELS.build(cfg.model)
+            names[network.is_c4] = [n for n in model.state_dict() if n.partition('.')[0] in model.DETECTOR_PARTS]
+        tools = [export.tool for export in exports_for(network) if export.tool]
+        assert all(rename(names[network.is_c4], tool, str(network)).taken for tool in tools)
 
 
 def test_without_a_wish_it_is_the_recipe(root, tmp_path):

@@ -1,14 +1,16 @@
 import json
+import zipfile
 
 import cv2
 import numpy as np
 import pytest
 
 from mmsoco.errors import UserError
+from mmsoco.pretrain import objects
 from mmsoco.pretrain.choice import ProposalFilter, Search
 from mmsoco.pretrain.inspection import inspect_images
 from mmsoco.pretrain.objects import Trial, filters_for, format_trials, rows_for, searches_for, try_settings
-from mmsoco.proposals.recall import Recall, measure_recall
+from mmsoco.proposals.recall import Labels, Recall, measure_recall
 from mmsoco.proposals.store import ProposalRow, write_proposals
 
 
@@ -35,8 +37,11 @@ def dots(tmp_path_factory):
 
 def test_labels_choose_search_and_filter(dots):
     """The default filter keeps no disc: their size is 0.1 of the image's."""
-    facts, names = inspect_images(dots)
-    trials = try_settings(dots / 'labels.json', facts, names)
+    facts, sizes = inspect_images(dots)
+    said = []
+    trials = try_settings(dots / 'labels.json', facts, sizes, on_progress=lambda *numbers: said.append(numbers))
+    total = 6 * len(searches_for(facts))
+    assert said[0] == (0, total) and said[-1] == (total, total)
     assert len(trials) == len(searches_for(facts)) * len(filters_for(128))
     best = trials[0]
     assert best.recall > 0.9 and best.rules.size[0] <= 0.1
@@ -49,7 +54,54 @@ def test_labels_choose_search_and_filter(dots):
 def test_labels_of_other_images(dots, tmp_path):
     facts, _ = inspect_images(dots)
     with pytest.raises(UserError, match='labels none of the images in'):
-        try_settings(dots / 'labels.json', facts, [f'other/{name}.x' for name in range(3)])
+        try_settings(dots / 'labels.json', facts, {f'other/{name}.x': (9, 9) for name in range(3)})
+
+
+@pytest.mark.parametrize(
+    ('boxes', 'words'),
+    [
+        ([], 'has no boxes of objects'),
+        ([[0, 0, 2, 100]] * 6, 'none of 21 settings finds any object of .* IoU 0.5; see'),
+    ],
+)
+def test_labels_that_choose_nothing(dots, tmp_path, boxes, words, monkeypatch):
+    monkeypatch.setattr(objects, 'IMAGES', 1)
+    monkeypatch.setattr(objects, 'searches_for', lambda facts: [Search(100, 20)])
+    labels = json.loads((dots / 'labels.json').read_text())
+    labels['annotations'] = [
+        dict(id=i, image_id=i, category_id=1, bbox=box, area=1, iscrowd=0) for i, box in enumerate(boxes)
+    ]
+    (tmp_path / 'labels.json').write_text(json.dumps(labels))
+    with pytest.raises(UserError, match=words):
+        try_settings(tmp_path / 'labels.json', *inspect_images(dots))
+
+
+def test_labels_of_the_images_in_an_archive(dots, tmp_path, monkeypatch):
+    """They name images as these were before they were packed."""
+    monkeypatch.setattr(objects, 'IMAGES', 1)
+    monkeypatch.setattr(objects, 'searches_for', lambda facts: [Search(100, 20)])
+    with zipfile.ZipFile(tmp_path / 'dots.zip', 'w') as archive:
+        for path in dots.glob('*.png'):
+            archive.write(path, path.name)
+    assert try_settings(dots / 'labels.json', *inspect_images(tmp_path / 'dots.zip'))[0].recall > 0.5
+
+
+def test_labels_are_read_once(dots, monkeypatch):
+    monkeypatch.setattr(objects, 'IMAGES', 1)
+    monkeypatch.setattr(objects, 'searches_for', lambda facts: [Search(100, 20)])
+    read = []
+    of_file = Labels.read
+    monkeypatch.setattr(Labels, 'read', lambda path: read.append(path) or of_file(path))
+    assert try_settings(dots / 'labels.json', *inspect_images(dots)) and len(read) == 1
+
+
+def test_few_images_of_many_tiles_are_searched():
+    sizes = {f'{i}.png': (4000, 3000) for i in range(9)}
+    tiles = objects._of_tiles(list(sizes), sizes, Search(100, 20, tile=512))
+    each = Search(100, 20, tile=512).count_tiles((4000, 3000))
+    assert len(tiles) == objects.TILES // each and set(tiles.values()) == {each}
+    assert len(objects._of_tiles(['0.png'], {'0.png': (10**5, 10**5)}, Search(100, 20, tile=512))) == 1
+    assert len(objects._of_tiles(list(sizes), sizes, Search(100, 20))) == 9
 
 
 def test_the_score_asks_for_both():
@@ -98,6 +150,8 @@ def test_what_is_said_of_trials():
     search, rules = rows_for(trials)
     assert search.choice == '--k 100 --min-size 20' and rules.choice == '--size 0.05 0.3 --min-side 8'
     assert 'covers 60% of the objects' in rules.why and '30% of the boxes that are drawn' in rules.why
+    *_, warning = rows_for(trials[1:])
+    assert warning.about == 'warning' and warning.choice == '96% of the objects are missed'
     lines = format_trials(trials).splitlines()
     assert (
         lines[1].split()[-4:] == ['60.0', '30.0', '40.0', '21.5'] and 'and 2 more, down to a score of 1.6' in lines[9]

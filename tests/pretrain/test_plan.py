@@ -1,10 +1,11 @@
 import shlex
+from dataclasses import replace
 
 import pytest
 from plans import a_plan
 
 from mmsoco.errors import UserError
-from mmsoco.pretrain.choice import FITTING, Asked, Network, Recipe
+from mmsoco.pretrain.choice import FITTING, Asked, Network, Recipe, Samples
 from mmsoco.pretrain.plan import Plan, compare_line, mmdet_lines, steps_of
 from mmsoco.resources import config_path, shipped
 
@@ -34,7 +35,7 @@ def test_commands_are_of_tools_that_there_are(tmp_path):
     assert search[1:3] == ['/data/some images', str(tmp_path / 'a folder/raw')]
     # Of two files with the same bytes, one.
     assert search[search.index('--list') + 1] == str(tmp_path / 'a folder/images.txt')
-    assert search[search.index('--max-failures') + 1] == '12' and '200' in search
+    assert search[search.index('--max-failures') + 1] == '10' and '200' in search
     assert rules[3:] == ['--size', '0.15', '0.6', '--min-side', '16']
     (train,) = [words for words in commands if words[0] == 'tools/train.py']
     assert train[1:] == [
@@ -42,6 +43,48 @@ def test_commands_are_of_tools_that_there_are(tmp_path):
     ]  # fmt: skip
     assert sum(words[0] == 'tools/extract_backbone.py' for words in commands) == 2
     assert commands[-1] == ['tools/report.py', str(tmp_path / 'a folder')]
+
+
+def test_images_are_always_those_that_were_looked_at(tmp_path):
+    """Neither broken ones, nor some that came since, are searched; what was mended is searched again."""
+    facts = replace(a_plan().facts, duplicates=[])
+    search = commands_of(a_plan(facts=facts), tmp_path)[0]
+    assert '--list' in search and '--retry' in search
+
+
+@pytest.mark.parametrize(
+    ('samples', 'most'),
+    [(Samples(109, 98, 109), 10), (Samples(1000, 900, 1000), 100), (Samples(400, 320, 20), 10 * 20)],
+)
+def test_a_tenth_of_the_images_may_fail(samples, most, tmp_path):
+    """And of tiles all of theirs."""
+    search = commands_of(a_plan(samples=samples), tmp_path)[0]
+    assert search[search.index('--max-failures') + 1] == str(most)
+
+
+def test_a_search_that_failed_is_not_done(tmp_path):
+    """It leaves its list of failures, and no boxes that are kept."""
+    plan = a_plan()
+    search = steps_of(plan, tmp_path)[0]
+    (tmp_path / 'raw').mkdir()
+    (tmp_path / 'raw/failures.csv').touch()
+    assert not search.is_done
+    (tmp_path / 'proposals.arrow').touch()
+    assert search.is_done
+
+
+def test_what_was_removed_after_it_served_is_not_made_again(tmp_path):
+    plan = a_plan()
+    search, draw, train, export, report = steps_of(plan, tmp_path)
+    plan.checkpoint(tmp_path).parent.mkdir()
+    plan.checkpoint(tmp_path).touch()
+    assert search.is_done and train.is_done and not export.is_done
+    export.result.parent.mkdir()
+    export.result.touch()
+    plan.checkpoint(tmp_path).unlink()
+    assert train.is_done and not draw.is_done and not report.is_done
+    report.result.touch()
+    assert draw.is_done and report.is_done
 
 
 def test_wishes_reach_the_training(tmp_path):

@@ -20,13 +20,14 @@ from mmsoco.pretrain.running import pretrain, table
 
 @pytest.fixture
 def command(root, capsys, monkeypatch):
-    """Runs the tool in this process; returns exit status and stderr."""
+    """Runs the tool in this process; returns exit status, and stderr or, where it succeeds, stdout."""
 
     def call(*args):
         monkeypatch.setattr(sys, 'argv', ['pretrain', *map(str, args)])
         with pytest.raises(SystemExit) as stop:
             runpy.run_path(str(root / 'tools/pretrain.py'), run_name='__main__')
-        return stop.value.code or 0, capsys.readouterr().err
+        said = capsys.readouterr()
+        return stop.value.code or 0, said.err if stop.value.code else said.out
 
     return call
 
@@ -36,7 +37,7 @@ def command(root, capsys, monkeypatch):
     [
         (lambda images, out: [path.unlink() for path in images.iterdir()], [], 'holds no images'),
         (lambda images, out: [path.write_text('x') for path in images.iterdir()], [], 'none of the 3 images'),
-        (lambda images, out: None, [], 'of a step; give --batch 2'),
+        (lambda images, out: None, [], 'of a step; give more images'),
         (lambda images, out: out.mkdir() or (out / 'thesis.tex').touch(), [], 'holds something else (thesis.tex)'),
         (lambda images, out: out.touch(), [], 'is no folder'),
         (lambda images, out: None, ['--out', 'images/out'], 'is in the folder of the images'),
@@ -65,6 +66,42 @@ def test_what_cannot_be_is_one_line(command, tmp_path, monkeypatch, prepare, opt
     errors = [line for line in err.splitlines() if line.startswith('error: ')]
     assert status == 2 and len(errors) == 1 and words in errors[0], err
     assert sorted(tmp_path.rglob('*')) == before
+
+
+def test_a_second_call_may_come_from_another_folder(command, tmp_path, monkeypatch):
+    """It finds the plan to be its own, and gives its commands what the first call meant."""
+    (tmp_path / 'images').mkdir()
+    for name in ('labels.json', 'w.pth'):
+        (tmp_path / name).touch()
+    asked = Asked(objects=str(tmp_path / 'labels.json'), init=str(tmp_path / 'w.pth'), backbone='resnet18')
+    a_plan(tmp_path / 'images', asked=asked).write(tmp_path / 'out')
+    (tmp_path / 'elsewhere').mkdir()
+    monkeypatch.chdir(tmp_path / 'elsewhere')
+    words = [
+        '../images',
+        '--out',
+        '../out',
+        '--objects',
+        '../labels.json',
+        '--init',
+        '../w.pth',
+        '--backbone',
+        'resnet18',
+    ]
+    status, said = command(*words, '--dry-run')
+    assert status == 0, said
+    lines = [line for line in said.splitlines() if line.startswith('    ')]
+    for part in (f'search {tmp_path}/images ', f'--init {tmp_path}/w.pth', f'arrow {tmp_path}/labels.json'):
+        assert any(part in line for line in lines), lines
+
+
+def test_folders_of_like_names_have_folders_of_their_own(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ('data.v1', 'data.v2'):
+        (tmp_path / name).mkdir()
+        a_plan(tmp_path / name).write(tmp_path / 'work_dirs' / name)
+        status, said = command(name, '--dry-run')
+        assert status == 0 and f'work_dirs/{name}/proposals.arrow' in said
 
 
 def test_a_folder_that_may_not_be_written(tmp_path, monkeypatch):
@@ -110,13 +147,14 @@ class Page(HTMLParser):
         self.text.append(data)
 
 
-def start(root, images, out):
-    """The command in a process group of its own."""
-    words = [sys.executable, '-W', 'ignore', 'tools/pretrain.py', images, '--out', out, '--device', 'cpu']
+def start(root, images, out, folder):
+    """The command, called from a folder, in a process group of its own."""
+    paths = [os.path.relpath(path, folder) for path in (images, out)]
+    words = [sys.executable, '-W', 'ignore', root / 'tools/pretrain.py', paths[0], '--out', paths[1], '--device', 'cpu']
     words += ['--batch', '4', '--steps', '4', '--view', '64', '--size', 'large']
     environment = {**os.environ, 'PYTHONPATH': str(root), 'OMP_NUM_THREADS': '1'}
     return subprocess.Popen(
-        list(map(str, words)), cwd=root, env=environment, start_new_session=True, text=True,
+        list(map(str, words)), cwd=folder, env=environment, start_new_session=True, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
     )  # fmt: skip
 
@@ -128,7 +166,7 @@ def wait_until(there, process):
 
 
 @pytest.mark.slow
-def test_from_a_folder_to_a_report_with_two_kills_on_the_way(root, images, tmp_path):
+def test_from_a_folder_to_a_report_with_an_end_in_each_step_on_the_way(root, images, tmp_path):
     folder, out = tmp_path / 'some images', tmp_path / 'out'
     folder.mkdir()
     for i, path in enumerate(sorted(images.rglob('*.*'))):
@@ -140,19 +178,26 @@ def test_from_a_folder_to_a_report_with_two_kills_on_the_way(root, images, tmp_p
     (folder / 'text.jpg').write_text('no image')
     (folder / 'copy.jpg').write_bytes(whole)
 
-    first = start(root, folder, out)
-    wait_until((out / 'plan.json').exists, first)
-    os.killpg(first.pid, signal.SIGKILL)
-    first.communicate()
-    second = start(root, folder, out)
-    wait_until(lambda: list(out.glob('train/iter_*.pth')), second)
-    second.send_signal(signal.SIGTERM)
-    said = second.communicate(timeout=120)[0]
-    assert 'stopped: ' in said or (out / 'train/iter_4.pth').exists(), said
-    third = start(root, folder, out)
-    said = third.communicate(timeout=300)[0]
-    assert third.returncode == 0, said
+    ends = [
+        ('search', lambda: list(out.glob('raw/shard-*')), signal.SIGKILL),
+        ('drawing', lambda: list(out.glob('sizes/*')), signal.SIGTERM),
+        ('training', lambda: list(out.glob('train/iter_*.pth')), signal.SIGTERM),
+        ('export', lambda: list(out.glob('weights/*')), signal.SIGKILL),
+    ]
+    for number, (_, there, how) in enumerate(ends):
+        process = start(root, folder, out, root)
+        wait_until(there, process)
+        (os.killpg if how == signal.SIGKILL else os.kill)(process.pid, how)
+        said = process.communicate(timeout=300)[0]
+        assert ('How long will it take?' in said) is (number == 0)
+        if how == signal.SIGTERM:
+            assert 'stopped: ' in said and process.returncode == 143, said
+    # From another folder, with other words for the same paths.
+    last = start(root, folder, out, tmp_path)
+    said = last.communicate(timeout=600)[0]
+    assert last.returncode == 0, said
     assert 'How long will it take?' not in said and 'search for boxes: done already' in said
+    assert 'half.jpg' not in (out / 'images.txt').read_text() and 'text.jpg' not in (out / 'images.txt').read_text()
     assert '2 passed over' in said and '1 left out' in said and '--size large' in said
 
     assert {path.name for path in out.glob('weights/*')} == {'mmdet.pth', 'mmdet_one_stage.pth'}

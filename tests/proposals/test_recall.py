@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mmsoco.errors import UserError
-from mmsoco.proposals.recall import measure_recall
+from mmsoco.proposals.recall import Labels, measure_recall
 from mmsoco.proposals.store import ProposalRow, write_proposals
 
 
@@ -87,3 +87,29 @@ def test_labels_as_they_are_in_the_wild(tmp_path):
     labels.write_text(json.dumps(dict(images=images, annotations=annotations)))
     with pytest.raises(UserError, match=r"'train/a\.jpg' and './TRAIN/a\.jpg' of the labels are one image"):
         measure_recall(proposals, labels)
+
+
+@pytest.mark.parametrize('folder', ['images.zip', 'a/train', 'sets/a.tar/train'])
+def test_labels_may_be_relative_to_a_folder_below(folder, tmp_path):
+    """Or to an archive, as those of a data set that lies beside other images."""
+    labels = labels_of(tmp_path, ['one.jpg', 'x/two.jpg'])
+    names = [f'{folder}/one.jpg', f'{folder}/x/two.jpg', f'{folder}/three.jpg', 'b/one.jpg', 'b/other.jpg']
+    found = Labels.read(labels).by_image(names)
+    assert {name: entry.name for name, entry in found.items()} == {names[0]: 'one.jpg', names[1]: 'x/two.jpg'}
+    # Names as they are come first.
+    assert list(Labels.read(labels).by_image([*names, 'one.jpg'])) == ['one.jpg']
+
+
+def test_labels_that_may_be_of_two_folders(tmp_path):
+    labels = Labels.read(labels_of(tmp_path, ['one.jpg']))
+    with pytest.raises(UserError, match=r'may label the images of (a|b)/ or of (a|b)/; give one of these'):
+        labels.by_image(['a/one.jpg', 'b/one.jpg'])
+
+
+def labels_of(folder, names):
+    """A file with an object in each of some images."""
+    images = [dict(id=i, file_name=name, width=100, height=100) for i, name in enumerate(names)]
+    boxes = [dict(id=i, image_id=i, category_id=1, bbox=[10, 10, 30, 30], area=900) for i in range(len(names))]
+    path = folder / 'labels.json'
+    path.write_text(json.dumps(dict(images=images, annotations=boxes, categories=[dict(id=1, name='one')])))
+    return path

@@ -1,7 +1,7 @@
 """A plan of a pretraining that nobody made."""
 
 from mmsoco.pace import Pace
-from mmsoco.pretrain.choice import Asked, Network, Recipe, Row, Search
+from mmsoco.pretrain.choice import Asked, Network, Recipe, Row, Samples, Search
 from mmsoco.pretrain.inspection import Facts
 from mmsoco.pretrain.objects import Trial
 from mmsoco.pretrain.plan import Plan
@@ -28,6 +28,7 @@ def a_plan(images='/data/some images', **changes):
         images=str(images),
         asked=Asked(),
         facts=facts,
+        samples=Samples(109, 98, 109),
         recipe=Recipe('100-pictures_cpu', 32),
         network=Network('mask-rcnn', None),
         search=Search(200, 50),
