@@ -186,7 +186,7 @@ def recipe_for(samples: Samples, machine: Machine, batch: int | None = None) -> 
         why += '; so few were not measured'
     elif name != '100-pictures_cpu':
         why += '; of this recipe nobody has measured the gain yet'
-    return recipe, Row('recipe', f'configs/own/{name}.py', why)
+    return recipe, Row('recipe', f'{PREFIX}own/{name}.py', why)
 
 
 def smaller_parts(recipe: Recipe) -> Recipe:
@@ -294,7 +294,7 @@ def filter_words(rules: ProposalFilter) -> str:
 
 def filter_row(rules: ProposalFilter, size: str, asked: bool) -> Row:
     """A line for a filter that was chosen by a size."""
-    why = f'--size {size}' if asked else 'the middle one, as nothing is said of the objects; --size or --objects say'
+    why = f'--size {size}' if asked else f'for {size} objects, as nothing is said of them; --size or --objects choose'
     return Row('filter', filter_words(rules), why)
 
 

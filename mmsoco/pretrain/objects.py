@@ -12,6 +12,7 @@ from mmsoco.pretrain.inspection import Facts
 from mmsoco.proposals.filters import ProposalFilter
 from mmsoco.proposals.recall import Labels, measure_recall
 from mmsoco.proposals.search.folder import Execution, search_folder
+from mmsoco.resources import named
 
 #: Labelled images that are searched, at most, and tiles; an image is searched whole.
 IMAGES, TILES = 40, 500
@@ -129,7 +130,7 @@ def rows_for(trials: Sequence[Trial]) -> list[Row]:
     )
     rows = [Row('search', str(best.search), 'by the labelled objects'), Row('filter', filter_words(best.rules), why)]
     if best.recall < LOW:
-        why = 'the training hardly sees what is labelled; docs/choose_proposals.md has other ways to boxes'
+        why = f'the training hardly sees what is labelled; {named("docs/choose_proposals.md")} has other ways to boxes'
         rows.append(Row('warning', f'{1 - best.recall:.0%} of the objects are missed', why))
     return rows
 

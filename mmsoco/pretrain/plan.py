@@ -24,6 +24,7 @@ from mmsoco.pretrain.choice import (
 from mmsoco.pretrain.inspection import Facts
 from mmsoco.pretrain.objects import Trial
 from mmsoco.proposals.filters import ProposalFilter
+from mmsoco.resources import named
 from mmsoco.steps import Step, duration, in_words
 
 #: The files beside what the steps leave.
@@ -189,9 +190,10 @@ def compare_line(plan: Plan, out: Path) -> str | None:
 def mmdet_lines(plan: Plan, out: Path) -> str:
     """The lines for the user's mmdet config, as a file."""
     network = plan.network
-    norms = '# FPN and box head need norms, and all norms train: docs/transfer.md shows where.'
+    where = named('docs/transfer.md')
+    norms = f'# FPN and box head need norms, and all norms train: {where} shows where.'
     if network.is_c4:
-        norms = '# The backbone and its shared block need style="pytorch", and all norms train: docs/transfer.md.'
+        norms = f'# The backbone and its shared block need style="pytorch", and all norms train: {where}.'
     width = ''
     if network.backbone is None:
         width = (

@@ -26,6 +26,7 @@ from mmsoco.pretrain.objects import Trial, rows_for, try_settings
 from mmsoco.pretrain.plan import LIST, Plan
 from mmsoco.proposals.filters import ProposalFilter, filter_folder
 from mmsoco.proposals.search.folder import Execution, Result, search_folder
+from mmsoco.resources import named
 from mmsoco.steps import duration
 
 #: Seconds for all but search and training.
@@ -106,7 +107,7 @@ def facts_rows(facts: Facts) -> list[Row]:
         why = f'the same bytes as another file, such as {one_line(facts.duplicates[0])}'
         rows.append(Row('duplicates', f'{len(facts.duplicates):,} left out', why))
     if other := [kind for kind in facts.kinds if kind not in ('RGB', 'grey', 'RGB with alpha')]:
-        why = 'read as RGB of 8 bits; docs/own_pictures.md says how to keep channels and bits'
+        why = f'read as RGB of 8 bits; {named("docs/own_pictures.md")} says how to keep channels and bits'
         rows.append(Row('kinds', ', '.join(other), why))
     return rows
 

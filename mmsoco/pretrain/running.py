@@ -1,5 +1,6 @@
 """Carrying out a plan, from wherever it was left."""
 
+import shutil
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -13,6 +14,7 @@ from mmsoco.pretrain.config import resolve, write_config
 from mmsoco.pretrain.objects import format_trials
 from mmsoco.pretrain.plan import CONFIG, LINES, LIST, PLAN, Plan, compare_line, mmdet_lines, steps_of
 from mmsoco.pretrain.planning import make_plan
+from mmsoco.resources import PREFIX
 from mmsoco.steps import in_words, run_steps
 
 
@@ -34,7 +36,7 @@ def pretrain(images: str, out: Path, asked: Asked, dry_run: bool = False, say: C
     if plan is None:
         plan, names = make_plan(images, asked, say)
     say('')
-    say(table(plan.rows))
+    say(table(plan.rows, min(118, shutil.get_terminal_size((118, 24)).columns)))
     if plan.trials:
         say('')
         say(format_trials(plan.trials))
@@ -53,7 +55,7 @@ def pretrain(images: str, out: Path, asked: Asked, dry_run: bool = False, say: C
     run_steps(steps, out, say)
     say('')
     say(f'Checkpoint: {plan.checkpoint(out)}')
-    say(f'Report:     {out}/report.html')
+    say(f'Report:     {out}/report.html, for a browser')
     say(f'In your mmdet config ({out}/{LINES}):')
     say(textwrap.indent(mmdet_lines(plan, out), '    ').rstrip())
     if line := compare_line(plan, out):
@@ -102,7 +104,7 @@ def _write(plan: Plan, out: Path, names: Sequence[str]) -> None:
     write_list(out / LIST, ImageList(title, list(names)))
     recipe, network = plan.recipe, plan.network
     cfg = resolve(recipe, network, plan.view, plan.steps, plan.facts.root, (out / 'proposals.arrow').resolve())
-    title = f'configs/own/{recipe.name}.py for {plan.images}, resolved; tools/train.py {out / CONFIG} trains it'
+    title = f'{PREFIX}own/{recipe.name}.py for {plan.images}, resolved; mmsoco train {out / CONFIG} trains it'
     write_config(cfg, out / CONFIG, title)
     with atomic_path(out / LINES) as temporary:
         temporary.write_text(mmdet_lines(plan, out), 'utf-8')
