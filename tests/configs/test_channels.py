@@ -89,7 +89,7 @@ def test_from_the_folder_to_the_detector(count, tmp_path, monkeypatch):
     options = shrink(config('soco', count), folder / 'train', proposals, channels=64)
 
     # Without mean and standard deviation of these images, and with a backbone for others.
-    with pytest.raises(UserError, match=rf'have {count} channels, .* of 3; measure them by .*channel_statistics'):
+    with pytest.raises(UserError, match=rf'have {count} channels, .* of 3; measure them by mmsoco statistics'):
         train(config('soco', count), str(tmp_path / 'none'), options=options)
     measured = measure_channels(proposals)
     statistics = {'model.data_preprocessor.mean': measured.mean, 'model.data_preprocessor.std': measured.std}
