@@ -96,10 +96,24 @@ def test_arms_of_a_seed_see_the_same_data_from_the_same_random_parts(in_iteratio
         elif name.endswith('running_var'):
             state[name] = torch.ones_like(state[name])
     torch.save({'state_dict': state, 'meta': {}}, tmp_path / 'beginning.pth')
-    again = comparison(in_iterations, tmp_path / 'beginning.pth', tmp_path / 'b', options=every_step())
+    # Of the third arm the other parts stay new, drawn as those of scratch.
+    beginning = str(tmp_path / 'beginning.pth')
+    again = Comparison(
+        str(in_iterations),
+        (Init('scratch'), Init('soco', beginning), Init('backbone', beginning)),
+        tmp_path / 'b',
+        fractions=(0.5,),
+        seeds=1,
+        evaluations=2,
+        fit=True,
+        options=every_step(),
+        only={'backbone': Options({'default_hooks.transfer.leave': ['neck.', 'roi_head.']})},
+    )
     results = done(again)
-    assert without_time(results['scratch']) == without_time(results['soco'])
-    assert logged(again, again.runs()[0]) == logged(again, again.runs()[1])
+    scratch, *others = again.runs()
+    for run in others:
+        assert without_time(results['scratch']) == without_time(results[run.init])
+        assert logged(again, scratch) == logged(again, run)
 
 
 def stop_in_the_third_step(after_train_iter):
