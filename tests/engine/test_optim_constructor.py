@@ -96,7 +96,7 @@ def test_what_is_loaded_has_a_rate_of_its_own_where_the_model_knows_it(model):
     assert ids(*slow) == [id(model.backbone.bn1.weight), id(model.backbone.conv1.weight)]
     model.loaded = ()
     for unaware in (model, nn.Linear(2, 2)):
-        with pytest.raises(UserError, match=r'loaded_lr is of what is loaded.*begin by tools/train\.py --init'):
+        with pytest.raises(UserError, match=r'loaded_lr is of what is loaded.*begin by mmsoco train --init'):
             groups_of(unaware, loaded_lr=0.1)
 
 
