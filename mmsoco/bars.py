@@ -1,6 +1,8 @@
 """Progress bars."""
 
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TextIO
 
 from tqdm import tqdm
@@ -30,6 +32,28 @@ def progress_bar(unit: str, total: int, initial: int = 0, every: float | None = 
         dynamic_ncols=True,
         bar_format=_ON_TERMINAL if terminal else _IN_LOG.replace('UNIT', unit),
     )
+
+
+@contextmanager
+def passing_bar(words: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar that goes when it is done, and is on terminals alone.
+
+    Args:
+        words: What is done.
+        unit: One of what is counted.
+
+    Yields:
+        A function to be told how many are done, of how many; where the first goes down, another round has begun.
+    """
+    with tqdm(desc=words, unit=unit, dynamic_ncols=True, leave=False, disable=None) as bar:
+
+        def on_progress(done: int, total: int) -> None:
+            if done < bar.n:
+                bar.reset(total)
+            bar.total = total
+            bar.update(done - bar.n)
+
+        yield on_progress
 
 
 def speed(bar: tqdm, count: int = 1, what: str = 'images') -> str:

@@ -1,9 +1,10 @@
 import io
+import re
 import sys
 
 import pytest
 
-from mmsoco.bars import progress_bar, speed
+from mmsoco.bars import passing_bar, progress_bar, speed
 
 
 class Terminal(io.StringIO):
@@ -39,3 +40,20 @@ def test_logs_are_not_filled(monkeypatch, stream, seconds):
     monkeypatch.setattr(sys, 'stderr', stream)
     with progress_bar('image', 4) as bar:
         assert bar.mininterval == seconds
+
+
+def test_a_passing_bar_counts_each_round_from_its_start_and_goes(monkeypatch):
+    monkeypatch.setattr(sys, 'stderr', shown := Terminal())
+    # tqdm shows at most ten a second.
+    monkeypatch.setattr('tqdm.std.time', iter(range(1, 1000)).__next__)
+    with passing_bar('try', 'image') as on_progress:
+        for done, total in ((2, 4), (4, 4), (1, 8), (8, 8)):
+            on_progress(done, total)
+    assert list(dict.fromkeys(re.findall(r'\d/\d', shown.getvalue()))) == ['2/4', '4/4', '0/8', '1/8', '8/8']
+    assert not shown.getvalue().split('\r')[-1].strip()
+
+
+def test_a_passing_bar_leaves_logs_alone(capsys):
+    with passing_bar('try', 'image') as on_progress:
+        on_progress(1, 2)
+    assert capsys.readouterr().err == ''

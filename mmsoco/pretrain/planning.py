@@ -4,15 +4,14 @@ import math
 import shlex
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import joblib
 import torch
-from tqdm import tqdm
 
+from mmsoco.bars import passing_bar
 from mmsoco.devices import require_usable
 from mmsoco.errors import UserError, one_line
 from mmsoco.images.lists import ImageList, check_listable, sample_names
@@ -60,7 +59,7 @@ def make_plan(images: str, asked: Asked, say: Callable[[str], None]) -> tuple[Pl
     machine = this_machine(asked.device)
     # What needs no look at the images comes first.
     network, network_row = choice.network_for(asked, machine)
-    with _bar('look at the images', 'image') as on_progress:
+    with passing_bar('look at the images', 'image') as on_progress:
         facts, sizes = inspect_images(images, machine.cores, on_progress)
     check_listable(list(sizes), LIST)
     search, rules, proposal_rows, trials = _proposals(asked, facts, sizes, machine.cores)
@@ -126,7 +125,7 @@ def _proposals(
 ) -> tuple[Search, ProposalFilter, list[Row], list[Trial]]:
     """Search and filter: by labelled objects, or by their size."""
     if asked.objects:
-        with _bar('try searches on labelled images', 'image') as on_progress:
+        with passing_bar('try searches on labelled images', 'image') as on_progress:
             trials = try_settings(asked.objects, facts, sizes, jobs, on_progress)
         return trials[0].search, trials[0].rules, rows_for(trials), trials
     size = asked.size or 'medium'
@@ -174,7 +173,7 @@ def _try_steps(
     with tempfile.TemporaryDirectory(prefix='mmsoco-try-') as folder:
         raw, proposals, config = (Path(folder, name) for name in ('raw', 'proposals.arrow', 'config.py'))
         marks: list[tuple[float, int]] = []
-        with _bar('try the search', 'image') as on_progress:
+        with passing_bar('try the search', 'image') as on_progress:
 
             def mark(result: Result) -> None:
                 marks.append((time.monotonic(), result.done))
@@ -220,17 +219,3 @@ def search_time(marks: Sequence[tuple[float, int]], images: int) -> float:
     if after == before:
         return (last - start) * images / after
     return first - start + (images - before) * (last - first) / (after - before)
-
-
-@contextmanager
-def _bar(words: str, unit: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar, as a function of what is done of how many."""
-    with tqdm(desc=words, unit=unit, dynamic_ncols=True, leave=False, disable=None) as bar:
-
-        def on_progress(done: int, total: int) -> None:
-            if done < bar.n:  # the next round
-                bar.reset(total)
-            bar.total = total
-            bar.update(done - bar.n)
-
-        yield on_progress

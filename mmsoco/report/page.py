@@ -8,7 +8,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from mmsoco.files import atomic_path, check_out
-from mmsoco.report.content import Content, read_content
+from mmsoco.report.content import Content
+from mmsoco.report.reading import read_content
 
 TEMPLATE = Path(__file__).parent / 'template.html'
 

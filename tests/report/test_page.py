@@ -13,8 +13,8 @@ from plans import a_plan
 from mmsoco.errors import UserError
 from mmsoco.images.tiles import Tiling
 from mmsoco.pretrain.choice import Asked, Network, Search
-from mmsoco.report.content import read_content
 from mmsoco.report.page import render, whole_options, write_report
+from mmsoco.report.reading import read_content
 
 CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
 
