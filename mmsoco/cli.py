@@ -97,7 +97,7 @@ EPILOG = """mmsoco COMMAND --help shows the options of each.
 a pretraining on your own images:
   mmsoco pretrain IMAGES
 
-the same by hand, with a recipe of your choice:
+by hand, with a search, a filter and a recipe of your choice:
   mmsoco search IMAGES raw
   mmsoco filter raw proposals.arrow
   mmsoco train mmsoco::own/100-pictures_cpu.py --progress --cfg-options \\

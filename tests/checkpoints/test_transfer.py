@@ -92,9 +92,12 @@ DETECTORS = {
     path.stem: (from_config(path), kind_of(path), {})
     for path in sorted([*CONFIGS.glob('transfer/*/*_soco*.py'), *CONFIGS.glob('quickstart/*_soco.py')])
 } | {
-    'cascade-rcnn': (from_docs(0), 'fpn', dict(leave=['roi_head.bbox_head.'])),
-    'atss': (from_docs(0, 'mmdet::atss/atss_r50_fpn_1x_coco.py'), 'fpn', {}),
-    'cascade-mask-rcnn': (from_docs(1), 'fpn', {}),
+    'own labels': (from_docs(0), 'fpn', {}),
+    'faster-rcnn': (from_docs(2), 'fpn', {}),
+    'mask-rcnn': (from_docs(2, 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'), 'fpn', {}),
+    'cascade-rcnn': (from_docs(3), 'fpn', dict(leave=['roi_head.bbox_head.'])),
+    'atss': (from_docs(3, 'mmdet::atss/atss_r50_fpn_1x_coco.py'), 'fpn', {}),
+    'cascade-mask-rcnn': (from_docs(4), 'fpn', {}),
 }
 
 
