@@ -2,6 +2,7 @@
 
 import errno
 import functools
+import io
 import logging
 import os
 import re
@@ -250,6 +251,9 @@ def command(main: Callable[[], int | None]) -> Callable[[], None]:
         _phase.preparing, _phase.suspects, _phase.company = True, [], None
         # Logging goes on where its file cannot be written, and should not show that for every line.
         logging.raiseExceptions = False
+        # In a log, too, what is said stands there when it is said, beside what other processes write.
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(line_buffering=True)
         try:
             sys.exit(main())
         except KeyboardInterrupt:

@@ -136,7 +136,7 @@ def measure_pace(
                 line = f'{words} {arguments} --cfg-options {_EACH_STEP} {length} {options}'
                 run_logged(line, log, show_bars=False)
         except UserError as error:
-            raise _explained(log.read_text(), error) from None
+            raise _explained(log.read_text('utf-8', 'replace'), error) from None
         wall = time.monotonic() - start
         return trial.pace(step_times(run, trial.steps), wall, pretraining)
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,19 +27,27 @@ class Step:
         duration: How long it takes, in words; '' where nobody knows.
         commands: Each begins with a script of this project, such as ``tools/train.py``.
         result: What it leaves when it is done.
-        serves: What a later step makes of it; where that is there, the result is not missed.
+        source: What it makes the result of, where that can be made of something else, too: a result without this, or
+            older than it, is not this step's.
+        serves: A later step, which needs the result; where that is done, the result is not missed.
     """
 
     title: str
     duration: str
     commands: tuple[str, ...]
     result: Path
-    serves: Path | None = None
+    source: Path | None = None
+    serves: 'Step | None' = None
 
     @property
     def is_done(self) -> bool:
         """Whether there is nothing left of it to do."""
-        return self.result.exists() or (self.serves is not None and self.serves.exists())
+        if self.serves is not None and self.serves.is_done:
+            return True
+        needed = [path for path in (self.source, self.result) if path is not None]
+        if not all(path.exists() for path in needed):
+            return False
+        return needed[0].stat().st_mtime_ns <= needed[-1].stat().st_mtime_ns
 
 
 def in_words(line: str) -> str:
@@ -50,7 +59,10 @@ def in_words(line: str) -> str:
         path = script
     elif name := next((name for name, entry in COMMANDS.items() if entry.place == script), None):
         return f'mmsoco {name} {arguments}'.rstrip()
-    return f'{"bash" if script.endswith(".sh") else "python"} {path} {arguments}'.rstrip()
+    elif script == 'tools/dist_train.sh':
+        config, processes, *others = shlex.split(arguments)
+        return f'mmsoco train {shlex.join([config, *others])} --processes {processes}'
+    return f'{"bash" if script.endswith(".sh") else "python"} {shlex.quote(str(path))} {arguments}'.rstrip()
 
 
 def run_steps(steps: Sequence[Step], folder: Path, say: Callable[[str], None], total: int = 0, first: int = 1) -> None:
@@ -80,7 +92,8 @@ def run_steps(steps: Sequence[Step], folder: Path, say: Callable[[str], None], t
                 say(f'    {in_words(line)}')
                 run_logged(line, folder / f'step_{number}.log')
         finally:
-            note_time(folder, step.title, before + time.monotonic() - start)
+            with suppress(OSError):  # nothing depends on it, and what ends the step is to be said
+                note_time(folder, step.title, before + time.monotonic() - start)
 
 
 def note_time(folder: Path, title: str, seconds: float) -> None:
@@ -113,7 +126,7 @@ def run_logged(line: str, log: Path, show_bars: bool = True) -> str:
     start = ['bash'] if script.endswith('.sh') else [sys.executable, '-W', 'ignore']
     # What starts several processes would look for a Python of its own.
     environment = {**os.environ, 'PYTHON': sys.executable}
-    with log.open('a+') as file:
+    with log.open('a+', encoding='utf-8', errors='replace') as file:
         place = file.tell()
         stderr = None if show_bars else subprocess.STDOUT
         words = [*start, str(shipped(script)), *arguments]
@@ -125,7 +138,7 @@ def run_logged(line: str, log: Path, show_bars: bool = True) -> str:
     if status in (130, 143):
         raise Stopped('the same command goes on where it was', status)
     if status:
-        raise UserError(f'{in_words(line)} failed with status {status}; see {log}')
+        raise UserError(f'{in_words(line)} failed with status {status}; see above, and {log}')
     return printed
 
 

@@ -111,7 +111,8 @@ ROOMS = {
     'visualization': OFFLINE,
     'steps': GROUND | {'cli'},
     'pace': GROUND | {'steps'},
-    'pretrain': OFFLINE | {'steps', 'pace', 'devices'},
+    'run_lock': GROUND,
+    'pretrain': OFFLINE | {'steps', 'pace', 'devices', 'run_lock'},
     'report': OFFLINE | {'steps', 'pretrain', 'visualization', 'datasets', 'probe'},
     'checkpoints': GROUND | {'images'},
     'evaluation': GROUND | {'registry'},
@@ -131,8 +132,9 @@ ROOMS = {
         'probe',
         'evaluation',
         'visualization',
+        'run_lock',
     },
-    'compare': OFFLINE | {'datasets', 'checkpoints', 'config', 'options', 'engine'},
+    'compare': OFFLINE | {'datasets', 'checkpoints', 'config', 'options', 'engine', 'run_lock'},
 }
 
 

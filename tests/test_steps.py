@@ -20,9 +20,15 @@ def script(path, text):
 
 def test_failed_command_names_its_log(tmp_path):
     fails = script(tmp_path / 'fails.py', 'print("because"); raise SystemExit(3)')
-    with pytest.raises(UserError, match=r'failed with status 3; see .*step\.log'):
+    with pytest.raises(UserError, match=r'failed with status 3; see above, and .*step\.log'):
         run_logged(fails, tmp_path / 'step.log')
     assert (tmp_path / 'step.log').read_text() == 'because\n'
+
+
+def test_output_may_be_any_bytes(tmp_path):
+    """As names of files may be."""
+    prints = script(tmp_path / 'prints.py', 'import sys; sys.stdout.buffer.write(b"a\\xff\\n")')
+    assert run_logged(prints, tmp_path / 'log') == 'a\N{REPLACEMENT CHARACTER}\n'
 
 
 def test_what_is_done_is_skipped(tmp_path):
@@ -45,10 +51,8 @@ def test_what_is_done_is_skipped(tmp_path):
 def test_a_result_that_has_served_is_not_missed(tmp_path):
     makes = script(tmp_path / 'makes.py', 'import pathlib, sys; pathlib.Path(sys.argv[1]).touch()')
     boxes, weights = tmp_path / 'boxes', tmp_path / 'weights'
-    chain = [
-        Step('search', '', (f'{makes} {boxes}',), boxes, weights),
-        Step('train', '', (f'{makes} {weights}',), weights),
-    ]
+    train = Step('train', '', (f'{makes} {weights}',), weights)
+    chain = [Step('search', '', (f'{makes} {boxes}',), boxes, serves=train), train]
     run_steps(chain, tmp_path, [].append)
     boxes.unlink()
     said = []
@@ -122,7 +126,8 @@ def test_scripts_are_found_outside_of_the_checkout(root, tmp_path, monkeypatch):
     assert in_words('tools/dist_train.sh config.py 8') == 'bash tools/dist_train.sh config.py 8'
     monkeypatch.chdir(tmp_path)
     assert in_words('tools/train.py config.py') == 'mmsoco train config.py'
-    assert in_words('tools/dist_train.sh config.py 8') == f'bash {shipped("tools/dist_train.sh")} config.py 8'
+    line = "tools/dist_train.sh 'a config.py' 8 --resume"
+    assert in_words(line) == "mmsoco train 'a config.py' --resume --processes 8"
     assert shipped('tools/train.py').samefile(root / 'tools/train.py')
     with pytest.raises(UserError, match=r'tools/none\.py is not there'):
         shipped('tools/none.py')

@@ -253,5 +253,14 @@ def _states(images: Images) -> Iterable:
             status = os.stat(f'{images.root}/{name}')  # noqa: PTH116, a million times
             states.append((name, status.st_size, status.st_mtime_ns))
         except OSError:  # in an archive
-            states.append((name,))
+            states.append((name, *_archive_state(f'{images.root}/{name}')))
     return [str(images.root), images.reading, states]
+
+
+def _archive_state(path: str) -> tuple[int, ...]:
+    """Size and time of the archive that a path leads into."""
+    archive = next((place for place in Path(path).parents if place.is_file()), None)
+    if archive is None:
+        return ()
+    status = archive.stat()
+    return status.st_size, status.st_mtime_ns

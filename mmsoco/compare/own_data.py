@@ -1,7 +1,9 @@
 """Labelled images of one's own in the place of those that a detector's config names."""
 
 import copy
+import hashlib
 import json
+import math
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -76,7 +78,7 @@ def look_through(
         boxes = usable(path, found)
         paths[part] = str(path.absolute())
         if found != wholes[part]:
-            paths[part] = _write(found, Path(folder, f'{part}.json'), elsewhere)
+            paths[part] = _write(found, Path(folder), part, elsewhere)
         bare = sum(not box.get('segmentation') for box in boxes)
         unmasked = unmasked or (f'{bare} of {len(boxes)} boxes of {path}' if bare else '')
         counts = Counter(box['category_id'] for box in boxes)
@@ -85,6 +87,9 @@ def look_through(
         notes.append(f'{part}: {len(found["images"])} images, {len(boxes)} boxes: {by_class}{more}')
         if lost := len(wholes[part]['annotations']) - len(found['annotations']):
             notes.append(f'{part}: {lost} annotations without width, height or a listed category are left out')
+        listed = {image['id'] for image in found['images']}
+        if strange := sum(one['image_id'] not in listed for one in found['annotations']):
+            notes.append(f'{part}: {strange} annotations are of images that it does not list, and count for nothing')
     roots = {part: str(root.absolute()) for part, (_, root) in parts.items()}
     return OwnData(paths['train'], roots['train'], paths['val'], roots['val'], classes, unmasked, tuple(notes))
 
@@ -120,6 +125,8 @@ def class_names(path: Path, whole: dict) -> tuple[str, ...]:
         raise UserError(f'{path} has no categories; list the names of your classes, with ids, there')
     if not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
         raise UserError(f'{path}: give each of its categories a name of its own')
+    if len({category['id'] for category in whole['categories']}) < len(names):
+        raise UserError(f'{path}: give each of its categories an id of its own')
     return tuple(names)
 
 
@@ -150,19 +157,31 @@ def complete(path: Path, whole: dict, root: Path, classes: Sequence[str]) -> dic
     annotations = []
     for number, one in enumerate(whole['annotations'], 1):
         box = one.get('bbox')
-        if not (isinstance(box, list) and len(box) == 4 and all(type(side) in (int, float) for side in box)):
+        if not (isinstance(box, list) and len(box) == 4 and all(map(_is_number, box))):
             raise UserError(f'{path}: annotation {one.get("id", number)} has no bbox of x, y, width, height; add one')
-        if min(box[2:]) <= 0 or one.get('category_id') not in listed:
+        # By a list: an id may be anything.
+        if min(box[2:]) <= 0 or one.get('category_id') not in list(listed):
             continue
         area = one.get('area')
         area = area if type(area) in (int, float) and area > 0 else box[2] * box[3]
         id_ = one['id'] if sound else number
         annotations.append({**one, 'id': id_, 'area': area, 'iscrowd': one.get('iscrowd') or 0})
+    if whole['annotations'] and not annotations:
+        first = whole['annotations'][0].get('category_id')
+        ids = ', '.join(map(repr, sorted(listed, key=str)[:5]))
+        raise UserError(
+            f'none of the {len(whole["annotations"])} annotations of {path} has a width, a height and a listed '
+            f'category; the first one has the category_id {first!r}, its categories have {ids}'
+        )
     return whole | {
         'images': [_measured(path, image, root) for image in whole['images']],
         'annotations': annotations,
         'categories': [categories[name] for name in classes],
     }
+
+
+def _is_number(side: object) -> bool:
+    return type(side) in (int, float) and math.isfinite(side)
 
 
 def _measured(path: Path, image: dict, root: Path) -> dict:
@@ -199,9 +218,11 @@ def usable(path: Path, whole: dict) -> list[dict]:
     return found
 
 
-def _write(whole: dict, path: Path, elsewhere: str | os.PathLike | None) -> str:
-    """Write annotations, where they are not there already."""
-    if elsewhere is not None and not (path.is_file() and path.read_text() == json.dumps(whole)):
+def _write(whole: dict, folder: Path, part: str, elsewhere: str | os.PathLike | None) -> str:
+    """Write annotations, where they are not there already; by a name of their own, as others may be in use."""
+    text = json.dumps(whole)
+    path = folder / f'{part}_{hashlib.sha256(text.encode()).hexdigest()[:8]}.json'
+    if elsewhere is not None and not (path.is_file() and path.read_text() == text):
         path = Path(elsewhere, path.name)
     fractions.write(whole, path)
     return str(path.absolute())

@@ -318,7 +318,7 @@ def write(comparison: Comparison, report: dict) -> None:
     """Write the report as JSON, Markdown and PNG, ``results`` unless the comparison names it otherwise."""
     for name, text in (('json', json.dumps(report, indent=1)), ('md', as_markdown(comparison, report))):
         with atomic_path(comparison.out / f'{comparison.report}.{name}') as temporary:
-            temporary.write_text(text)
+            temporary.write_text(text, 'utf-8')
     if _main(report):
         with atomic_path(comparison.out / f'{comparison.report}.png') as temporary:
             draw(comparison, report, _main(report), temporary)

@@ -20,10 +20,10 @@ from mmsoco.compare.arms import config_of_arm, config_of_run, fingerprint
 from mmsoco.compare.plan import Comparison, Run, shard
 from mmsoco.engine.interruption import Interrupted, follow_parent
 from mmsoco.engine.launch import train
-from mmsoco.engine.run_lock import RunLock
 from mmsoco.errors import Stopped, UserError, command, one_line, reason, words_of
 from mmsoco.files import atomic_path
 from mmsoco.resources import shipped
+from mmsoco.run_lock import InUse, RunLock
 
 RESULT, FAILED = 'result.json', 'failed.json'
 #: What a run is of, written before it begins.
@@ -69,11 +69,13 @@ def work(comparison: Comparison, runs: list[Run], length: int, keep_checkpoints:
     for run in runs:
         folder = comparison.folder(run)
         if is_over(folder):
+            if not keep_checkpoints:
+                forget_checkpoints(folder)  # whoever wrote the result may have been killed over it
             continue
-        lock = RunLock(folder)
+        lock = RunLock(folder, '--out')
         try:
             lock.acquire()
-        except UserError:  # somebody else's
+        except InUse:
             continue
         try:
             if not is_over(folder):
@@ -157,7 +159,13 @@ def do(comparison: Comparison, run: Run, cfg: Config, mark: str, keep_checkpoint
     result = run._asdict() | {'figures': figures, 'steps': last['step'], 'seconds': last['seconds'], 'curve': curve}
     _write(folder / RESULT, result | begun)
     if not keep_checkpoints:
-        for path in (*training.glob('*.pth'), training / 'last_checkpoint'):
+        forget_checkpoints(folder)
+
+
+def forget_checkpoints(folder: Path) -> None:
+    """Delete the checkpoints of a run that has a result; of one that failed they stay, to be looked at."""
+    if (folder / RESULT).is_file():
+        for path in (*folder.glob('training/*.pth'), folder / 'training/last_checkpoint'):
             with suppress(FileNotFoundError):
                 path.unlink()
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -133,12 +134,12 @@ def _install_mmcv(shell: Shell, mmcv: str) -> None:
     check = [sys.executable, '-W', 'ignore', str(FOLDER / 'tools/setup_check.py')]
     # A dry run may be of another torch than the one that is here.
     tag = shell.run(check, stdout=subprocess.PIPE) or 'TORCH-PYTHON-CARD'
-    kept = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache', 'mmsoco')
-    folder = Path(os.environ.get('MMSOCO_CACHE') or kept, 'wheels', tag).absolute()
+    folder = Path(_cache(), 'wheels', tag).absolute()
     pattern = f'{mmcv.replace("-", "_").replace("==", "-")}-*.whl'
     install = ('install', '--force-reinstall', '--no-deps')
     for wheel in folder.glob(pattern):
-        shell.pip(*install, str(wheel))
+        with suppress(UserError):  # damaged
+            shell.pip(*install, str(wheel))
         if not _has_to_be_compiled():
             return
         print(f'{wheel} does not work, and is deleted')
@@ -146,6 +147,13 @@ def _install_mmcv(shell: Shell, mmcv: str) -> None:
     _have_compiler(shell, [*check, '--compiler'])
     print(f'compiling {mmcv}: {16 // (os.cpu_count() or 1) + 1} minutes or more, once')
     shell.pip(*install, str(_compile(shell, mmcv, folder, pattern)))
+
+
+def _cache() -> Path:
+    """Where the wheel is kept, as tools/setup.sh has it; who has no home names a place."""
+    if named := os.environ.get('MMSOCO_CACHE'):
+        return Path(named)
+    return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache', 'mmsoco')
 
 
 def _compile(shell: Shell, mmcv: str, folder: Path, pattern: str) -> Path:

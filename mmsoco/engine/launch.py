@@ -28,7 +28,6 @@ from mmsoco.engine.photometry import place_photometry
 from mmsoco.engine.precision import set_amp, set_tf32
 from mmsoco.engine.processes import in_company, join, require_devices
 from mmsoco.engine.resuming import SavedCheckpoints
-from mmsoco.engine.run_lock import RunLock
 from mmsoco.engine.runner import Runner
 from mmsoco.engine.shared_memory import check_shared_memory
 from mmsoco.engine.together import Together, everywhere, first_decides
@@ -37,6 +36,7 @@ from mmsoco.errors import UserError
 from mmsoco.evaluation.columns import format_columns, paper_columns
 from mmsoco.files import atomic_path, check_folder, check_out, remove_leftovers
 from mmsoco.keys import unread_keys
+from mmsoco.run_lock import RunLock
 
 
 def prepare_processes(cfg: Config, launcher: str, tool: str = 'train') -> list[str]:
@@ -172,7 +172,7 @@ def define_run(cfg: Config, resume: str | None, anyway: bool, trust: bool) -> tu
 
 @contextmanager
 def sole_run(*folders: str | os.PathLike) -> Iterator[None]:
-    """Hold the :class:`~mmsoco.engine.run_lock.RunLock` of folders, for all processes of a run.
+    """Hold the :class:`~mmsoco.run_lock.RunLock` of folders, for all processes of a run.
 
     Raises:
         UserError: Another run has one; in all processes.

@@ -1,11 +1,12 @@
 """The command line of a pretraining as a whole: ``mmsoco pretrain``, ``tools/pretrain.py``."""
 
 import argparse
+import math
 from pathlib import Path
 
 from mmsoco.arguments import positive
 from mmsoco.devices import DEVICES, use_device
-from mmsoco.errors import UserError, command
+from mmsoco.errors import UserError, command, one_line
 from mmsoco.pretrain.choice import BACKBONES, DETECTORS, SIZES, Asked
 
 
@@ -44,11 +45,24 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def require_nameable(*paths: str) -> None:
+    """Refuse paths that a config would hold as something else.
+
+    Raises:
+        UserError: mmengine would fill one in, or it is no UTF-8.
+    """
+    for path in paths:
+        if '{{' in path or any('\ud800' <= c <= '\udfff' for c in path):
+            raise UserError(
+                f'{one_line(path)} has {{{{, or bytes that are no UTF-8, and no config can hold it; rename it'
+            )
+
+
 @command
 def main() -> None:
     """The tool."""
     args = parse_args()
-    if args.hours is not None and not args.hours > 0:
+    if args.hours is not None and not 0 < args.hours < math.inf:
         raise UserError(f'--hours {args.hours:g} is no time; give a number above 0')
     for path in filter(None, (args.objects, args.init)):
         if not Path(path).is_file():
@@ -57,11 +71,14 @@ def main() -> None:
     for key in ('images', 'objects', 'init'):
         if getattr(args, key) is not None:
             setattr(args, key, str(Path(getattr(args, key)).resolve()))
+    require_nameable(args.images, args.out or '')
     use_device(args.device)
     # After use_device, as importing mmengine looks for a GPU.
     from mmsoco.pretrain.running import pretrain
 
     out = Path(args.out or Path('work_dirs', Path(args.images).resolve().name))
+    if str(out).startswith('-'):  # it would be an option of the steps
+        out = out.absolute()
     words = vars(args)
     pretrain(args.images, out, Asked(**{key: words[key] for key in Asked.__annotations__}), args.dry_run)
 

@@ -18,11 +18,12 @@ from mmsoco.files import digest_of
 from mmsoco.images import tiff
 from mmsoco.images.archives import open_image, size_of
 from mmsoco.images.decoders import identify
-from mmsoco.images.decoding import UnreadableImage, max_pixels, read_image
+from mmsoco.images.decoding import UnreadableImage, load_image, max_pixels
 from mmsoco.images.finding import find_images
 from mmsoco.images.lists import sample_names
 from mmsoco.images.sizes import CHUNK, measure_sizes
 from mmsoco.images.tiles import Window
+from mmsoco.proposals.recall import Labels
 
 #: Images that are decoded; of more, a sample of so many.
 DECODED = 200
@@ -70,7 +71,10 @@ class Facts:
 
 
 def inspect_images(
-    path: str | Path, jobs: int = 1, on_progress: Callable[[int, int], None] = lambda done, total: None
+    path: str | Path,
+    jobs: int = 1,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    labels: Labels | None = None,
 ) -> tuple[Facts, dict[str, tuple[int, int]]]:
     """Look at a folder of images, or an archive.
 
@@ -78,6 +82,7 @@ def inspect_images(
         path: The folder.
         jobs: Processes.
         on_progress: Called with how many images of how many are looked at, first their headers, then for duplicates.
+        labels: Of some images; of files with the same bytes one of these is kept.
 
     Returns:
         The facts; and name -> (width, height) of the images to train on, each content once.
@@ -92,16 +97,23 @@ def inspect_images(
     kinds: Counter[str] = Counter()
     run = joblib.Parallel(jobs if len(sample) > 32 else 1)
     looks = (joblib.delayed(_decode)(found.root / name, _window(sizes[name])) for name in sample)
-    for name, (kind, why) in zip(sample, run(looks), strict=True):
+    several = 0
+    for name, (kind, frames, why) in zip(sample, run(looks), strict=True):
         if why is None:
             kinds[kind] += 1
+            several += frames > 1
         else:
             unreadable[name] = why
     names = [name for name in names if name not in unreadable]
     if not names:
         name, why = next(iter(unreadable.items()))
         raise UserError(f'none of the {len(found.names)} images in {path} can be read; {one_line(name)}: {why}')
-    duplicates = set(find_duplicates(found.root, names, jobs, on_progress))
+    labelled = set(labels.by_image(names)) if labels is not None else set()
+    labelled_first = sorted(names, key=lambda name: name not in labelled)
+    duplicates = set(find_duplicates(found.root, labelled_first, jobs, on_progress))
+    notes = found.lines()
+    if several:
+        notes.append(f'{several} of {len(sample)} images looked into have several frames or pages; the first is taken')
     measured = np.array([sizes[name] for name in names])
     areas = measured.prod(axis=1)
     facts = Facts(
@@ -115,7 +127,7 @@ def inspect_images(
         largest=tuple(measured[areas.argmax()].tolist()),
         kinds=dict(kinds.most_common()),
         sampled=len(sample),
-        notes=found.lines(),
+        notes=notes,
     )
     return facts, {name: sizes[name] for name in names if name not in duplicates}
 
@@ -132,18 +144,20 @@ def _window(size: tuple[int, int]) -> Window | None:
     return None if math.prod(size) <= max_pixels() else (0, 0, *(min(side, _WINDOW) for side in size))
 
 
-def _decode(path: Path, window: Window | None) -> tuple[str, str | None]:
-    """Channels in words, and why the pixels cannot be read, None where they can."""
+def _decode(path: Path, window: Window | None) -> tuple[str, int, str | None]:
+    """Channels in words, how many frames, and why the pixels cannot be read, None where they can."""
     try:
-        read_image(path, window=window)
+        image = load_image(path, window=window)
     except UnreadableImage as error:
-        return '', error.reason
+        return '', 0, error.reason
     try:
         with open_image(path) as file:
             mode = _mode(file)
     except Exception:  # a kind that Pillow does not know, and others read
-        return 'other', None
-    return _MODES.get(mode, 'grey of more than 8 bits' if mode.startswith(('I', 'F')) else mode), None
+        return 'other', image.frames, None
+    kind = _MODES.get(mode, 'grey' if mode.startswith(('I', 'F')) else mode)
+    # Pillow knows no mode for colours of 16 bits.
+    return f'{kind} of more than 8 bits' if image.met is not None else kind, image.frames, None
 
 
 def _mode(file: BinaryIO) -> str:

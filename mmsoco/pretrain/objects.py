@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from mmsoco.errors import UserError
 from mmsoco.images.lists import ImageList, sample_names
@@ -58,7 +57,7 @@ def filters_for(shorter: int) -> list[ProposalFilter]:
 
 
 def try_settings(
-    labels: str | Path,
+    labels: Labels,
     facts: Facts,
     sizes: Mapping[str, tuple[int, int]],
     jobs: int = 1,
@@ -67,7 +66,7 @@ def try_settings(
     """Search a sample of the labelled images in several ways, and filter in more; best first.
 
     Args:
-        labels: COCO annotations of some of the images.
+        labels: Of some of the images.
         facts: Of the folder.
         sizes: (width, height) of its images, by name.
         jobs: Processes.
@@ -76,10 +75,9 @@ def try_settings(
     Raises:
         UserError: None of the labelled images is among those of the folder, or no setting covers any object.
     """
-    objects = Labels.read(labels)
-    labelled = sorted(objects.by_image(sizes))
+    labelled = sorted(labels.by_image(sizes))
     if not labelled:
-        raise UserError(f'{labels} labels none of the images in {facts.root}; file names are compared')
+        raise UserError(f'{labels.path} labels none of the images in {facts.root}; file names are compared')
     sample = sample_names(labelled, min(IMAGES, len(labelled)), seed=0)
     ways = [(search, _of_tiles(sample, sizes, search)) for search in searches_for(facts)]
     total = sum(sum(tiles.values()) for _, tiles in ways)
@@ -97,15 +95,15 @@ def try_settings(
                 on_progress=lambda result, before=before: on_progress(before + result.done, total),
             )
             for rules in filters_for(search.tile or facts.sides[0]):
-                seen = measure_recall(folder, objects, rules)
+                seen = measure_recall(folder, labels, rules)
                 figures = seen.recall, seen.hit_rate, seen.score, seen.proposals / seen.images
                 trials.append(Trial(search, rules, *figures))
         before += sum(tiles.values())
     best, *others = sorted(trials, key=lambda trial: (-trial.score, -trial.recall))
     if not best.score:
         raise UserError(
-            f'none of {len(trials)} settings finds any object of {labels} at IoU 0.5; see whether its boxes are x, y, '
-            'width and height in pixels of these images, or leave --objects away and say --size'
+            f'none of {len(trials)} settings finds any object of {labels.path} at IoU 0.5; see whether its boxes are '
+            'x, y, width and height in pixels of these images, or leave --objects away and say --size'
         )
     return [best, *others]
 

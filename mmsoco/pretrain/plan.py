@@ -5,7 +5,7 @@ import shlex
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from mmsoco.errors import UserError
+from mmsoco.errors import UserError, reason
 from mmsoco.files import atomic_path, read_regular
 from mmsoco.pace import Pace
 from mmsoco.pretrain.choice import (
@@ -29,6 +29,8 @@ from mmsoco.steps import Step, duration, in_words
 
 #: The files beside what the steps leave.
 PLAN, CONFIG, LIST, LINES = 'plan.json', 'config.py', 'images.txt', 'mmdet_lines.py'
+#: What the comment begins with on top of those that could be somebody else's.
+OURS = 'mmsoco pretrain'
 #: Pairs of numbers among the facts, which JSON has as lists.
 _SIDES = ('sides', 'smallest', 'largest')
 
@@ -109,7 +111,8 @@ class Plan:
             return cls(**{**found, **parts})
         except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
             raise UserError(
-                f'{out / PLAN} is damaged ({error}); remove {out}, or name another folder by --out'
+                f'{out / PLAN} cannot be read ({reason(error)}): it is damaged, or of another version of mmsoco; take '
+                f'that one, or name another folder by --out, and begin from what {out / "train"} has by --init'
             ) from None
 
 
@@ -133,11 +136,6 @@ def steps_of(plan: Plan, out: Path) -> list[Step]:
     search += f' --retry --max-failures {failures}'
     filters = f'data_pipelines/filter_proposals.py {folder}/raw {folder}'
     keep = f'{filters}/proposals.arrow {filter_words(plan.rules)}'
-    drawn, report = out / 'proposals/distributions.json', out / 'report.html'
-    steps = [
-        Step('search for boxes', _about(plan.search_seconds), (search, keep), out / 'proposals.arrow', checkpoint),
-        Step('draw them', '', tuple(_drawings(plan, out, filters)), drawn, report),
-    ]
     options = f'--work-dir {folder}/train --resume --progress'
     options += f' --init {q(plan.asked.init)}' if plan.asked.init else ''
     options += f' --accumulate {plan.recipe.accumulate}' if plan.recipe.accumulate > 1 else ''
@@ -148,16 +146,25 @@ def steps_of(plan: Plan, out: Path) -> list[Step]:
         train = f'tools/train.py {folder}/{CONFIG} {options}'
     exports = [export for export in exports_for(plan.network) if export.tool]
     extract = f'tools/extract_backbone.py {q(str(checkpoint))} {folder}/weights'
+    # The last one, as they are made in this order.
+    weights = out / 'weights' / exports[-1].file
+    # Each by what it leaves; what has served may be deleted.
+    export = Step(
+        'export the weights',
+        '',
+        tuple(f'{extract}/{export.file} --tool {export.tool}' for export in exports),
+        weights,
+    )
+    training = Step('pretrain', _about(plan.train_seconds), (train,), checkpoint, serves=export)
+    # Not one of a training under way, which its user may have looked at.
+    report = Step('write the report', '', (f'tools/report.py {folder}',), out / 'report.html', source=weights)
+    drawings = tuple(_drawings(plan, out, filters))
     return [
-        *steps,
-        Step('pretrain', _about(plan.train_seconds), (train,), checkpoint, out / 'weights' / exports[-1].file),
-        Step(
-            'export the weights',
-            '',
-            tuple(f'{extract}/{export.file} --tool {export.tool}' for export in exports),
-            out / 'weights' / exports[-1].file,
-        ),
-        Step('write the report', '', (f'tools/report.py {folder}',), report),
+        Step('search for boxes', _about(plan.search_seconds), (search, keep), out / 'proposals.arrow', serves=training),
+        Step('draw them', '', drawings, out / 'proposals/distributions.json', serves=report),
+        training,
+        export,
+        report,
     ]
 
 
@@ -203,7 +210,7 @@ def mmdet_lines(plan: Plan, out: Path) -> str:
         )
     begin = f"# Or begin with one that fits: _base_ = '{network.fitting}'\n" if network.fitting else ''
     return (
-        f'# Add to your mmdet config.\n{norms}\n{width}{begin}'
+        f'# {OURS}: add this to your mmdet config.\n{norms}\n{width}{begin}'
         f'load_from = {str(plan.checkpoint(out).resolve())!r}\n'
         "custom_hooks = [dict(type='mmsoco.TransferHook')]\n"
     )

@@ -24,6 +24,7 @@ from mmsoco.pretrain.inspection import Facts, inspect_images, without_too_large
 from mmsoco.pretrain.objects import Trial, rows_for, try_settings
 from mmsoco.pretrain.plan import LIST, Plan
 from mmsoco.proposals.filters import ProposalFilter, filter_folder
+from mmsoco.proposals.recall import Labels
 from mmsoco.proposals.search.folder import Execution, Result, search_folder
 from mmsoco.resources import named
 from mmsoco.steps import duration
@@ -59,10 +60,11 @@ def make_plan(images: str, asked: Asked, say: Callable[[str], None]) -> tuple[Pl
     machine = this_machine(asked.device)
     # What needs no look at the images comes first.
     network, network_row = choice.network_for(asked, machine)
+    labels = Labels.read(asked.objects) if asked.objects else None
     with passing_bar('look at the images', 'image') as on_progress:
-        facts, sizes = inspect_images(images, machine.cores, on_progress)
+        facts, sizes = inspect_images(images, machine.cores, on_progress, labels)
     check_listable(list(sizes), LIST)
-    search, rules, proposal_rows, trials = _proposals(asked, facts, sizes, machine.cores)
+    search, rules, proposal_rows, trials = _proposals(asked, labels, facts, sizes, machine.cores)
     if search.tile is None:
         facts, sizes = without_too_large(facts, sizes)
     if len(sizes) < 2:
@@ -108,7 +110,7 @@ def facts_rows(facts: Facts) -> list[Row]:
     if other := [kind for kind in facts.kinds if kind not in ('RGB', 'grey', 'RGB with alpha')]:
         why = f'read as RGB of 8 bits; {named("docs/own_pictures.md")} says how to keep channels and bits'
         rows.append(Row('kinds', ', '.join(other), why))
-    return rows
+    return [*rows, *(Row('besides', note, '') for note in facts.notes)]
 
 
 def time_row(plan: Plan) -> Row:
@@ -121,12 +123,12 @@ def time_row(plan: Plan) -> Row:
 
 
 def _proposals(
-    asked: Asked, facts: Facts, sizes: Mapping[str, tuple[int, int]], jobs: int
+    asked: Asked, labels: Labels | None, facts: Facts, sizes: Mapping[str, tuple[int, int]], jobs: int
 ) -> tuple[Search, ProposalFilter, list[Row], list[Trial]]:
     """Search and filter: by labelled objects, or by their size."""
-    if asked.objects:
+    if labels is not None:
         with passing_bar('try searches on labelled images', 'image') as on_progress:
-            trials = try_settings(asked.objects, facts, sizes, jobs, on_progress)
+            trials = try_settings(labels, facts, sizes, jobs, on_progress)
         return trials[0].search, trials[0].rules, rows_for(trials), trials
     size = asked.size or 'medium'
     search, search_row = choice.search_for(size, facts)

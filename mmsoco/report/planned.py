@@ -32,7 +32,6 @@ def tell_plan(content: Content, plan: Plan, folder: Path) -> None:
         ('smallest', size(facts.smallest)),
         ('largest', size(facts.largest)),
         (f'kinds, of {facts.sampled:,} looked into', kinds),
-        *(('besides', note) for note in facts.notes),
     ]
     content.choices = plan.rows
     content.trials = plan.trials[:8]

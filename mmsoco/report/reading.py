@@ -27,10 +27,15 @@ def read_content(folder: Path) -> Content:
     Raises:
         UserError: The folder holds no pretraining.
     """
-    plan = Plan.read(folder) if folder.is_dir() else None
     work = folder / 'train' if (folder / 'train').is_dir() else folder
+    plan, damage = None, ''
+    try:
+        plan = Plan.read(folder) if folder.is_dir() else None
+    except UserError as error:
+        damage = str(error)
     if plan is None and not any(work.glob('*/vis_data/scalars.json')):
-        raise UserError(f'{folder} holds no pretraining; name its work folder, or the one that mmsoco pretrain wrote')
+        no_run = f'{folder} holds no pretraining; name its work folder, or the one that mmsoco pretrain wrote'
+        raise UserError(damage or no_run)
     config = _config(folder, work)
     content = Content(str(folder.resolve()), _title(plan, folder))
     content.versions = versions()
@@ -47,6 +52,8 @@ def read_content(folder: Path) -> Content:
         tell_boxes(content, proposals, raw, config and config.train_dataloader.dataset.get('held_out'))
     tell_views(content, work)
     tell_learning(content, work, plan.asked.init if plan else _began_with(work))
+    if damage:
+        content.says.insert(0, damage)
     return content
 
 

@@ -1,6 +1,7 @@
 """Evaluation images in a pretraining's images."""
 
 import json
+import zipfile
 
 import cv2
 import numpy as np
@@ -49,6 +50,19 @@ def test_nothing_compared_is_not_checked(in_iterations, pretrained, tmp_path):
         found = _look(comparison, *sides, jobs=1, keep=False)
         assert found['checked'] is checked and found['words'].startswith('not checked') is not checked
         assert '0 by looks, of 0 compared with 0 that are not flat' in found['words']
+
+
+def test_an_archive_that_changed_is_looked_into_again(images, in_iterations, pretrained, tmp_path):
+    comparison = Comparison(str(in_iterations), (Init('scratch'), Init('soco', str(pretrained))), tmp_path / 'out')
+    first, second = listed(images).names[:2]
+
+    def same(content):
+        with zipfile.ZipFile(tmp_path / 'images.zip', 'w') as archive:
+            archive.write(images / content, 'one.jpg')
+        packed = Images(tmp_path, ['images.zip/one.jpg'])
+        return _look(comparison, Images(images, [first]), packed, jobs=1, keep=True)['same']
+
+    assert (same(second), same(first)) == (0, 1)
 
 
 def test_what_a_pretraining_began_from_is_named(in_iterations, pretrained, data, tmp_path):

@@ -116,11 +116,26 @@ def test_a_rehearsal_writes_elsewhere(own, tmp_path):
     own.labels['train']['annotations'][0]['area'] = None
     elsewhere = tmp_path / 'elsewhere'
     found = own.look(elsewhere=elsewhere)
-    assert found.train == str(elsewhere / 'train.json') and not (tmp_path / 'labels').exists()
+    assert Path(found.train).parent == elsewhere and not (tmp_path / 'labels').exists()
     written = own.look().train
-    assert written == str(tmp_path / 'labels/train.json')
+    assert Path(written).parent == tmp_path / 'labels' and Path(written).name == Path(found.train).name
     # Then it is the same comparison.
     assert own.look(elsewhere=tmp_path / 'third').train == written and not (tmp_path / 'third').exists()
+
+
+def test_labels_in_use_are_not_replaced(own):
+    """Those of a comparison that another one, of other labels, is told to share its folder with."""
+    own.labels['train']['annotations'][0]['area'] = None
+    first = own.look().train
+    text = Path(first).read_text()
+    own.labels['train']['annotations'].pop()
+    second = own.look().train
+    assert second != first and Path(first).read_text() == text != Path(second).read_text()
+
+
+def test_annotations_of_images_that_are_not_listed(own):
+    own.labels['val']['annotations'][1]['image_id'] = 99
+    assert 'val: 1 annotations are of images that it does not list, and count for nothing' in own.look().notes
 
 
 def test_what_is_refused(own, data, tmp_path):
@@ -138,6 +153,11 @@ def test_what_is_refused(own, data, tmp_path):
     refuses('none of the 0 annotations', lambda labels: labels['annotations'].clear(), 'val')
     refuses('a name of its own', lambda labels: labels['categories'][1].update(name='square'))
     refuses("has the category 'bar'", lambda labels: labels['categories'][1].update(name='other'), 'val')
+    refuses('an id of its own', lambda labels: labels['categories'][1].update(id=labels['categories'][0]['id']))
+    for id_ in ('1', [1], None):
+        refuses(f'the first one has the category_id {id_!r}, its categories have 0, 1',
+                lambda labels, id_=id_: [one.update(category_id=id_) for one in labels['annotations']])  # fmt: skip
+    refuses('has no bbox of x, y', lambda labels: labels['annotations'][3].update(bbox=[0, 0, float('nan'), 5]))
     refuses('has no bbox of x, y', lambda labels: labels['annotations'][3].pop('bbox'))
     refuses('an entry of its images has no file_name', lambda labels: labels['images'][0].pop('file_name'))
     gone = str(tmp_path / 'all images/gone.png')

@@ -16,9 +16,9 @@ from mmsoco.compare.running import FAILED, RESULT, forget_former_run, is_over, w
 from mmsoco.engine.hooks.curve import CurveHook
 from mmsoco.engine.interruption import Interrupted
 from mmsoco.engine.launch import train
-from mmsoco.engine.run_lock import RunLock
 from mmsoco.errors import UserError
 from mmsoco.options import Options
+from mmsoco.run_lock import InUse, RunLock
 
 
 def comparison(config, pretrained, out, **settings):
@@ -61,6 +61,35 @@ def test_several_processes_are_started_by_the_script_of_the_package(monkeypatch,
     whole = comparison('a.py', script, tmp_path, processes=3)
     with pytest.raises(UserError, match=r'^asked for 3$'):
         running._train_in_processes(whole, tmp_path / 'a.py', tmp_path / 'training')
+
+
+def test_a_folder_that_cannot_be_written_is_no_run_of_others(in_iterations, pretrained, tmp_path, monkeypatch):
+    """Runs that others do are passed over; this one nobody would do."""
+    whole = comparison(in_iterations, pretrained, tmp_path)
+
+    def acquire(lock):
+        raise error('no')
+
+    monkeypatch.setattr(RunLock, 'acquire', acquire)
+    error = InUse
+    work(whole, whole.runs(), length=4)
+    error = UserError
+    with pytest.raises(UserError, match='no'):
+        work(whole, whole.runs(), length=4)
+
+
+def test_checkpoints_that_outlived_their_run_go(in_iterations, pretrained, tmp_path):
+    """Of a process that was killed between the result and them; those of a failure stay, to be looked at."""
+    whole = comparison(in_iterations, pretrained, tmp_path)
+    for run, mark in zip(whole.runs(), (RESULT, FAILED), strict=True):
+        (whole.folder(run) / 'training').mkdir(parents=True)
+        for name in (mark, 'training/iter_4.pth', 'training/last_checkpoint'):
+            (whole.folder(run) / name).write_text('{}')
+    finished, failed = (whole.folder(run) / 'training' for run in whole.runs())
+    work(whole, whole.runs(), length=4, keep_checkpoints=True)
+    assert len(list(finished.iterdir())) == 2
+    work(whole, whole.runs(), length=4)
+    assert not list(finished.iterdir()) and len(list(failed.iterdir())) == 2
 
 
 @pytest.mark.slow

@@ -10,8 +10,8 @@ from mmengine.hooks import CheckpointHook
 
 from mmsoco.engine.launch import train
 from mmsoco.engine.resuming import POINTER, SavedCheckpoints, checkpoint_folder
-from mmsoco.engine.run_lock import NAME
 from mmsoco.errors import UserError
+from mmsoco.run_lock import NAME
 
 
 def save(folder, name, step):

@@ -43,9 +43,14 @@ def test_kinds_are_told(tmp_path):
     Image.fromarray(pixels).save(tmp_path / 'grey.png')
     Image.fromarray(np.dstack([pixels] * 4)).save(tmp_path / 'alpha.png')
     Image.fromarray(pixels.astype(np.uint16) * 200).save(tmp_path / 'deep.png')
+    cv2.imwrite(str(tmp_path / 'deep colours.png'), np.dstack([pixels.astype(np.uint16) * 200] * 3))
+    Image.fromarray(pixels).save(tmp_path / 'pages.tif', save_all=True, append_images=[Image.fromarray(pixels)])
     np.save(tmp_path / 'array.npy', pixels)
-    kinds = inspect_images(tmp_path)[0].kinds
-    assert kinds == {'grey': 1, 'RGB with alpha': 1, 'grey of more than 8 bits': 1, 'other': 1}
+    facts = inspect_images(tmp_path)[0]
+    assert facts.kinds == {
+        'grey': 2, 'RGB with alpha': 1, 'grey of more than 8 bits': 1, 'RGB of more than 8 bits': 1, 'other': 1
+    }  # fmt: skip
+    assert facts.notes == ['1 of 6 images looked into have several frames or pages; the first is taken']
 
 
 def test_an_archive_is_looked_at_as_a_folder_is(folder, tmp_path):

@@ -1,4 +1,5 @@
 import json
+import shutil
 import zipfile
 
 import cv2
@@ -39,7 +40,9 @@ def test_labels_choose_search_and_filter(dots):
     """The default filter keeps no disc: their size is 0.1 of the image's."""
     facts, sizes = inspect_images(dots)
     said = []
-    trials = try_settings(dots / 'labels.json', facts, sizes, on_progress=lambda *numbers: said.append(numbers))
+    trials = try_settings(
+        Labels.read(dots / 'labels.json'), facts, sizes, on_progress=lambda *numbers: said.append(numbers)
+    )
     total = 6 * len(searches_for(facts))
     assert said[0] == (0, total) and said[-1] == (total, total)
     assert len(trials) == len(searches_for(facts)) * len(filters_for(128))
@@ -54,7 +57,7 @@ def test_labels_choose_search_and_filter(dots):
 def test_labels_of_other_images(dots, tmp_path):
     facts, _ = inspect_images(dots)
     with pytest.raises(UserError, match='labels none of the images in'):
-        try_settings(dots / 'labels.json', facts, {f'other/{name}.x': (9, 9) for name in range(3)})
+        try_settings(Labels.read(dots / 'labels.json'), facts, {f'other/{name}.x': (9, 9) for name in range(3)})
 
 
 @pytest.mark.parametrize(
@@ -73,7 +76,7 @@ def test_labels_that_choose_nothing(dots, tmp_path, boxes, words, monkeypatch):
     ]
     (tmp_path / 'labels.json').write_text(json.dumps(labels))
     with pytest.raises(UserError, match=words):
-        try_settings(tmp_path / 'labels.json', *inspect_images(dots))
+        try_settings(Labels.read(tmp_path / 'labels.json'), *inspect_images(dots))
 
 
 def test_labels_of_the_images_in_an_archive(dots, tmp_path, monkeypatch):
@@ -83,16 +86,23 @@ def test_labels_of_the_images_in_an_archive(dots, tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / 'dots.zip', 'w') as archive:
         for path in dots.glob('*.png'):
             archive.write(path, path.name)
-    assert try_settings(dots / 'labels.json', *inspect_images(tmp_path / 'dots.zip'))[0].recall > 0.5
+    assert try_settings(Labels.read(dots / 'labels.json'), *inspect_images(tmp_path / 'dots.zip'))[0].recall > 0.5
 
 
-def test_labels_are_read_once(dots, monkeypatch):
-    monkeypatch.setattr(objects, 'IMAGES', 1)
-    monkeypatch.setattr(objects, 'searches_for', lambda facts: [Search(100, 20)])
-    read = []
-    of_file = Labels.read
-    monkeypatch.setattr(Labels, 'read', lambda path: read.append(path) or of_file(path))
-    assert try_settings(dots / 'labels.json', *inspect_images(dots)) and len(read) == 1
+def test_of_copies_the_labelled_one_is_kept(dots, tmp_path):
+    """By its name alone its objects are known."""
+    for name in ('0.png', '1.png'):
+        for folder in ('all', 'labelled'):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            shutil.copy(dots / name, tmp_path / folder / name)
+    whole = json.loads((dots / 'labels.json').read_text())
+    whole['images'] = [dict(image, file_name=f'labelled/{image["file_name"]}') for image in whole['images'][:2]]
+    whole['annotations'] = [box for box in whole['annotations'] if box['image_id'] < 2]
+    (tmp_path / 'labels.json').write_text(json.dumps(whole))
+    assert inspect_images(tmp_path)[0].duplicates == ['labelled/0.png', 'labelled/1.png']
+    labels = Labels.read(tmp_path / 'labels.json')
+    facts, sizes = inspect_images(tmp_path, labels=labels)
+    assert facts.duplicates == ['all/0.png', 'all/1.png'] and set(labels.by_image(sizes)) == set(sizes)
 
 
 def test_few_images_of_many_tiles_are_searched():

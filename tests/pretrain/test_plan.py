@@ -1,3 +1,4 @@
+import os
 import shlex
 from dataclasses import replace
 
@@ -22,9 +23,11 @@ def test_a_plan_is_read_as_it_was_written(tmp_path):
 
 
 def test_a_damaged_plan(tmp_path):
+    """Or one of another version: nobody is told to delete what was trained."""
     (tmp_path / 'plan.json').write_text('{"asked": {}}')
-    with pytest.raises(UserError, match=r'plan\.json is damaged'):
+    with pytest.raises(UserError, match=r'plan\.json cannot be read .*another folder by --out') as told:
         Plan.read(tmp_path)
+    assert 'remove' not in str(told.value)
 
 
 def test_commands_are_of_tools_that_there_are(tmp_path):
@@ -85,6 +88,26 @@ def test_what_was_removed_after_it_served_is_not_made_again(tmp_path):
     assert train.is_done and not draw.is_done and not report.is_done
     report.result.touch()
     assert draw.is_done and report.is_done
+
+
+def test_a_report_of_a_training_under_way_is_not_the_last_one(tmp_path):
+    """Its user may look at it at any time, by mmsoco report."""
+    _, draw, _, export, report = steps_of(a_plan(), tmp_path)
+    report.result.touch()
+    assert not report.is_done and not draw.is_done
+    export.result.parent.mkdir()
+    export.result.touch()
+    os.utime(report.result, (1, 1))
+    assert not report.is_done and not draw.is_done
+    os.utime(report.result)
+    assert report.is_done and draw.is_done
+
+
+def test_a_search_whose_training_was_exported_is_not_made_again(tmp_path):
+    search, _, train, export, _ = steps_of(a_plan(), tmp_path)
+    export.result.parent.mkdir()
+    export.result.touch()
+    assert search.is_done and train.is_done
 
 
 def test_wishes_reach_the_training(tmp_path):

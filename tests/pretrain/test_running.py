@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import cv2
@@ -43,7 +44,11 @@ def command(root, capsys, monkeypatch):
         (lambda images, out: None, ['--out', 'images/out'], 'is in the folder of the images'),
         (lambda images, out: None, ['--objects', 'none.json'], 'none.json does not exist'),
         (lambda images, out: None, ['--init', 'none.pth', '--backbone', 'resnet18'], 'none.pth does not exist'),
+        (lambda images, out: (out.mkdir(), (out / 'config.py').write_text('mine')), [], 'something else (config.py)'),
+        (lambda images, out: None, ['--out', 'a{{b}}'], 'no config can hold it; rename it'),
+        (lambda images, out: None, ['--out', os.fsdecode(b'a\xff')], 'a\\udcff has {{, or bytes'),
         (lambda images, out: None, ['--hours', '0'], '--hours 0 is no time'),
+        (lambda images, out: None, ['--hours', 'inf'], '--hours inf is no time'),
         (lambda images, out: None, ['--detector', 'c4', '--backbone', 'vit-b'], '--detector c4 takes a ResNet'),
         (lambda images, out: a_plan('other').write(out.mkdir() or out), [], 'is of another pretraining (images'),
         (
@@ -104,6 +109,38 @@ def test_folders_of_like_names_have_folders_of_their_own(command, tmp_path, monk
         assert status == 0 and f'work_dirs/{name}/proposals.arrow' in said
 
 
+def test_one_call_a_folder(command, tmp_path):
+    """The other one may be planning still."""
+    (tmp_path / 'images').mkdir()
+    held = 'from mmsoco.run_lock import RunLock; import sys, time; RunLock(sys.argv[1]).acquire(); print(flush=True); '
+    words = [sys.executable, '-c', held + 'time.sleep(60)', str(tmp_path / 'out')]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        status, err = command(tmp_path / 'images', '--out', tmp_path / 'out')
+        other.kill()
+    assert status == 2 and 'is in use by another run' in err and '--out' in err
+
+
+def test_images_that_are_gone_since_the_plan(command, tmp_path):
+    """They are named before anything is searched, and the way on is."""
+    (tmp_path / 'images').mkdir()
+    (tmp_path / 'images/there.png').touch()
+    plan = a_plan(tmp_path / 'images', facts=replace(a_plan().facts, root=str(tmp_path / 'images')))
+    plan.write(tmp_path / 'out')
+    (tmp_path / 'out/images.txt').write_text('there.png\ngone.png\n')
+    status, err = command(tmp_path / 'images', '--out', tmp_path / 'out')
+    assert status == 2 and '1 of 2 images' in err and 'gone.png; put them back' in err
+    assert not (tmp_path / 'out/raw').exists() and not (tmp_path / 'out/step_1.log').exists()
+
+
+def test_a_name_that_begins_with_a_dash_is_no_option(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'images').mkdir()
+    a_plan(tmp_path / 'images').write(tmp_path / '-out')
+    status, said = command('images', '--out=-out', '--dry-run')
+    assert status == 0 and f' {tmp_path}/-out/raw ' in said
+
+
 def test_a_folder_that_may_not_be_written(tmp_path, monkeypatch):
     # Root may write anywhere.
     monkeypatch.setattr(os, 'access', lambda path, mode: False)
@@ -117,6 +154,12 @@ def test_the_table_says_what_was_found():
     assert 'unreadable' in text and '1 left out' in text and '109 of 400 x 300 px' in text
     assert max(map(len, text.splitlines())) <= 118
     assert text.count('reason') == 30 and text.count('many') == 4
+    assert facts_rows(replace(a_plan().facts, notes=['passed over: 2 .gz']))[-1].choice == 'passed over: 2 .gz'
+
+
+@pytest.mark.parametrize('width', [1, 40, 60])
+def test_the_table_fits_as_well_as_it_can(width):
+    assert table([Row('steps', 'a choice of many words ' * 4, 'a reason ' * 30)], width).count('reason') == 30
 
 
 class Page(HTMLParser):

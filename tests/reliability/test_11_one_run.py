@@ -1,6 +1,6 @@
 """Promise 11: one run a folder, and none whose launcher is gone.
 
-Stale locks, and those of other machines: ``tests/engine/test_run_lock.py``.
+Stale locks, and those of other machines: ``tests/test_run_lock.py``.
 """
 
 import os

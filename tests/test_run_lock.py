@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from mmsoco.engine.run_lock import NAME, RunLock
 from mmsoco.errors import UserError
+from mmsoco.run_lock import NAME, RunLock
 
 
 def elsewhere(act):

@@ -1,4 +1,4 @@
-"""One training a folder."""
+"""One run a folder."""
 
 import errno
 import fcntl
@@ -17,8 +17,12 @@ from mmsoco.files import is_alive
 NAME = 'run.lock'
 
 
+class InUse(UserError):
+    """Another run has the folder."""
+
+
 class RunLock:
-    """A file that says which process trains in a folder, held while it does.
+    """A file that says which process works in a folder, held while it does.
 
     The file is locked by the system, which lets go when the process ends,
     however it ends; children do not inherit it. A file that nobody has locked is
@@ -29,21 +33,23 @@ class RunLock:
 
     Args:
         folder: Made when it is not there.
-
+        option: By which the user names another one.
     """
 
     #: Seconds between two signs of life, and without one after which a run elsewhere counts as dead.
     HEARTBEAT, SILENCE = 30.0, 180.0
 
-    def __init__(self, folder: str | os.PathLike):
+    def __init__(self, folder: str | os.PathLike, option: str = '--work-dir'):
         self.path = Path(folder, NAME)
+        self._option = option
         self._end = threading.Event()
 
     def acquire(self) -> None:
         """Take the lock.
 
         Raises:
-            UserError: Another run has it, or the folder cannot be written to.
+            InUse: Another run has it.
+            UserError: The folder cannot be written to.
         """
         self._made = not self.path.parent.exists()
         try:
@@ -52,7 +58,7 @@ class RunLock:
                 pass
         except OSError as error:
             raise UserError(
-                f'{self.path.parent} cannot be a work folder ({reason(error)}); name another one: --work-dir'
+                f'{self.path.parent} cannot be a work folder ({reason(error)}); name another one: {self._option}'
             ) from None
         threading.Thread(target=self._live, daemon=True).start()
 
@@ -78,9 +84,9 @@ class RunLock:
             holder = _read(self._file)
             if locked is False or (holder and self._may_live(holder, locked)):
                 who = '{host}, process {pid}, since {start}'.format(**holder) if holder else 'it has just begun'
-                raise UserError(
+                raise InUse(
                     f'{self.path.parent} is in use by another run ({who}); wait for it, stop it, or name another one: '
-                    '--work-dir'
+                    f'{self._option}'
                 )
             words = {
                 'host': socket.gethostname(),
