@@ -173,6 +173,11 @@ def recipe_for(samples: Samples, machine: Machine, batch: int | None = None) -> 
     recipe = Recipe(name, batch or default, processes, accumulate if batch is None else 1)
     if recipe.batch % (recipe.processes * recipe.accumulate):
         raise UserError(f'--batch {batch} does not divide over {processes} GPUs; give a multiple of {processes}')
+    if recipe.part < LEAST_PART:
+        raise UserError(
+            f'--batch {batch} gives a process {recipe.part} at once, too few to compare boxes; give '
+            f'{LEAST_PART * processes} or more'
+        )
     on = f'{processes} GPUs' if processes > 1 else 'one GPU' if machine.gpus else f'{machine.cores} CPU cores'
     if samples.left < recipe.batch:
         smaller = 2 ** math.floor(math.log2(max(samples.left, 1)))

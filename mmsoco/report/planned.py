@@ -36,7 +36,8 @@ def tell_plan(content: Content, plan: Plan, folder: Path) -> None:
     content.choices = plan.rows
     content.trials = plan.trials[:8]
     content.sizes_chosen = '' if plan.asked.objects else plan.asked.size or 'medium'
-    steps = steps_of(plan, folder)
+    # The page may be read anywhere.
+    steps = steps_of(plan, folder.resolve())
     content.commands = [in_words(line) for step in steps for line in step.commands]
     _tell_times(content, read_times(folder), {step.title: step.duration for step in steps})
     content.lines = mmdet_lines(plan, folder)

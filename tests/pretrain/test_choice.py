@@ -99,6 +99,13 @@ def test_a_batch_divides_over_the_gpus():
         choice.recipe_for(samples(10_000), Machine(4, 8), batch=130)
 
 
+@pytest.mark.parametrize(('gpus', 'batch', 'least'), [(0, 1, 8), (1, 7, 8), (4, 16, 32)])
+def test_a_process_compares_boxes_of_several_images(gpus, batch, least):
+    with pytest.raises(UserError, match=f'too few to compare boxes; give {least} or more'):
+        choice.recipe_for(samples(10_000), Machine(gpus, 8), batch=batch)
+    assert choice.recipe_for(samples(10_000), Machine(gpus, 8), batch=least)[0].part == 8
+
+
 @pytest.mark.parametrize(
     ('recipe', 'asked', 'words', 'why'),
     [

@@ -194,7 +194,7 @@ def start(root, images, out, folder):
     """The command, called from a folder, in a process group of its own."""
     paths = [os.path.relpath(path, folder) for path in (images, out)]
     words = [sys.executable, '-W', 'ignore', root / 'tools/pretrain.py', paths[0], '--out', paths[1], '--device', 'cpu']
-    words += ['--batch', '4', '--steps', '4', '--view', '64', '--size', 'large']
+    words += ['--batch', '8', '--steps', '4', '--view', '64', '--size', 'large']
     environment = {**os.environ, 'PYTHONPATH': str(root), 'OMP_NUM_THREADS': '1'}
     return subprocess.Popen(
         list(map(str, words)), cwd=folder, env=environment, start_new_session=True, text=True,
