@@ -7,7 +7,9 @@ from pathlib import Path
 from mmsoco.arguments import positive
 from mmsoco.devices import DEVICES, use_device
 from mmsoco.errors import UserError, command, one_line
-from mmsoco.pretrain.choice import BACKBONES, DETECTORS, SIZES, Asked
+from mmsoco.pretrain.asked import Asked
+from mmsoco.pretrain.networks import BACKBONES, DETECTORS
+from mmsoco.pretrain.proposals import SIZES
 
 
 def parse_args() -> argparse.Namespace:

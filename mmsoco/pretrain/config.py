@@ -7,7 +7,8 @@ from mmengine.config import Config, ConfigDict
 
 from mmsoco.errors import one_line
 from mmsoco.files import atomic_path
-from mmsoco.pretrain.choice import HELD_OUT, Network, Recipe, interval_for
+from mmsoco.pretrain.networks import Network
+from mmsoco.pretrain.recipes import HELD_OUT, Recipe, interval_for
 from mmsoco.resources import shipped
 
 #: Backbone -> the config that has it with its FPN; of a ResNet the depth is set.

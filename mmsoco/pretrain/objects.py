@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from mmsoco.errors import UserError
 from mmsoco.images.lists import ImageList, sample_names
-from mmsoco.pretrain.choice import SEGMENTS, TILE, Row, Search, filter_words, least_side, search_for, why_tiles
+from mmsoco.pretrain.asked import Row
 from mmsoco.pretrain.inspection import Facts
+from mmsoco.pretrain.proposals import SEGMENTS, TILE, Search, filter_words, least_side, search_for, why_tiles
 from mmsoco.proposals.filters import ProposalFilter
 from mmsoco.proposals.recall import Labels, measure_recall
 from mmsoco.proposals.search.folder import Execution, search_folder

@@ -8,21 +8,13 @@ from pathlib import Path
 from mmsoco.errors import UserError, reason
 from mmsoco.files import atomic_path, read_regular
 from mmsoco.pace import Pace
-from mmsoco.pretrain.choice import (
-    SIZES,
-    Asked,
-    Network,
-    Recipe,
-    Row,
-    Samples,
-    Search,
-    exports_for,
-    filter_for,
-    filter_words,
-    interval_for,
-)
+from mmsoco.pretrain.asked import Asked, Row
+from mmsoco.pretrain.exports import exports_for
 from mmsoco.pretrain.inspection import Facts
+from mmsoco.pretrain.networks import Network
 from mmsoco.pretrain.objects import Trial
+from mmsoco.pretrain.proposals import SIZES, Search, filter_for, filter_words
+from mmsoco.pretrain.recipes import Recipe, Samples, interval_for
 from mmsoco.proposals.filters import ProposalFilter
 from mmsoco.resources import named
 from mmsoco.steps import Step, duration, in_words

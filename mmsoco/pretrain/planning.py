@@ -17,12 +17,25 @@ from mmsoco.errors import UserError, one_line
 from mmsoco.images.lists import ImageList, check_listable, sample_names
 from mmsoco.images.tiles import FewTiles
 from mmsoco.pace import OutOfMemory, Pace, measure_pace
-from mmsoco.pretrain import choice
-from mmsoco.pretrain.choice import HELD_OUT, OVERLAP, Asked, Machine, Network, Recipe, Row, Samples, Search
+from mmsoco.pretrain.asked import Asked, Machine, Row
 from mmsoco.pretrain.config import resolve, write_config
 from mmsoco.pretrain.inspection import Facts, inspect_images, without_too_large
+from mmsoco.pretrain.networks import Network, network_for
 from mmsoco.pretrain.objects import Trial, rows_for, try_settings
 from mmsoco.pretrain.plan import LIST, Plan
+from mmsoco.pretrain.proposals import OVERLAP, Search, filter_for, filter_row, search_for
+from mmsoco.pretrain.recipes import (
+    HELD_OUT,
+    STEPS,
+    Recipe,
+    Samples,
+    batch_row,
+    interval_for,
+    recipe_for,
+    smaller_parts,
+    steps_for,
+    view_for,
+)
 from mmsoco.proposals.filters import ProposalFilter, filter_folder
 from mmsoco.proposals.recall import Labels
 from mmsoco.proposals.search.folder import Execution, Result, search_folder
@@ -59,7 +72,7 @@ def make_plan(images: str, asked: Asked, say: Callable[[str], None]) -> tuple[Pl
     begin = time.monotonic()
     machine = this_machine(asked.device)
     # What needs no look at the images comes first.
-    network, network_row = choice.network_for(asked, machine)
+    network, network_row = network_for(asked, machine)
     labels = Labels.read(asked.objects) if asked.objects else None
     with passing_bar('look at the images', 'image') as on_progress:
         facts, sizes = inspect_images(images, machine.cores, on_progress, labels)
@@ -71,28 +84,36 @@ def make_plan(images: str, asked: Asked, say: Callable[[str], None]) -> tuple[Pl
         raise UserError(f'{images} has fewer than 2 images that can be used, and one is held out; give more, or parts')
     tiles = {name: search.count_tiles(size) for name, size in sizes.items()}
     samples = Samples.of(list(tiles.values()))
-    recipe, recipe_row = choice.recipe_for(samples, machine, asked.batch)
-    view, view_row = choice.view_for(recipe, rules, asked.view)
+    recipe, recipe_row = recipe_for(samples, machine, asked.batch)
+    view, view_row = view_for(recipe, rules, asked.view)
     say('How long will it take? Some steps are tried.')
     recipe, pace, search_seconds = _try_steps(facts, tiles, search, rules, recipe, network, view, asked)
     hours = None
     if asked.hours is not None:
         gone = time.monotonic() - begin
         hours = steps_within(3600 * asked.hours - gone - search_seconds - _REST, pace, recipe)
-    steps, steps_row = choice.steps_for(asked, recipe, samples.left, hours)
+    steps, steps_row = steps_for(asked, recipe, samples.left, hours)
     plan = Plan(
         images, asked, facts, samples, recipe, network, search, rules, view, steps, pace, search_seconds, trials=trials
     )
-    batch_row = choice.batch_row(recipe, asked.batch)
-    rows = [*facts_rows(facts), *proposal_rows, view_row, network_row, recipe_row, batch_row, steps_row, time_row(plan)]
+    rows = [
+        *facts_rows(facts),
+        *proposal_rows,
+        view_row,
+        network_row,
+        recipe_row,
+        batch_row(recipe, asked.batch),
+        steps_row,
+        time_row(plan),
+    ]
     return replace(plan, rows=rows), list(sizes)
 
 
 def steps_within(seconds: float, pace: Pace, recipe: Recipe) -> int:
     """The steps that a time is enough for; 0 or less where it is for none."""
-    steps = pace.steps_in(seconds, choice.interval_for(recipe, 10**6))
+    steps = pace.steps_in(seconds, interval_for(recipe, 10**6))
     # A short run is probed more often.
-    return pace.steps_in(seconds, choice.interval_for(recipe, max(steps, 1)))
+    return pace.steps_in(seconds, interval_for(recipe, max(steps, 1)))
 
 
 def facts_rows(facts: Facts) -> list[Row]:
@@ -131,9 +152,9 @@ def _proposals(
             trials = try_settings(labels, facts, sizes, jobs, on_progress)
         return trials[0].search, trials[0].rules, rows_for(trials), trials
     size = asked.size or 'medium'
-    search, search_row = choice.search_for(size, facts)
-    rules = choice.filter_for(size, search.tile or facts.sides[0])
-    return search, rules, [search_row, choice.filter_row(rules, size, asked.size is not None)], []
+    search, search_row = search_for(size, facts)
+    rules = filter_for(size, search.tile or facts.sides[0])
+    return search, rules, [search_row, filter_row(rules, size, asked.size is not None)], []
 
 
 def trial_sample(tiles: Mapping[str, int], needed: int) -> tuple[list[str], int]:
@@ -197,7 +218,7 @@ def _try_steps(
         while True:
             # A process' part of a step is measured on one device.
             part = replace(recipe, batch=recipe.part, processes=1, accumulate=1)
-            cfg = resolve(part, network, view, choice.STEPS[recipe.name], facts.root, proposals)
+            cfg = resolve(part, network, view, STEPS[recipe.name], facts.root, proposals)
             write_config(cfg, config, 'A trial of some steps')
             workers = cfg.train_dataloader.num_workers
             try:
@@ -206,7 +227,7 @@ def _try_steps(
             except OutOfMemory:
                 if asked.batch is not None:
                     raise
-                recipe = choice.smaller_parts(recipe)
+                recipe = smaller_parts(recipe)
 
 
 def search_time(marks: Sequence[tuple[float, int]], images: int) -> float:

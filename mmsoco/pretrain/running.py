@@ -10,7 +10,7 @@ from mmsoco.errors import UserError, one_line
 from mmsoco.files import atomic_path, check_folder
 from mmsoco.images.archives import exists
 from mmsoco.images.lists import ImageList, read_list, write_list
-from mmsoco.pretrain.choice import Asked, Row
+from mmsoco.pretrain.asked import Asked, Row
 from mmsoco.pretrain.config import resolve, write_config
 from mmsoco.pretrain.objects import format_trials
 from mmsoco.pretrain.plan import CONFIG, LINES, LIST, OURS, PLAN, Plan, compare_line, mmdet_lines, steps_of

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from mmsoco.pretrain.choice import Export
+from mmsoco.pretrain.exports import Export
 
 
 @dataclass

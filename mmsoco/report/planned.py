@@ -10,8 +10,9 @@ from pathlib import Path
 
 from mmsoco.errors import UserError
 from mmsoco.images.tiles import split_name
-from mmsoco.pretrain.choice import SIZES, exports_for
+from mmsoco.pretrain.exports import exports_for
 from mmsoco.pretrain.plan import Plan, compare_line, mmdet_lines, steps_of
+from mmsoco.pretrain.proposals import SIZES
 from mmsoco.report.content import Content
 from mmsoco.report.proposals import draw
 from mmsoco.steps import in_words, read_times

@@ -6,8 +6,11 @@ from mmengine.registry import init_default_scope
 from mmsoco.checkpoints.tools import rename
 from mmsoco.config import read_config
 from mmsoco.errors import UserError
-from mmsoco.pretrain.choice import BACKBONES, DETECTORS, Asked, Machine, Network, Recipe, exports_for, network_for
+from mmsoco.pretrain.asked import Asked, Machine
 from mmsoco.pretrain.config import resolve, write_config
+from mmsoco.pretrain.exports import exports_for
+from mmsoco.pretrain.networks import BACKBONES, DETECTORS, Network, network_for
+from mmsoco.pretrain.recipes import Recipe
 from mmsoco.registry import MODELS
 
 

@@ -8,9 +8,10 @@ import pytest
 
 from mmsoco.errors import UserError
 from mmsoco.pretrain import objects
-from mmsoco.pretrain.choice import ProposalFilter, Search
 from mmsoco.pretrain.inspection import inspect_images
 from mmsoco.pretrain.objects import Trial, filters_for, format_trials, rows_for, searches_for, try_settings
+from mmsoco.pretrain.proposals import Search
+from mmsoco.proposals.filters import ProposalFilter
 from mmsoco.proposals.recall import Labels, Recall, measure_recall
 from mmsoco.proposals.store import ProposalRow, write_proposals
 

@@ -6,8 +6,10 @@ import pytest
 from plans import a_plan
 
 from mmsoco.errors import UserError
-from mmsoco.pretrain.choice import FITTING, Asked, Network, Recipe, Samples
+from mmsoco.pretrain.asked import Asked
+from mmsoco.pretrain.networks import FITTING, Network
 from mmsoco.pretrain.plan import Plan, compare_line, mmdet_lines, steps_of
+from mmsoco.pretrain.recipes import Recipe, Samples
 from mmsoco.resources import config_path, shipped
 
 

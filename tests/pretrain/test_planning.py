@@ -8,8 +8,10 @@ from mmsoco.images.lists import ImageList
 from mmsoco.images.tiles import FewTiles
 from mmsoco.pace import Pace
 from mmsoco.pretrain import planning
-from mmsoco.pretrain.choice import HELD_OUT, Asked, Recipe, Samples, Search
+from mmsoco.pretrain.asked import Asked
 from mmsoco.pretrain.planning import make_plan, search_time, steps_within, this_machine, trial_sample
+from mmsoco.pretrain.proposals import Search
+from mmsoco.pretrain.recipes import HELD_OUT, Recipe, Samples
 from mmsoco.proposals.filters import ProposalFilter, filter_folder
 from mmsoco.proposals.search.folder import search_folder
 from mmsoco.proposals.store import ProposalStore

@@ -14,7 +14,7 @@ import pytest
 from plans import a_plan
 
 from mmsoco.errors import UserError
-from mmsoco.pretrain.choice import Asked, Row
+from mmsoco.pretrain.asked import Asked, Row
 from mmsoco.pretrain.planning import facts_rows
 from mmsoco.pretrain.running import pretrain, table
 

@@ -12,7 +12,9 @@ from plans import a_plan
 
 from mmsoco.errors import UserError
 from mmsoco.images.tiles import Tiling
-from mmsoco.pretrain.choice import Asked, Network, Search
+from mmsoco.pretrain.asked import Asked
+from mmsoco.pretrain.networks import Network
+from mmsoco.pretrain.proposals import Search
 from mmsoco.report.page import render, whole_options, write_report
 from mmsoco.report.reading import read_content
 

@@ -1,10 +1,13 @@
 """A plan of a pretraining that nobody made."""
 
 from mmsoco.pace import Pace
-from mmsoco.pretrain.choice import Asked, Network, Recipe, Row, Samples, Search
+from mmsoco.pretrain.asked import Asked, Row
 from mmsoco.pretrain.inspection import Facts
+from mmsoco.pretrain.networks import Network
 from mmsoco.pretrain.objects import Trial
 from mmsoco.pretrain.plan import Plan
+from mmsoco.pretrain.proposals import Search
+from mmsoco.pretrain.recipes import Recipe, Samples
 from mmsoco.proposals.filters import ProposalFilter
 
 
