@@ -51,6 +51,7 @@ def test_search_and_filter(tool, images, tmp_path):
     figures = {path.name for path in (tmp_path / 'figures').iterdir()}
     assert figures == {'raw.png', 'p.png', 'distributions.png', 'distributions.json'}
     assert_one_line(tool(*visualize, tmp_path / 'other' / 'p.arrow'), 'two sources are called p')
+    assert_one_line(tool(*visualize, tmp_path / 'distributions.arrow'), 'a source is called distributions')
     # An image called like the figure.
     (tmp_path / 'pictures').mkdir()
     shutil.copy(next(images.rglob('*.png')), tmp_path / 'pictures/raw.png')

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from mmsoco.files import atomic_path
+from mmsoco.images.mini_coco import is_crowd
 
 
 def order_of_images(whole: dict, seed: int, classes: Collection[str] = ()) -> list:
@@ -33,7 +34,7 @@ def order_of_images(whole: dict, seed: int, classes: Collection[str] = ()) -> li
     of_image: dict = {}
     for annotation in whole['annotations']:
         image, category = annotation['image_id'], annotation.get('category_id')
-        if category in wanted and image in position and not annotation.get('iscrowd'):
+        if category in wanted and image in position and not is_crowd(annotation):
             of_class.setdefault(category, set()).add(image)
             of_image.setdefault(image, set()).add(category)
     covered: set = set()

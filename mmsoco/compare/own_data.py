@@ -16,7 +16,7 @@ from mmsoco.compare import fractions
 from mmsoco.compare.labels import labelled, mappings
 from mmsoco.errors import UserError
 from mmsoco.images.decoding import UnreadableImage, image_size
-from mmsoco.images.mini_coco import read_annotations
+from mmsoco.images.mini_coco import is_crowd, read_annotations
 
 #: Heads whose classes are not those of the labels: object or not; stuff.
 _OTHER_CLASSES = ('rpn_head', 'semantic_head')
@@ -165,7 +165,7 @@ def complete(path: Path, whole: dict, root: Path, classes: Sequence[str]) -> dic
         area = one.get('area')
         area = area if type(area) in (int, float) and area > 0 else box[2] * box[3]
         id_ = one['id'] if sound else number
-        annotations.append({**one, 'id': id_, 'area': area, 'iscrowd': one.get('iscrowd') or 0})
+        annotations.append({**one, 'id': id_, 'area': area, 'iscrowd': int(is_crowd(one))})
     if whole['annotations'] and not annotations:
         first = whole['annotations'][0].get('category_id')
         ids = ', '.join(map(repr, sorted(listed, key=str)[:5]))

@@ -270,3 +270,6 @@ class ProposalDataset(Dataset):
                 f'{count} images of epoch {epoch} could not be read, more than the {self.max_bad} allowed '
                 f'(max_bad of the data set); mend them, or raise it; the last: {reason}'
             )
+        # Of a small data set all may be gone before that, and none is left to take the place.
+        if count >= len(self):
+            raise TooManyBadImages(f'none of the {count} images could be read; mend them; the last: {reason}')

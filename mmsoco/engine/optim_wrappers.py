@@ -12,6 +12,8 @@ from mmsoco.registry import OPTIM_WRAPPERS
 
 #: Bytes of a number -> integers of that size.
 _INTEGERS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+#: What norms measure.
+_STATISTICS = ('running_mean', 'running_var', 'num_batches_tracked')
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -20,6 +22,9 @@ class FiniteOptimWrapper(OptimWrapper):
 
     Nothing is fetched from the device: a step is taken in any case, and undone there
     if it was not to be. The norm goes to the log with the step's losses.
+
+    A step that is left out leaves the running statistics of the norms as they were, too: a forward that
+    is not finite would spoil them for good, and no loss would tell, since training never reads them.
 
     Under DDP gradients are averaged before the step, so all processes see the
     same norm and skip alike.
@@ -31,6 +36,17 @@ class FiniteOptimWrapper(OptimWrapper):
 
     norm: Tensor | None = None
     in_a_row: Tensor | None = None
+    #: Statistics of the model's norms, and what they were before the step.
+    _statistics: tuple[list[Tensor], list[Tensor]] | None = None
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Remember the norms' statistics before the first of a step's forwards."""
+        if self._statistics is None:
+            now = [getattr(module, name) for module in model.modules() for name in _STATISTICS if _has(module, name)]
+            self._statistics = now, [tensor.clone() for tensor in now]
+        with super().optim_context(model):
+            yield
 
     @property
     def skipped(self) -> int:
@@ -39,8 +55,12 @@ class FiniteOptimWrapper(OptimWrapper):
 
     def step(self, **kwargs) -> None:
         """Step, or skip it."""
-        with undone_unless(self._gradient_is_finite(), self.optimizer):
+        finite = self._gradient_is_finite()
+        with undone_unless(finite, self.optimizer):
             super().step(**kwargs)
+        if self._statistics is not None:
+            take_back_unless(finite, *self._statistics)
+            self._statistics = None
 
     def _clip_grad(self) -> None:
         # mmengine's fetches the norm to log it.
@@ -124,6 +144,25 @@ def undone_unless(keep: Tensor, optimizer: Optimizer) -> Iterator[None]:
         now, old = _numbers(state), numbers.get(p, {})
         if now != old and not keep:
             state.update({name: old.get(name, type(value)()) for name, value in now.items()})
+
+
+@torch.no_grad()
+def take_back_unless(keep: Tensor, now: list[Tensor], before: list[Tensor]) -> None:
+    """Make tensors what they were before, bit by bit, where the device decides so.
+
+    Args:
+        keep: A bool of the device: whether they stay as they are.
+        now: The tensors; changed in place.
+        before: What they were.
+    """
+    former = _alike(((i,), tensor) for i, tensor in enumerate(before))
+    for kind, bits in _alike(((i,), tensor) for i, tensor in enumerate(now)).items():
+        torch._foreach_mul_([*bits.values()], keep.to(*kind))
+        torch._foreach_add_([*bits.values()], torch._foreach_mul([*former[kind].values()], (~keep).to(*kind)))
+
+
+def _has(module: nn.Module, name: str) -> bool:
+    return isinstance(getattr(module, name, None), Tensor)
 
 
 def _alike(tensors: Iterable[tuple[tuple, Tensor]]) -> dict[tuple[torch.device, torch.dtype], dict[tuple, Tensor]]:

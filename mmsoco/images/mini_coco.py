@@ -122,3 +122,9 @@ def read_annotations(path: str | os.PathLike) -> dict:
 def is_list_of_objects(value: object) -> bool:
     """Whether a JSON value is a list of objects."""
     return isinstance(value, list) and all(isinstance(entry, dict) for entry in value)
+
+
+def is_crowd(annotation: dict) -> bool:
+    """Whether an annotation is of a crowd; tables that JSON was made from may have left the flag as text."""
+    flag = annotation.get('iscrowd')
+    return str(flag).strip().lower() not in ('', '0', '0.0', 'false', 'none', 'nan')

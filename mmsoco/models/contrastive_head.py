@@ -98,10 +98,13 @@ class InfoNCEHead(BYOLHead):
         if not self.queue:
             return
         for seen in candidates:
-            # Copies keep their place, so that shapes are the same in every step, but belong to no image.
-            images = torch.where(seen.distinct, seen.images, -1)
+            # Copies, and what is not finite, keep their place, so that shapes are the same in every step, but belong to
+            # no image. Zeros for the latter: what is left out of a product's result spoils its gradient all the same.
+            finite = seen.embeddings.isfinite().all(dim=1)
+            images = torch.where(seen.distinct & finite, seen.images, -1)
+            embeddings = torch.where(finite[:, None], seen.embeddings, 0)
             # New tensors: the step's backward still needs the old ones.
-            self.past = torch.cat([self.past, seen.embeddings])[-self.queue :]
+            self.past = torch.cat([self.past, embeddings])[-self.queue :]
             self.past_pictures = torch.cat([self.past_pictures, images])[-self.queue :]
 
     def _comparable(self, pool: Candidates, boxes: Tensor) -> Tensor:

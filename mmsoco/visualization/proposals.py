@@ -128,7 +128,7 @@ def draw_proposals(
     """Images with some of their boxes each, as one sheet.
 
     Args:
-        rows: The images; those that cannot be read are passed over.
+        rows: The images; those that cannot be read, or have another size by now, are passed over.
         images: Where they are; those of other than three channels are drawn as the search saw them.
         boxes: Most boxes to draw on an image, chosen at random.
         columns: Images in a row.
@@ -138,7 +138,7 @@ def draw_proposals(
         (H, W, 3) uint8 RGB.
 
     Raises:
-        UserError: None of the images can be read.
+        UserError: None of the images is as it was searched.
     """
     cells = []
     for row in rows:
@@ -147,9 +147,12 @@ def draw_proposals(
         except UnreadableImage as error:
             reason = error
             continue
+        height, width = image.shape[:2]
+        if (width, height) != (row.width, row.height):
+            reason = f'{row.file_name} has {width} x {height} pixels, and had {row.width} x {row.height} when searched'
+            continue
         rng = np.random.default_rng([seed, len(cells)])
         chosen = rng.permutation(row.boxes)[:boxes].astype(np.float64)
-        height, width = image.shape[:2]
         scale = side / max(height, width)
         size = max(1, round(width * scale)), max(1, round(height * scale))
         shown = cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)

@@ -216,6 +216,17 @@ def test_each_image_counts_once_an_epoch(proposal_file, gaps):
             dataset[3, index]
 
 
+def test_no_image_left_to_take_the_place(proposal_file, tmp_path):
+    """Of few images all may be gone before there are more than are allowed."""
+    store = ProposalStore.open(proposal_file)
+    for i in range(len(store)):
+        (tmp_path / store[i].file_name).parent.mkdir(exist_ok=True)
+        (tmp_path / store[i].file_name).write_bytes(b'no image')
+    dataset = ProposalDataset(proposal_file, LOAD_ONLY, tmp_path, min_bad=10, checked=0)
+    with pytest.raises(TooManyBadImages, match=f'none of the {len(store)} images could be read'):
+        dataset[0, 0]
+
+
 def test_the_bound_is_a_fraction_but_never_under_its_minimum(proposal_file):
     def bound(**arguments):
         return ProposalDataset(proposal_file, LOAD_ONLY, **arguments).max_bad

@@ -48,6 +48,35 @@ def test_loss_scaling_is_undone_before_the_norm_and_lowered_after_a_skip(monkeyp
     torch.testing.assert_close(weight.detach(), torch.tensor([0.7, 1.6]))
 
 
+@pytest.mark.parametrize('parts', [1, 2])
+def test_norms_measure_nothing_in_a_step_that_is_left_out(parts):
+    """Nor in its other parts; of a later one they measure as if it had not been."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+    other = copy.deepcopy(net)
+    wrappers = [
+        FiniteOptimWrapper(optimizer=torch.optim.SGD(m.parameters(), lr=0.0), accumulative_counts=parts)
+        for m in (net, other)
+    ]
+    good, bad = torch.randn(4, 3), torch.tensor([[1.0, float('inf'), 0.0]] * 4)
+
+    def take(number, batches):
+        model = (net, other)[number]
+        for batch in batches:
+            with wrappers[number].optim_context(model):
+                loss = model(batch).square().sum()
+            wrappers[number].update_params(loss)
+
+    before = copy.deepcopy(net.state_dict())
+    take(0, [good] * (parts - 1) + [bad])
+    assert wrappers[0].skipped == 1
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    take(0, [good] * parts)
+    take(1, [good] * parts)
+    assert int(net[1].num_batches_tracked) == parts
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in net.state_dict().items())
+
+
 def adamw_after_a_step():
     weight = nn.Parameter(torch.tensor([1.0, 2.0]))
     optimizer = torch.optim.AdamW([weight], lr=0.1)

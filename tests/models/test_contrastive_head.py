@@ -115,6 +115,18 @@ def test_the_queue_is_part_of_a_checkpoint_and_knows_no_copies():
     assert torch.equal(again.past, queued.past) and torch.equal(again.past_pictures, queued.past_pictures)
 
 
+def test_the_queue_takes_no_target_that_is_not_finite():
+    """One would make the losses, and gradients, of all steps that it stays for none."""
+    queued, bad = head(queue=6), rows(1)
+    bad[2] = float('inf')
+    queued.remember([pool(bad)])
+    assert queued.past_pictures.tolist() == [0, 0, -1, 1, 1, 1] and queued.past.isfinite().all()
+    prediction = rows(0).requires_grad_()
+    loss = queued.loss(prediction, rows(2), pool(rows(2), (4, 5)), BOXES)
+    loss.backward()
+    assert loss.isfinite() and prediction.grad.isfinite().all()
+
+
 @pytest.mark.parametrize('options', [dict(temperature=0.0), dict(queue=-1)])
 def test_options_that_make_no_sense(options):
     with pytest.raises(ValueError, match='temperature'):

@@ -6,7 +6,7 @@ import pytest
 
 from mmsoco.errors import UserError
 from mmsoco.images.root import ImageRoot
-from mmsoco.proposals.store import ProposalRow, write_proposals
+from mmsoco.proposals.store import ProposalRow, ProposalStore, write_proposals
 from mmsoco.visualization.drawing import PALETTE
 from mmsoco.visualization.proposals import choose_rows, draw_proposals, measure, plot_statistics
 
@@ -69,3 +69,14 @@ def test_seeds_choose_and_unreadable_images_are_passed_over(source, tmp_path):
     assert draw_proposals(rows, ImageRoot(tmp_path), columns=3, side=100).shape[1] == 3 * 106 + 6
     with pytest.raises(UserError, match=r'no image can be drawn: .*a\.png'):
         draw_proposals(rows[:1], ImageRoot(tmp_path))
+
+
+def test_an_image_that_changed_is_not_drawn_with_its_old_boxes(source, tmp_path):
+    store = ProposalStore.open(source)
+    images, rows = ImageRoot(tmp_path), [store[i] for i in range(3)]
+    whole = draw_proposals(rows, images, side=50)
+    cv2.imwrite(str(tmp_path / 'a.png'), np.zeros((40, 60, 3), np.uint8))
+    np.testing.assert_array_equal(draw_proposals(rows, images, side=50), draw_proposals(rows[1:], images, side=50))
+    assert whole.shape != draw_proposals(rows, images, side=50).shape
+    with pytest.raises(UserError, match=r'a\.png has 60 x 40 pixels, and had 100 x 100 when searched'):
+        draw_proposals(rows[:1], images)

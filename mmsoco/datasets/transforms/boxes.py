@@ -148,11 +148,12 @@ class Thin(BaseTransform):
         self.max_overlap = max_overlap
 
     def transform(self, results: dict) -> dict:
-        proposals = results['rng'].permutation(results['proposals'])
-        overlaps = iou(proposals, proposals) > self.max_overlap
-        kept: list[int] = []
-        for i in range(len(proposals)):
-            if not overlaps[i, kept].any():
-                kept.append(i)
-        results['proposals'] = proposals[kept]
+        left = results['rng'].permutation(results['proposals'])
+        kept = left[:0]
+        # One row of overlaps at a time: some images have thousands of boxes.
+        while len(left):
+            first, left = left[:1], left[1:]
+            kept = np.concatenate([kept, first])
+            left = left[iou(first, left)[0] <= self.max_overlap]
+        results['proposals'] = kept
         return results

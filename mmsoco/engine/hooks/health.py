@@ -1,5 +1,6 @@
 """Watching a pretraining: does it learn, or is there what makes it worthless, collapse and divergence."""
 
+import math
 from collections import Counter
 
 from mmengine.hooks import Hook
@@ -83,9 +84,12 @@ class HealthHook(Hook):
         for number, figures in enumerate(steps, runner.iter + 2 - len(steps)):
             if 'target_std' in figures:
                 self._watch_spread(runner, figures['target_std'], width)
-            self._steps += 1
-            self._sums.update({name: value for name, value in figures.items() if name.startswith(FIGURES)})
-            self._tell_skip(runner, number, int(figures.get(SKIPPED, 0)))
+            skipped = int(figures.get(SKIPPED, 0))
+            # One figure that is no number would make the mean of all none.
+            if all(map(math.isfinite, figures.values())) or not skipped:
+                self._steps += 1
+                self._sums.update({name: value for name, value in figures.items() if name.startswith(FIGURES)})
+            self._tell_skip(runner, number, skipped)
         # Of the latest alone: the weights of a run of skips that has ended are not those that would be saved.
         if (skipped := int(steps[-1].get(SKIPPED, 0))) >= self.max_skips:
             self._end(runner, skipped)

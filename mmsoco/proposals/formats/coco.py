@@ -12,6 +12,7 @@ import numpy as np
 
 from mmsoco.boxes import xywh_to_xyxy, xyxy_to_xywh
 from mmsoco.errors import UserError
+from mmsoco.images.mini_coco import is_crowd
 from mmsoco.proposals.formats.base import NEGATIVE, Boxes, BoxFile, BoxFormat, join, read_json, to_scores
 from mmsoco.proposals.formats.outlines import boxes_of
 from mmsoco.proposals.formats.sam import is_sam, read_sam
@@ -114,9 +115,11 @@ def _read(file: BoxFile, annotated: Any, entries: Any, kind: str) -> Iterator[Bo
     for i, entry in enumerate(entries):
         # A list, say, could not even be looked up.
         key = entry.get('image_id') if isinstance(entry, dict) else None
+        if isinstance(key, float) and key.is_integer():  # a column of pandas with a gap
+            key = int(key)
         if not isinstance(key, (int, str)) or key not in known:
             raise UserError(f'{path}, {kind}[{i}]: its image_id is missing or unknown')
-        if entry.get('iscrowd'):
+        if is_crowd(entry):
             file.left_out['regions marked as crowds'] += 1
         else:
             found[key].append(i)

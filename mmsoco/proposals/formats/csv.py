@@ -169,7 +169,7 @@ def _read(file: BoxFile, dialect: Dialect) -> _Reader:
         for _ in range(dialect.before):
             text.readline()
         lines = _Kept(text)
-        rows = csv.reader(lines, delimiter=dialect.separator)
+        rows = csv.reader(lines, delimiter=dialect.separator, skipinitialspace=True)
         for count, row in enumerate(rows, 1):
             if not any(map(str.strip, row)):
                 empty += 1

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -196,7 +197,8 @@ def _plan(
     header = {
         'kind': 'raw',
         'root': str(root.resolve()),
-        'generator': generator.describe(),
+        # As it is read again: JSON has no tuples.
+        'generator': json.loads(json.dumps(generator.describe())),
         'list': None if image_list is None else image_list.describe(),
         **links_entry(root, names),
         **reading.describe(),

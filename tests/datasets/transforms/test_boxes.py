@@ -221,3 +221,23 @@ def test_thinning_keeps_what_it_can():
     # Each that is left out lies on one that is kept.
     assert (iou(proposals, kept).max(axis=1) > 0.5).all()
     assert [30, 30, 40, 40] in kept.tolist() and len(kept) == 3
+
+
+def test_thinning_is_that_of_all_pairs():
+    """Whichever comes first in the generator's order stays, and what lies on it goes; also of very many boxes."""
+    rng = np.random.default_rng(0)
+    corners = rng.uniform(0, 300, (20_000, 2))
+    proposals = np.hstack([corners, corners + rng.uniform(5, 60, corners.shape)]).astype(np.float32)
+    few = proposals[:300]
+    shuffled = np.random.default_rng(1).permutation(few)
+    overlaps = iou(shuffled, shuffled) > 0.4
+    kept: list[int] = []
+    for i in range(len(shuffled)):
+        if not overlaps[i, kept].any():
+            kept.append(i)
+    found = Thin(0.4)(dict(proposals=few, rng=np.random.default_rng(1)))['proposals']
+    np.testing.assert_array_equal(found, shuffled[kept])
+    many = Thin(0.4)(dict(proposals=proposals, rng=np.random.default_rng(1)))['proposals']
+    assert len(found) < len(many) < len(proposals)
+    none = Thin(0.4)(dict(proposals=few[:0], rng=np.random.default_rng(1)))['proposals']
+    assert none.shape == (0, 4)

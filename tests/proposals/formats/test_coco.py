@@ -37,6 +37,20 @@ def convert(root, tmp_path, content, **options):
 
 def test_crowds_are_no_instances(root, tmp_path):
     assert convert(root, tmp_path, coco()).left_out == {'regions marked as crowds': 1}
+    whole = coco()
+    for flag, is_crowd in (('1', 1), ('0', 0), ('0.0', 0), (0.0, 0), ('false', 0), (None, 0), (True, 1)):
+        whole['annotations'][1]['iscrowd'] = flag
+        assert sum(convert(root, tmp_path, whole).left_out.values()) == is_crowd, flag
+
+
+def test_ids_that_were_in_a_table_with_gaps(root, tmp_path):
+    whole = coco()
+    for entry in whole['annotations']:
+        entry['image_id'] = float(entry['image_id'])
+    assert convert(root, tmp_path, whole).boxes == 2
+    whole['annotations'][0]['image_id'] = 0.5
+    with pytest.raises(UserError, match=r'annotations\[0\]: its image_id is missing or unknown'):
+        convert(root, tmp_path, whole)
     boxes = {name: found for name, (_, _, found) in contents(tmp_path / 'a.arrow').items()}
     assert boxes == {'n01/n01_1.png': [[0, 0, 30, 20]], 'n01/n01_2.png': [[1, 2, 3, 4]], 'n02/n02_3.png': []}
 

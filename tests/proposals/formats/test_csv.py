@@ -71,6 +71,7 @@ PLAIN = 'file_name,x1,y1,x2,y2\nn01/n01_1.png,5,6,40,30\n'
         '\n\n' + PLAIN,
         PLAIN.replace('\n', '\r'),
         'file_name, x1, y1, x2, y2\n n01/n01_1.png, 5, 6, 40, 30\n',
+        '"file_name", "x1", "y1", "x2", "y2"\n"n01/n01_1.png", "5", "6", "40", "30"\n',
         '"file_name";"x1";"y1";"x2";"y2"\n"n01/n01_1.png";"5,0";"6,0";"40,0";"30,25"\n',
         'file_name;x1;y1;x2;y2\nn01/n01_1.png;5,1;6,20;3,999e1;30\n',
         'filename,width,height,class,xmin,ymin,xmax,ymax\nn01/n01_1.png,40,30,cat,5,6,40,30\n',
