@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 import mmsoco
-from mmsoco.checkpoints.files import read_checkpoint, save
+from mmsoco.checkpoints.files import read_checkpoint, read_described_safetensors, save
 from mmsoco.checkpoints.pretraining import INIT, KEY, TARGET, Origin, detector_weights
 from mmsoco.checkpoints.report import format_table, part_of, summarise
 from mmsoco.checkpoints.seal import PLACE, seal_safetensors
@@ -98,7 +98,8 @@ def _provenance(meta: Mapping, tool: str, network: str) -> dict:
 def _save_pickle(weights: Mapping[str, Tensor], provenance: dict, path: Path) -> None:
     """As detectron2's model zoo has them."""
     content = {
-        'model': {name: tensor.numpy() for name, tensor in weights.items()},
+        # numpy has no bfloat16.
+        'model': {n: (t.float() if t.dtype == torch.bfloat16 else t).numpy() for n, t in weights.items()},
         '__author__': 'mmsoco',
         'matching_heuristics': True,
         'meta': provenance,
@@ -143,7 +144,8 @@ def extract(
     """
     checkpoint, out = Path(checkpoint), Path(out)
     _check_arguments(checkpoint, out, tool, network)
-    loaded = read_checkpoint(checkpoint, trust=trust_checkpoint)
+    safe = checkpoint.suffix == '.safetensors'
+    loaded = read_described_safetensors(checkpoint) if safe else read_checkpoint(checkpoint, trust=trust_checkpoint)
     unwrapped = unwrap(loaded, str(checkpoint))
     state_dict = unwrapped.tensors
     meta = loaded.get('meta') or {}

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from mmsoco.checkpoints.naming import Layout, Place, place_of, prefix_of
@@ -133,7 +134,7 @@ def plan_transfer(
             channels, see :func:`~mmsoco.checkpoints.widening.widened`.
     """
     if widen and (channels := channels_differ(pretrained, model)):
-        first = first_convolution(pretrained)
+        first = first_convolution(model)
         pretrained = {**pretrained, first: widened(pretrained[first], channels[1])}
     transfer = _match(pretrained, model, new, leave)
     if behind:
@@ -147,11 +148,17 @@ def plan_transfer(
         if all(one.may_differ for one in advised):
             advised_leave = [*leave, *(entry for one in advised for entry in one.leave)]
             transfer.remedy = _remedy(pretrained, model, new, list(dict.fromkeys(advised_leave)))
+    transfer.problems += not_finite(transfer.loaded)
     for option, entries, state in (('new', new, model), ('leave', leave, pretrained)):
         transfer.problems += [
             f"{option}=['{entry}'] fits no name" for entry in entries if not any(n.startswith(entry) for n in state)
         ]
     return transfer
+
+
+def not_finite(loaded: Mapping[str, Tensor]) -> list[str]:
+    """Problems: of a run that diverged, or of variances that were too large for half precision."""
+    return [f'{name} of these weights is not finite' for name, t in loaded.items() if not torch.isfinite(t).all()]
 
 
 def _wholes(model: Mapping[str, Tensor]) -> list[str]:
@@ -176,7 +183,9 @@ def _match(
                 transfer.left.setdefault(places, {})[name] = tensor
                 continue
             for place in (prefix + place for place in places):
-                if place not in model:
+                if place not in model and (reason := _needless(place, model)):
+                    transfer.left.setdefault(reason, {})[name] = tensor
+                elif place not in model:
                     transfer.misplaced[name] = f'{name} has no place in the model'
                 elif model[place].shape != tensor.shape:
                     shapes = f'{tuple(model[place].shape)} in the model, {tuple(tensor.shape)} in these weights'
@@ -205,6 +214,16 @@ def _match(
         else:
             transfer.new.setdefault(reason, {})[name] = own
     return transfer
+
+
+def _needless(place: str, model: Mapping[str, Tensor]) -> str | None:
+    """Why a model does without a tensor of a part that it has; None where it should have a place."""
+    if re.search(r'(^|\.)backbone\.norm\d\.\w+$', place):
+        return 'left: norms of maps that the model does not give'
+    part, _, tensor = place.rpartition('.')
+    if tensor == 'num_batches_tracked' and f'{part}.running_mean' in model:
+        return "left: counts of BN's batches, which the model does not keep"
+    return None
 
 
 def _reasons(pretrained: Mapping[str, Tensor], leave: Sequence[str]) -> dict[str, str]:

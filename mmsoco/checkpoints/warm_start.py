@@ -3,13 +3,12 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from mmsoco.checkpoints.naming import Layout, Place, place_of
 from mmsoco.checkpoints.pretraining import TARGET
 from mmsoco.checkpoints.recognition import Weights
-from mmsoco.checkpoints.transfer import Transfer, plan_transfer
+from mmsoco.checkpoints.transfer import Transfer, not_finite, plan_transfer
 
 #: Part of a detector -> the kinds of places that are compared to tell whether two are built alike.
 _PARTS = {
@@ -54,10 +53,8 @@ def plan_warm_start(
     for reason, tensors in (*unlike.items(), *weights.left.items()):
         transfer.left.setdefault(reason, {}).update(tensors)
     _match_embedding(transfer, weights, embedding)
-    # Such as variances that were too large for half precision: every step would be skipped.
-    transfer.problems += [
-        f'{name} of these weights is not finite' for name, t in transfer.loaded.items() if not torch.isfinite(t).all()
-    ]
+    # Every step would be skipped.
+    transfer.problems += not_finite({name: t for name, t in transfer.loaded.items() if name in embedding})
     return transfer
 
 

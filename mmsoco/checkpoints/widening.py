@@ -29,12 +29,18 @@ def widened(weight: Tensor, channels: int) -> Tensor:
     return repeated * (known / channels)
 
 
-def first_convolution(state: Mapping[str, Tensor]) -> str | None:
-    """Name of a detector's or a pretraining's tensor that meets the image: the first weight of a convolution.
+def first_convolution(model: Mapping[str, Tensor]) -> str | None:
+    """Name of a detector's tensor that meets the image: the first weight of a convolution.
 
     Modules of mmdet's and mmpretrain's backbones are registered in the order in which an image passes them.
+
+    Args:
+        model: State dict of the model itself: files may have their tensors in another order. Of several detectors in
+            it, all have the same images, and the name is that in one of them.
     """
-    for name, tensor in state.items():
+    prefix = next(iter(models_in(model)), '')
+    for whole, tensor in model.items():
+        name = whole.removeprefix(prefix)
         # A position's embedding may have four axes, too, but is no weight.
         if place_of(name).kind == 'backbone' and name.endswith('.weight') and tensor.ndim == 4:
             return name
@@ -43,10 +49,9 @@ def first_convolution(state: Mapping[str, Tensor]) -> str | None:
 
 def channels_differ(pretrained: Mapping[str, Tensor], model: Mapping[str, Tensor]) -> tuple[int, int] | None:
     """The channels that two first convolutions take, where they differ in these and in nothing else."""
-    first = first_convolution(pretrained)
-    # Of several detectors in a model, all have the same images.
-    place = f'{next(iter(models_in(model)), "")}{first}'
-    if place not in model:
+    first = first_convolution(model)
+    if first not in pretrained:
         return None
+    place = f'{next(iter(models_in(model)), "")}{first}'
     (out, theirs, *kernel), (own_out, own, *own_kernel) = pretrained[first].shape, model[place].shape
     return (theirs, own) if theirs != own and (out, kernel) == (own_out, own_kernel) else None

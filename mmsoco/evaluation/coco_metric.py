@@ -28,6 +28,12 @@ class CocoMetric(MMDetCocoMetric):
             self.proposal_nums = (1, 10, 100)
 
     def compute_metrics(self, results: list) -> dict[str, float]:
-        """As mmdet's, which has no other place for an evaluator to be given."""
+        """As mmdet's, which has no other place for an evaluator to be given; 0 where nothing at all was detected."""
         with patch.object(coco_metric, 'COCOeval', COCOeval_faster):
-            return super().compute_metrics(results)
+            figures = super().compute_metrics(results)
+        if self.format_only:
+            return figures
+        # Of such a detector mmdet's gives no figures.
+        asked = [kind for kind in self.metrics if kind in ('bbox', 'segm')]
+        usual = self.metric_items or ('mAP', 'mAP_50', 'mAP_75')
+        return {f'{kind}_{item}': 0.0 for kind in asked for item in usual} | figures

@@ -17,17 +17,25 @@ def paper_columns(metrics: Mapping[str, float]) -> dict[str, float | None]:
     Returns:
         Column -> value, for those that are there; None where nothing was to be found.
     """
-    columns = {}
-    for name, value in metrics.items():
-        name = name.rpartition('/')[2]
+    found: dict[str, dict[str, float | None]] = {}
+    for whole, value in metrics.items():
+        prefix, _, name = whole.rpartition('/')
         if match := _AVERAGE_PRECISION.fullmatch(name):
             what = 'mask' if match[1] == 'segm' else 'box'
             # COCO says -1 where there was nothing to find.
-            columns[f'{what} AP{match[2] or ""}'] = round(100 * value, 1) if value >= 0 else None
+            column, value = f'{what} AP{match[2] or ""}', round(100 * value, 1) if value >= 0 else None
         elif name in _ACCURACY:
-            columns[_ACCURACY[name]] = round(value, 1)
+            column, value = _ACCURACY[name], round(value, 1)
+        else:
+            continue
+        found.setdefault(column, {})[prefix] = value
     order = [f'{what} AP{threshold}' for what in ('box', 'mask') for threshold in ('', 50, 75)]
-    return {name: columns[name] for name in (*order, *_ACCURACY.values()) if name in columns}
+    return {
+        # Of several data sets, or evaluators, each has its own.
+        column if len(found[column]) == 1 else f'{column} ({prefix})': value
+        for column in (*order, *_ACCURACY.values())
+        for prefix, value in found.get(column, {}).items()
+    }
 
 
 def format_columns(columns: Mapping[str, float | None]) -> str:

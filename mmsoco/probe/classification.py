@@ -41,7 +41,9 @@ def linear_accuracy(
         decay: Weight of the squared weights in the loss; classes weigh alike in it.
         steps: Of the optimizer.
     """
-    mean, scale = train.mean(dim=0), (train.std(dim=0) + 1e-6) * train.shape[1] ** 0.5
+    # Of a single row no deviation can be estimated.
+    deviation = train.std(dim=0, correction=min(1, len(train) - 1))
+    mean, scale = train.mean(dim=0), (deviation + 1e-6) * train.shape[1] ** 0.5
     train, test = (train - mean) / scale, (test - mean) / scale
     classes = int(max(train_labels.max(), labels.max())) + 1
     weight = torch.zeros(classes, train.shape[1] + 1, requires_grad=True)

@@ -111,15 +111,18 @@ class BoxFeatures:
         preprocessor = self.model.data_preprocessor
         pixels = view.to(self.device).permute(0, 3, 1, 2).float()
         channels = pixels.shape[1]
-        if preprocessor.mean.numel() != channels:
+        # Some, such as YOLOX, see images as they are.
+        mean = getattr(preprocessor, 'mean', torch.zeros(channels, 1, 1, device=self.device))
+        std = getattr(preprocessor, 'std', torch.ones(channels, 1, 1, device=self.device))
+        if mean.numel() != channels:
             raise UserError(
-                f'the images have {channels} channels, the model is for {preprocessor.mean.numel()}; give a proposal '
-                'file of images as it was trained on'
+                f'the images have {channels} channels, the model is for {mean.numel()}; give a proposal file of images '
+                'as it was trained on'
             )
         # RGB is what the views are; a model that is shown BGR has its statistics in that order.
         if channels == 3 and not self._sees_rgb(preprocessor):
             pixels = pixels.flip(1)
-        pixels = (pixels - preprocessor.mean.view(-1, 1, 1)) / preprocessor.std.view(-1, 1, 1)
+        pixels = (pixels - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)
         feats = self.model.backbone(pixels)
         neck = getattr(self.model, 'neck', None)
         return feats, feats if neck is None else neck(feats)

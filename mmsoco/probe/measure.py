@@ -4,9 +4,11 @@ import copy
 from dataclasses import dataclass
 
 import torch
+from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS
 from torch import nn
 
+from mmsoco.errors import UserError
 from mmsoco.probe.classification import knn_accuracy, linear_accuracy
 from mmsoco.probe.data import BATCH, LabelledBoxes, LabelledImages, MatchedViews
 from mmsoco.probe.features import STAGES, BoxFeatures
@@ -71,7 +73,8 @@ def build(model_cfg: dict) -> nn.Module:
     # mmengine would write to the log how each tensor was initialised.
     model._dump_init_info = lambda *_: None
     model.init_weights()
-    return model
+    # A probe is one process' alone, and SyncBN would wait for the others.
+    return revert_sync_batchnorm(model)
 
 
 def forget_weights(node: object) -> None:
@@ -102,6 +105,10 @@ def _classify_boxes(features: BoxFeatures, data: LabelledBoxes) -> dict[str, dic
     teaches = data.teaches.repeat_interleave(torch.tensor([len(boxes) for boxes in data.boxes]))
     # A class that is only asked for, or only taught, says nothing.
     known = torch.isin(labels, labels[teaches]) & torch.isin(labels, labels[~teaches])
+    if not known.any():
+        raise UserError(
+            'no category of the labelled images has boxes both in those that teach and in those that ask; label more'
+        )
     teaches, asks = teaches & known, ~teaches & known
     chance = 1 / len(labels[known].unique())
     figures = {}

@@ -48,6 +48,8 @@ def load_network(
     given = _tensors(checkpoint, trust_checkpoint)
     model = build(cfg.model)
     weights, parts, misfit = fill_parts(model.state_dict(), given, getattr(model, 'EMBEDDING_PARTS', ()))
+    if not parts and not misfit:
+        raise UserError('the model of the config has no backbone by that name; give the config of the detector in it')
     if not parts:
         raise UserError(
             f'{checkpoint} does not hold the backbone of the config: {misfit} in it; give the config of its model'

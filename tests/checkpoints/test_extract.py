@@ -1,5 +1,6 @@
 import hashlib
 import json
+import pickle
 import re
 import runpy
 import sys
@@ -166,9 +167,12 @@ def test_hash_in_the_name(checkpoint, tmp_path):
 
 
 def test_extract_of_an_extract_is_the_same(checkpoint, model, tmp_path):
-    first, _ = extract(checkpoint, tmp_path / 'first.pth')
-    second, _ = extract(first, tmp_path / 'second.pth')
-    assert_same(torch.load(second, weights_only=True)['state_dict'], model)
+    for ending in ('pth', 'safetensors'):
+        first, _ = extract(checkpoint, tmp_path / f'first.{ending}')
+        second, _ = extract(first, tmp_path / f'second_of_{ending}.pth')
+        content = torch.load(second, weights_only=True)
+        assert_same(content['state_dict'], model)
+        assert content['meta']['epoch'] == 3 and content['meta']['target'] == 'mmdet'
 
 
 @pytest.mark.parametrize(
@@ -262,3 +266,13 @@ def test_a_folder_is_not_written_over(checkpoint, tmp_path):
     (tmp_path / 'folder.pth').mkdir()
     with pytest.raises(UserError, match='is a folder; name a file in it'):
         extract(checkpoint, tmp_path / 'folder.pth')
+
+
+def test_bfloat16_for_detectron2(checkpoint, tmp_path):
+    """numpy has no such numbers; each is one of float32."""
+    content = torch.load(checkpoint, weights_only=True)
+    state = {n: t.bfloat16() if t.is_floating_point() else t for n, t in content['state_dict'].items()}
+    torch.save({**content, 'state_dict': state}, tmp_path / 'half.pth')
+    path, _ = extract(tmp_path / 'half.pth', tmp_path / 'd2.pkl', 'detectron2')
+    content = pickle.loads(path.read_bytes())['model']
+    assert {str(array.dtype) for array in content.values()} <= {'float32', 'int64'}

@@ -592,3 +592,27 @@ def test_all_models_here_see_the_pretrainings_images(filled):
 def test_lists_that_are_strings():
     with pytest.raises(UserError, match=r"such as \['neck\.'\]"):
         TransferHook(new='neck.')
+
+
+def test_what_a_model_gives_no_map_of_or_does_not_count_is_left():
+    """A Swin in a detector that starts at C3, or in a classifier; a frozen norm without counts."""
+    ones = torch.ones(4)
+    given = {f'backbone.norm{i}.weight': ones for i in range(4)} | {
+        'backbone.bn.weight': ones,
+        'backbone.bn.running_mean': ones,
+        'backbone.bn.num_batches_tracked': torch.tensor(3),
+    }
+    model = {name: torch.zeros(4) for name in given if 'norm0' not in name and 'num_batches' not in name}
+    transfer = plan_transfer(given, model)
+    assert not transfer.problems and set(transfer.loaded) == set(model)
+    assert sorted(name for tensors in transfer.left.values() for name in tensors) == [
+        'backbone.bn.num_batches_tracked', 'backbone.norm0.weight'
+    ]  # fmt: skip
+    # A layer's own norm has a place.
+    assert plan_transfer({**given, 'backbone.layer1.norm.weight': ones}, model).problems
+
+
+def test_weights_that_are_not_finite_are_refused():
+    model = {'backbone.a.weight': torch.zeros(2)}
+    transfer = plan_transfer({'backbone.a.weight': torch.tensor([1.0, float('inf')])}, model)
+    assert transfer.problems == ['backbone.a.weight of these weights is not finite']

@@ -68,3 +68,12 @@ def test_only_channels_are_widened():
     model['backbone.conv1.weight'] = torch.rand(8, 5, 3, 3)
     problems = plan_transfer(pretrained, model, widen=True).problems
     assert any('(8, 5, 3, 3) in the model' in line for line in problems)
+
+
+def test_files_may_have_another_order():
+    """As .safetensors have, which are sorted by name: the model says which is first."""
+    model = {'backbone.stem.weight': torch.ones(8, 4, 4, 4), 'backbone.stages.weight': torch.ones(8, 1, 7, 7)}
+    file = {'backbone.stages.weight': torch.ones(8, 1, 7, 7), 'backbone.stem.weight': torch.ones(8, 3, 4, 4)}
+    assert channels_differ(file, model) == (3, 4)
+    transfer = plan_transfer(file, model, widen=True)
+    assert not transfer.problems and transfer.loaded['backbone.stem.weight'].shape == (8, 4, 4, 4)

@@ -82,6 +82,17 @@ def test_average_recall_keeps_its_meaning(case):
         assert ours == pytest.approx(theirs, abs=1e-9)
 
 
+def test_nothing_detected_is_a_precision_of_0(case):
+    """mmdet gives no figures then, and tables would be empty."""
+    ann_file, samples = case
+    for sample in samples:
+        sample['pred_instances'] = {name: value[:0] for name, value in sample['pred_instances'].items()}
+    figures = evaluated(CocoMetric(ann_file=ann_file, metric=['bbox', 'segm']), samples)
+    assert figures == {f'coco/{kind}_{item}': 0 for kind in ('bbox', 'segm') for item in ('mAP', 'mAP_50', 'mAP_75')}
+    items = dict(metric='bbox', metric_items=['AR@100'])
+    assert evaluated(CocoMetric(ann_file=ann_file, **items), samples) == {'coco/bbox_AR@100': 0}
+
+
 def test_it_is_the_faster_one_and_only_while_it_evaluates(case, monkeypatch):
     ann_file, samples = case
     before = coco_metric.COCOeval

@@ -20,6 +20,7 @@ COCO = {'coco/bbox_mAP': 0.4234, 'coco/bbox_mAP_50': 0.625, 'coco/bbox_mAP_75': 
         ({'pascal_voc/mAP': 0.591, 'pascal_voc/AP50': 0.834, 'pascal_voc/AP55': 0.8, 'pascal_voc/AP75': 0.656},
          {'box AP': 59.1, 'box AP50': 83.4, 'box AP75': 65.6}),
         ({'accuracy/top5': 77.46, 'accuracy/top1': 53.04}, {'top-1': 53.0, 'top-5': 77.5}),
+        ({'a/coco/bbox_mAP': 0.1, 'b/coco/bbox_mAP': 0.9}, {'box AP (a/coco)': 10.0, 'box AP (b/coco)': 90.0}),
         ({'coco/AR@100': 0.5}, {}),
         ({'coco/bbox_mAP': -1.0}, {'box AP': None}),
     ],

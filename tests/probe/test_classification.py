@@ -45,3 +45,9 @@ def test_fitting_leaves_gradients_off():
     with torch.no_grad():
         assert linear_accuracy(*split(0.3), *split(0.3, seed=1)) > 0.98
         assert not torch.is_grad_enabled()
+
+
+def test_a_single_row_can_teach():
+    """It has no deviation, and its class is all there is."""
+    one, label = torch.ones(1, 4), torch.zeros(1, dtype=torch.int64)
+    assert linear_accuracy(one, label, torch.randn(5, 4), label.expand(5)) == 1

@@ -1,10 +1,15 @@
+import copy
+
 import pytest
 import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import nn
 
+from mmsoco.errors import UserError
 from mmsoco.models import SoCoDataPreprocessor
+from mmsoco.probe.data import LabelledBoxes
 from mmsoco.probe.features import BoxFeatures, level_extractor
+from mmsoco.probe.measure import _classify_boxes, build
 from mmsoco.registry import MODELS
 
 
@@ -94,3 +99,37 @@ def test_levels_of_a_detector_are_the_papers(sides, bounds):
     assert level_extractor([torch.zeros(1, 1, 2 * side, 2 * side) for side in sides], 448).max_sizes == pytest.approx(
         [2 * bound for bound in bounds]
     )
+
+
+def test_a_model_that_sees_images_as_they_are(model, batch):
+    """As YOLOX does: its preprocessor has neither mean nor deviation."""
+    view, boxes = batch['inputs']['v1'], batch['boxes']['v1']['image+v2']
+    own = model.data_preprocessor
+    own.mean.zero_()
+    own.std.fill_(1)
+    expected = BoxFeatures(model).of_boxes(view, boxes)
+    model.data_preprocessor = BaseDataPreprocessor()
+    model.data_preprocessor.to_rgb = True
+    for stage, found in BoxFeatures(model).of_boxes(view, boxes).items():
+        torch.testing.assert_close(found, expected[stage])
+
+
+def test_a_probe_waits_for_no_other_process(tiny_model_cfg):
+    """Its random network is built in one of them alone, and a SyncBN would wait for the others."""
+    cfg = copy.deepcopy(tiny_model_cfg)
+    cfg['backbone']['norm_cfg'] = dict(type='SyncBN')
+    norms = [m for m in build(cfg).modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    assert norms and not any(isinstance(norm, nn.SyncBatchNorm) for norm in norms)
+
+
+def test_categories_that_only_teach_or_only_ask(model):
+    """One line, before anything is trained."""
+    boxes = torch.tensor([[0.0, 0.0, 60.0, 60.0]])
+    data = LabelledBoxes(
+        torch.zeros(2, 64, 64, 3, dtype=torch.uint8),
+        [boxes, boxes],
+        [torch.tensor([0]), torch.tensor([1])],
+        torch.tensor([True, False]),
+    )
+    with pytest.raises(UserError, match='no category of the labelled images has boxes both in'):
+        _classify_boxes(BoxFeatures(model), data)

@@ -4,11 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from mmengine.config import Config
+from mmengine.runner import BaseLoop
 from torch import Tensor
 
 from mmsoco.checkpoints.pretraining import Origin
 from mmsoco.checkpoints.recognition import recognise
-from mmsoco.checkpoints.transfer import plan_transfer, require_complete
+from mmsoco.checkpoints.transfer import Transfer, plan_transfer, require_complete
 from mmsoco.checkpoints.unwrapping import unwrap
 from mmsoco.checkpoints.widening import channels_differ
 from mmsoco.datasets.transforms.loading import LoadImageFromFile
@@ -58,7 +59,7 @@ def _is_like(buffer: torch.Tensor | None, values: Sequence[float]) -> bool:
     return (
         buffer is not None
         and buffer.numel() == len(values)
-        and torch.allclose(buffer.flatten().cpu(), torch.tensor(values))
+        and torch.allclose(buffer.flatten().cpu(), torch.tensor(values, dtype=buffer.dtype))
     )
 
 
@@ -107,13 +108,19 @@ def _loading_steps(node: object) -> Iterator[Mapping]:
             yield from _loading_steps(part)
 
 
+def _is_to_train(runner) -> bool:
+    """Whether weights are loaded for a training, whose loop is there by then, and not for a test."""
+    return isinstance(runner._train_loop, BaseLoop)
+
+
 def _require_shapes(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], source: str) -> None:
     """Refuse weights of a model of the same names, of which some have other shapes."""
     differing = [name for name in own if own[name].shape != weights[name].shape]
     if differing:
         raise UserError(
             f'{source} is of a detector like this one, but {differing[0]} is '
-            f'{tuple(weights[differing[0]].shape)} there and {tuple(own[differing[0]].shape)} here'
+            f'{tuple(weights[differing[0]].shape)} there and {tuple(own[differing[0]].shape)} here; to begin from it '
+            'with other classes leave TransferHook out: mmengine loads what has the same shape, and says what has not'
         )
 
 
@@ -182,12 +189,13 @@ class TransferHook(LoadingHook):
         if runner._resume:
             self.go_on(checkpoint)
         source = str(runner._load_from)
-        if set(checkpoint.get('state_dict', checkpoint)) == set(own):
-            _require_shapes(checkpoint.get('state_dict', checkpoint), own, source)
-            return
-        state_dict = unwrap(checkpoint, source).tensors
+        state_dict = checkpoint.get('state_dict', checkpoint)
+        if set(state_dict) != set(own):
+            state_dict = unwrap(checkpoint, source).tensors
         if set(state_dict) == set(own):
             _require_shapes(state_dict, own, source)
+            if not runner._resume and _is_to_train(runner):
+                self._begin_as_it_is(runner, checkpoint, state_dict)
             checkpoint['state_dict'] = state_dict
             return
         if runner._resume:
@@ -212,6 +220,18 @@ class TransferHook(LoadingHook):
         runner.logger.info(f'Weights to begin from:\n{transfer.table()}')
         checkpoint['state_dict'] = transfer.loaded
         self._from_pretraining = True
+
+    def _begin_as_it_is(self, runner, checkpoint: dict, state_dict: Mapping[str, Tensor]) -> None:
+        """Of a trained model of the same build all is taken; it may have seen other images, and its labels are owed."""
+        try:
+            weights = recognise(checkpoint, str(runner._load_from))
+        except UserError:  # of a model that has no backbone by that name
+            return
+        if self.same_images and weights.origin.said:
+            check_images(bare_model(runner), weights.origin)
+        transfer = Transfer(loaded=dict(state_dict))
+        self.note_beginning(runner, checkpoint, weights, transfer)
+        runner.logger.info(f'Weights to begin from:\n{transfer.table()}')
 
     def before_train(self, runner) -> None:
         if not self._loaded:

@@ -7,6 +7,7 @@ import torch
 from foreign_weights import resnet18
 from mmengine.hub import get_config
 from mmengine.registry import DefaultScope
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop
 
 from mmsoco.checkpoints.extract import extract
 from mmsoco.checkpoints.pretraining import Origin
@@ -223,3 +224,42 @@ def test_student_and_teacher_of_a_semi_supervised_detector(checkpoint):
         runner.model = MODELS.build(cfg)
     with pytest.raises(UserError, match='the model sees other images'):
         TransferHook().after_load_checkpoint(runner, torch.load(checkpoint, weights_only=True))
+
+
+def begin(model, content, to_train=True, **options):
+    """What is said, and what is remembered, where weights of the model's own names are loaded."""
+    said = []
+    loop = BaseLoop.__new__(EpochBasedTrainLoop) if to_train else {}
+    runner = SimpleNamespace(
+        model=model,
+        _resume=False,
+        _load_from='x.pth',
+        _train_loop=loop,
+        logger=SimpleNamespace(info=said.append),
+    )
+    hook = TransferHook(**options)
+    hook.after_load_checkpoint(runner, content)
+    return said, hook.began
+
+
+def test_a_trained_detector_of_the_same_build_is_said_and_compared():
+    """All of it loads; its images are compared, and what it owes is written into the checkpoints."""
+    config = 'model = dict(data_preprocessor=dict(mean=[103, 116, 123], std=[1, 1, 1], bgr_to_rgb=False))'
+    content = {'state_dict': detector(MEAN, STD).state_dict(), 'meta': {'cfg': config}}
+    with pytest.raises(UserError, match=r'the model sees other images .* mean=\[103.*bgr_to_rgb=False'):
+        begin(detector(MEAN, STD), content)
+    said, began = begin(detector(MEAN, STD), content, same_images=False)
+    assert 'rpn_head' in said[-1] and 'new' not in said[-1] and began['file'] == 'x.pth'
+    # Of whole numbers, too, which are how configs have them.
+    like = detector([103, 116, 123], [1, 1, 1])
+    like.data_preprocessor._channel_conversion = False
+    assert begin(like, content)[1]['kind'].startswith('a detector')
+    # A test has nothing to begin from.
+    assert begin(detector(MEAN, STD), content, to_train=False) == ([], None)
+
+
+def test_a_trained_detector_of_other_classes_names_the_way_out():
+    content = {'state_dict': dict(detector(MEAN, STD).state_dict()), 'meta': {}}
+    content['state_dict']['roi_head.bbox_head.fc_cls.bias'] = torch.zeros(3)
+    with pytest.raises(UserError, match='with other classes leave TransferHook out'):
+        begin(detector(MEAN, STD), content)
