@@ -220,8 +220,11 @@ def test_other_generators_are_used_like_the_search(images, tmp_path, generator):
 def test_a_generator_may_describe_itself_by_tuples(images, tmp_path, monkeypatch):
     """A file has lists in their place, and a second call goes on all the same."""
     monkeypatch.setattr(RandomBoxes, 'describe', lambda self: {'name': 'random', 'sizes': (0.3, 0.5)})
-    for searched in (8, 0):
-        assert search_folder(images, tmp_path / 'raw', RandomBoxes(count=5), shard_size=3).searched == searched
+    made = []
+    for _ in range(2):
+        assert search_folder(images, tmp_path / 'raw', RandomBoxes(count=5), shard_size=3).searched == 8
+        made.append([path.stat().st_mtime_ns for path in sorted((tmp_path / 'raw').glob('shard-*'))])
+    assert made[0] == made[1] and len(made[0]) == 3
 
 
 def test_parts_make_the_whole(images, raw, tmp_path):
