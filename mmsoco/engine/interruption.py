@@ -87,8 +87,26 @@ def _is_launched() -> bool:
 
 #: Those of this process.
 stop_signals = StopSignals()
-# A pool of processes, as of an evaluation, ends its workers by SIGTERM and waits for them.
-os.register_at_fork(after_in_child=stop_signals.forget)
+# What the thread that forks let pass before.
+_before_fork = threading.local()
+
+
+def _hold_signals() -> None:
+    _before_fork.mask = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+
+
+def _let_signals_pass() -> None:
+    signal.pthread_sigmask(signal.SIG_SETMASK, _before_fork.mask)
+
+
+def _forget_in_child() -> None:
+    stop_signals.forget()
+    _let_signals_pass()
+
+
+# A pool of processes, as of an evaluation, ends its workers by SIGTERM and waits for them. One that came while a
+# worker still had this process' handlers would be lost; so it waits until they are forgotten.
+os.register_at_fork(before=_hold_signals, after_in_parent=_let_signals_pass, after_in_child=_forget_in_child)
 
 
 def follow_parent(grace: float = 120.0) -> None:

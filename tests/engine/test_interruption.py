@@ -50,6 +50,23 @@ def test_children_end_by_signals_as_ever():
         assert stop_signals.number == 0
 
 
+def test_a_signal_for_a_child_that_has_just_begun_is_not_lost():
+    """It comes before the handlers are forgotten, which would take it for their own process'."""
+    with stop_signals:
+        stop_signals.begin_training()
+        for _ in range(200):
+            child = os.fork()
+            if not child:
+                time.sleep(20)
+                os._exit(0)
+            os.kill(child, signal.SIGTERM)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
+        assert stop_signals.number == 0
+        # And this process still hears its own.
+        send(signal.SIGTERM)
+        assert stop_signals.number == signal.SIGTERM
+
+
 def forked(act):
     """The number of another process that runs a function and stays for 20 seconds."""
     reader, writer = os.pipe()
