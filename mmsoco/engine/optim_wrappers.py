@@ -36,15 +36,15 @@ class FiniteOptimWrapper(OptimWrapper):
 
     norm: Tensor | None = None
     in_a_row: Tensor | None = None
-    #: Statistics of the model's norms, and what they were before the step.
-    _statistics: tuple[list[Tensor], list[Tensor]] | None = None
+    #: Of the model's norms, while a step is made.
+    _statistics: 'Snapshot | None' = None
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Remember the norms' statistics before the first of a step's forwards."""
         if self._statistics is None:
-            now = [getattr(module, name) for module in model.modules() for name in _STATISTICS if _has(module, name)]
-            self._statistics = now, [tensor.clone() for tensor in now]
+            found = (getattr(module, name, None) for module in model.modules() for name in _STATISTICS)
+            self._statistics = Snapshot(tensor for tensor in found if isinstance(tensor, Tensor))
         with super().optim_context(model):
             yield
 
@@ -59,7 +59,7 @@ class FiniteOptimWrapper(OptimWrapper):
         with undone_unless(finite, self.optimizer):
             super().step(**kwargs)
         if self._statistics is not None:
-            take_back_unless(finite, *self._statistics)
+            self._statistics.take_back_unless(finite)
             self._statistics = None
 
     def _clip_grad(self) -> None:
@@ -146,23 +146,25 @@ def undone_unless(keep: Tensor, optimizer: Optimizer) -> Iterator[None]:
             state.update({name: old.get(name, type(value)()) for name, value in now.items()})
 
 
-@torch.no_grad()
-def take_back_unless(keep: Tensor, now: list[Tensor], before: list[Tensor]) -> None:
-    """Make tensors what they were before, bit by bit, where the device decides so.
+class Snapshot:
+    """What tensors are now, to be taken back bit by bit where the device decides so.
+
+    Some calls for all of them, however many there are.
 
     Args:
-        keep: A bool of the device: whether they stay as they are.
-        now: The tensors; changed in place.
-        before: What they were.
+        tensors: To be changed in place alone.
     """
-    former = _alike(((i,), tensor) for i, tensor in enumerate(before))
-    for kind, bits in _alike(((i,), tensor) for i, tensor in enumerate(now)).items():
-        torch._foreach_mul_([*bits.values()], keep.to(*kind))
-        torch._foreach_add_([*bits.values()], torch._foreach_mul([*former[kind].values()], (~keep).to(*kind)))
 
+    def __init__(self, tensors: Iterable[Tensor]):
+        self._bits = {kind: [*bits.values()] for kind, bits in _alike(((i,), t) for i, t in enumerate(tensors)).items()}
+        self._before = {kind: torch._foreach_add(bits, 0) for kind, bits in self._bits.items()}
 
-def _has(module: nn.Module, name: str) -> bool:
-    return isinstance(getattr(module, name, None), Tensor)
+    @torch.no_grad()
+    def take_back_unless(self, keep: Tensor) -> None:
+        """Make the tensors what they were, unless a bool of the device says that they stay."""
+        for kind, bits in self._bits.items():
+            torch._foreach_mul_(bits, keep.to(*kind))
+            torch._foreach_add_(bits, torch._foreach_mul(self._before[kind], (~keep).to(*kind)))
 
 
 def _alike(tensors: Iterable[tuple[tuple, Tensor]]) -> dict[tuple[torch.device, torch.dtype], dict[tuple, Tensor]]:
