@@ -44,11 +44,11 @@ def main() -> None:
     names = [Path(source).resolve().stem for source in args.sources]
     if len(set(names)) < len(names):
         raise UserError(f'two sources are called {max(names, key=names.count)}; draw them in two runs, to two folders')
-    if 'distributions' in names:
-        raise UserError('a source is called distributions, as the plot of all of them is; name it otherwise')
     read = [path for source in args.sources for path in files_of(source)]
     for name in (*(f'{name}.png' for name in names), 'distributions.png', 'distributions.json'):
         check_out(out / name, *read)
+    if 'distributions' in names:
+        raise UserError('a source is called distributions, as the plot of all of them is; name it otherwise')
     statistics = {}
     for name, source in zip(names, args.sources, strict=True):
         statistics[name] = measure(source)
