@@ -65,7 +65,7 @@ def loaded_share(cfg: Config, init: Init, fit: bool = False) -> tuple[float, str
     logger = SimpleNamespace(info=said.append)
     runner = SimpleNamespace(model=model, cfg=cfg, logger=logger, _resume=False, _load_from=init.file)
     try:
-        transfer_hook(cfg).after_load_checkpoint(runner, checkpoint)
+        transfer_hook(cfg).fill(runner, checkpoint, to_train=True)
     except UserError as error:
         words = str(error)
         hint = '; or let --fit give the detector of every arm the norms and the box head of a pretraining'

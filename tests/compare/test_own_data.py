@@ -264,5 +264,5 @@ def test_by_the_command_line(own, in_epochs, pretrained, tmp_path):
     assert 'train: 12 images, 24 boxes: my bar 12, my square 12' in said[0]
     assert '2 of 2 runs are over' in said[1]
     results = json.loads((tmp_path / 'out/results.json').read_text())
-    assert len(results['runs']) == 2 and (tmp_path / 'out/labels/val.json').is_file()
+    assert len(results['runs']) == 2 and list((tmp_path / 'out/labels').glob('val_*.json'))
     assert all([point['step'] for point in run['curve']] == [3, 6] for run in results['runs'].values())

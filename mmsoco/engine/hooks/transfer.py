@@ -108,11 +108,6 @@ def _loading_steps(node: object) -> Iterator[Mapping]:
             yield from _loading_steps(part)
 
 
-def _is_to_train(runner) -> bool:
-    """Whether weights are loaded for a training, whose loop is there by then, and not for a test."""
-    return isinstance(runner._train_loop, BaseLoop)
-
-
 def _require_shapes(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], source: str) -> None:
     """Refuse weights of a model of the same names, of which some have other shapes."""
     differing = [name for name in own if own[name].shape != weights[name].shape]
@@ -183,6 +178,17 @@ class TransferHook(LoadingHook):
         self._loaded = self._from_pretraining = False
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        # The loop is built before weights are loaded for it; for a test it is not.
+        self.fill(runner, checkpoint, to_train=isinstance(runner._train_loop, BaseLoop))
+
+    def fill(self, runner, checkpoint: dict, to_train: bool) -> None:
+        """Make the checkpoint what the model takes of it.
+
+        Args:
+            runner: Or what has its model, logger and config, and knows whether it resumes, and from where.
+            checkpoint: As it was loaded; changed in place.
+            to_train: Whether the model is to begin from it, rather than to be tested.
+        """
         model = bare_model(runner)
         own = model.state_dict()
         self._loaded = True
@@ -194,7 +200,7 @@ class TransferHook(LoadingHook):
             state_dict = unwrap(checkpoint, source).tensors
         if set(state_dict) == set(own):
             _require_shapes(state_dict, own, source)
-            if not runner._resume and _is_to_train(runner):
+            if to_train and not runner._resume:
                 self._begin_as_it_is(runner, checkpoint, state_dict)
             checkpoint['state_dict'] = state_dict
             return

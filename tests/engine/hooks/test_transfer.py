@@ -59,7 +59,9 @@ def detector(mean, std):
 
 def load(checkpoint, model):
     said = []
-    runner = SimpleNamespace(model=model, _resume=False, _load_from='x.pth', logger=SimpleNamespace(info=said.append))
+    runner = SimpleNamespace(
+        model=model, _resume=False, _train_loop=None, _load_from='x.pth', logger=SimpleNamespace(info=said.append)
+    )
     TransferHook().after_load_checkpoint(runner, torch.load(checkpoint, weights_only=True))
     return said[-1]
 
@@ -131,7 +133,11 @@ def test_what_is_wrapped_around_it_is_taken_off_and_said(checkpoint, tmp_path, p
     said = []
     content = torch.load(wrapped, weights_only=True)
     runner = SimpleNamespace(
-        model=detector(MEAN, STD), _resume=False, _load_from='x.pth', logger=SimpleNamespace(info=said.append)
+        model=detector(MEAN, STD),
+        _resume=False,
+        _train_loop=None,
+        _load_from='x.pth',
+        logger=SimpleNamespace(info=said.append),
     )
     TransferHook().after_load_checkpoint(runner, content)
     assert said[-1] == load(checkpoint, detector(MEAN, STD)) and 'taken off its names' in ' '.join(said[:-1])
@@ -147,7 +153,9 @@ def test_what_is_wrapped_around_it_is_taken_off_and_said(checkpoint, tmp_path, p
 def test_a_detectors_own_checkpoint_passes_wrapped_too():
     model = detector(MEAN, STD)
     content = {'state_dict': {f'module.{name}': tensor + 1 for name, tensor in model.state_dict().items()}}
-    runner = SimpleNamespace(model=model, _resume=True, _load_from='x.pth', logger=SimpleNamespace(info=print))
+    runner = SimpleNamespace(
+        model=model, _resume=True, _train_loop=None, _load_from='x.pth', logger=SimpleNamespace(info=print)
+    )
     TransferHook().after_load_checkpoint(runner, content)
     assert content['state_dict'].keys() == model.state_dict().keys()
 
@@ -162,7 +170,9 @@ def test_a_backbone_of_torchvision():
     with DefaultScope.overwrite_default_scope('mmdet'):
         model = MODELS.build(cfg)
     said, content = [], resnet18().state_dict()
-    runner = SimpleNamespace(model=model, _resume=False, _load_from='r.pth', logger=SimpleNamespace(info=said.append))
+    runner = SimpleNamespace(
+        model=model, _resume=False, _train_loop=None, _load_from='r.pth', logger=SimpleNamespace(info=said.append)
+    )
     hook = TransferHook()
     hook.after_load_checkpoint(runner, content)
     assert content['state_dict'].keys() == {name for name in model.state_dict() if name.startswith('backbone.')}
@@ -190,7 +200,7 @@ def test_a_caffe_files_name_is_believed():
     cfg.backbone.init_cfg = None
     with DefaultScope.overwrite_default_scope('mmdet'):
         model = MODELS.build(cfg)
-    runner = SimpleNamespace(model=model, _resume=False, _load_from='a/resnet50_caffe-788b.pth')
+    runner = SimpleNamespace(model=model, _resume=False, _train_loop=None, _load_from='a/resnet50_caffe-788b.pth')
     weights = {name.removeprefix('backbone.'): t for name, t in model.state_dict().items() if 'backbone.' in name}
     with pytest.raises(UserError, match="the model's ResNet is pytorch-style"):
         TransferHook().after_load_checkpoint(runner, weights)
@@ -212,7 +222,9 @@ def test_student_and_teacher_of_a_semi_supervised_detector(checkpoint):
     with DefaultScope.overwrite_default_scope('mmdet'):
         model = MODELS.build(cfg)
     content = torch.load(checkpoint, weights_only=True)
-    runner = SimpleNamespace(model=model, _resume=False, _load_from='x.pth', logger=SimpleNamespace(info=print))
+    runner = SimpleNamespace(
+        model=model, _resume=False, _train_loop=None, _load_from='x.pth', logger=SimpleNamespace(info=print)
+    )
     TransferHook().after_load_checkpoint(runner, content)
     model.load_state_dict(content['state_dict'], strict=False)
     weights = torch.load(checkpoint, weights_only=True)['state_dict']
