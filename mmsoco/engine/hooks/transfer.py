@@ -127,7 +127,8 @@ class TransferHook(LoadingHook):
     hook prints a table of what is loaded and what stays new, and stops the run
     when something that should load does not, or when nothing is loaded at all.
     Checkpoints of the model itself, as ``--resume`` and testing load them,
-    pass unchanged; where a training begins from one, its images are compared, too, if it says which it saw. From its making on, weights are read by the rules of
+    pass unchanged; where a training begins from one, its images are compared, too,
+    if it says which it saw. From the hook's making on, weights are read by the rules of
     :func:`~mmsoco.checkpoints.guard.guard_loading`.
 
     It knows where mmdet's detectors have the pretrained parts: those that start
