@@ -1,6 +1,7 @@
 """In which precision a training computes: what is asked for, and what then runs."""
 
 import os
+from collections.abc import Iterable
 
 import torch
 from mmengine.config import Config
@@ -96,9 +97,13 @@ def describe_precision(model: nn.Module, optim_wrapper: OptimWrapper | OptimWrap
         model: The model, or what distributes it.
         optim_wrapper: Its own.
     """
-    wrappers = optim_wrapper.values() if isinstance(optim_wrapper, OptimWrapperDict) else [optim_wrapper]
-    words = ' and '.join(dict.fromkeys(_of_wrapper(model, wrapper) for wrapper in wrappers))
+    words = ' and '.join(dict.fromkeys(_of_wrapper(model, wrapper) for wrapper in _each(optim_wrapper)))
     return f'{words}{_of_float32(_device(model))}'
+
+
+def is_in_bfloat16(model: nn.Module, optim_wrapper: OptimWrapper | OptimWrapperDict) -> bool:
+    """Whether a training step computes by autocast to bfloat16; arguments as above."""
+    return any(_autocast_of(model, wrapper) is torch.bfloat16 for wrapper in _each(optim_wrapper))
 
 
 def describe_evaluation(model: nn.Module, fp16: bool) -> str:
@@ -109,10 +114,18 @@ def describe_evaluation(model: nn.Module, fp16: bool) -> str:
     return f'{words}{_of_float32(device)}'
 
 
-def _of_wrapper(model: nn.Module, wrapper: OptimWrapper) -> str:
+def _each(optim_wrapper: OptimWrapper | OptimWrapperDict) -> Iterable[OptimWrapper]:
+    return optim_wrapper.values() if isinstance(optim_wrapper, OptimWrapperDict) else [optim_wrapper]
+
+
+def _autocast_of(model: nn.Module, wrapper: OptimWrapper) -> torch.dtype | None:
     device = _device(model).type
     with wrapper.optim_context(model):
-        compute = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+        return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
+
+
+def _of_wrapper(model: nn.Module, wrapper: OptimWrapper) -> str:
+    compute = _autocast_of(model, wrapper)
     scaler = getattr(wrapper, 'loss_scaler', None)
     scaling = 'with' if scaler is not None and scaler.is_enabled() else 'without'
     if compute is None:
