@@ -190,6 +190,8 @@ def compare(
                     if point != points.get(run):
                         figures = (f', {name} {v:.1f}' for name, v in point.items() if 'AP' in name and v is not None)
                         say(f'{run.name}: {point["step"]} of {prepared.steps[run]} steps{next(figures, "")}')
+                if newest != points:
+                    report.write(comparison, report.collect(comparison, prepared.facts))
                 points = newest
                 if not busy:
                     break

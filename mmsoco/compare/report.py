@@ -6,6 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from mmsoco.compare.drawing import draw
+from mmsoco.compare.meanwhile import meanwhile
 from mmsoco.compare.plan import Comparison, Run
 from mmsoco.compare.running import FAILED, RESULT
 from mmsoco.compare.statistics import (
@@ -33,7 +34,8 @@ def collect(comparison: Comparison, facts: dict) -> dict:
         facts: What was found before the first run: weights, labels, leakage.
 
     Returns:
-        For JSON: ``facts``, ``cells`` (see :func:`cell`), ``runs``, ``failed`` and ``summary``.
+        For JSON: ``facts``, ``cells`` (see :func:`cell`), ``runs``, ``failed``, ``summary`` and ``meanwhile`` (see
+        :func:`~mmsoco.compare.meanwhile.meanwhile`).
     """
     results: dict[Run, dict] = {}
     failed: dict[str, str] = {}
@@ -50,7 +52,7 @@ def collect(comparison: Comparison, facts: dict) -> dict:
         for init in comparison.inits
     ]
     report = {**facts, 'cells': cells, 'failed': failed, 'runs': {run.name: found for run, found in results.items()}}
-    return report | {'summary': summary(comparison, cells, results)}
+    return report | {'summary': summary(comparison, cells, results), 'meanwhile': meanwhile(comparison, results)}
 
 
 def cell(
@@ -256,10 +258,15 @@ def rows(comparison: Comparison, report: dict) -> list[list[str]]:
 
 def _difference(difference: dict | None) -> tuple[str, str]:
     """A difference with its interval; and the verdict."""
+    words = _interval_of(difference)
+    return words, difference['verdict'] if words else ''
+
+
+def _interval_of(difference: dict | None) -> str:
     if difference is None or difference['mean'] is None:
-        return '', ''
+        return ''
     interval = '' if difference['low'] is None else f' [{difference["low"]:+.1f}, {difference["high"]:+.1f}]'
-    return f'{difference["mean"]:+.1f}{interval}', difference['verdict']
+    return f'{difference["mean"]:+.1f}{interval}'
 
 
 def _spread(spread: dict | None) -> str:
@@ -278,7 +285,7 @@ def as_markdown(comparison: Comparison, report: dict) -> str:
     """The report to read."""
     heading, *others = rows(comparison, report)
     lines = [f'# {Path(comparison.config).name}: does pretraining help?', '']
-    lines += [f'- {line}' for line in report['summary']] or ['Nothing is finished yet.']
+    lines += [f'- {line}' for line in report['summary']] or ['No comparison is finished yet.']
     lines += ['', '| ' + ' | '.join(heading) + ' |', '|' + '---|' * len(heading)]
     lines += ['| ' + ' | '.join(row) + ' |' for row in others]
     lines += [
@@ -290,6 +297,14 @@ def as_markdown(comparison: Comparison, report: dict) -> str:
         'evaluation images, may give another difference.',
         '',
     ]
+    if report['meanwhile']:
+        lines += [
+            '## Half-way',
+            '',
+            'Before all runs are over, at the last step that all of them were evaluated at:',
+            '',
+        ]
+        lines += [f'- {_half_way(found)}' for found in report['meanwhile']] + ['']
     if sentences := [found for found in report['cells'] if found['sentence']]:
         lines += ['## Cell by cell', '']
         lines += [f'- {found["schedule"]:g}x, {_labels(found["fraction"])}: {found["sentence"]}' for found in sentences]
@@ -308,6 +323,17 @@ def as_markdown(comparison: Comparison, report: dict) -> str:
     if report['failed']:
         lines += ['', '## Failed', '', *(f'- {name}: {words}' for name, words in report['failed'].items())]
     return '\n'.join(lines) + '\n'
+
+
+def _half_way(found: dict) -> str:
+    """Where the arms of a cell stand, beside each other."""
+    words = []
+    for name, arm in found['arms'].items():
+        ((column, spread),) = arm['figures'].items()
+        more = _interval_of(arm['difference'].get(column))
+        words.append(f'{name} {_spread(spread)}' + (f' ({more})' if more else ''))
+    where = f'{found["schedule"]:g}x, {_labels(found["fraction"])}, {column}'
+    return f'{where} after {found["step"]} steps: {", ".join(words)}'
 
 
 def _main(report: dict) -> str | None:

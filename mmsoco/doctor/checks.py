@@ -27,6 +27,8 @@ SHARED_MEMORY = Path('/dev/shm')
 #: Bytes. Docker gives 64 MB; the loaders of the paper's recipe take 1.5 GB a process.
 SHARED_MEMORY_LEAST = 2**30
 FIX = 'run: mmsoco doctor --fix'
+#: Not required, and of these versions alone where they are there. mmpretrain asks transformers for what 5 has no more.
+BESIDE = (Requirement('transformers<5'),)
 
 WITHOUT_CUDA = 'compiled without CUDA'
 
@@ -135,6 +137,14 @@ def packages() -> Iterator[Finding]:
             yield Finding(wanted.name, there, f'is not {wanted.specifier}; {fix}')
         else:
             yield Finding(wanted.name, there)
+    if not search:
+        for wanted in unfit():
+            yield Finding(wanted.name, version(wanted.name), f'keeps mmpretrain from being imported; {FIX}')
+
+
+def unfit() -> list[Requirement]:
+    """What is installed, by nobody's requirement here, of a version that does not go with the OpenMMLab packages."""
+    return [wanted for wanted in BESIDE if (there := version(wanted.name)) and there not in wanted.specifier]
 
 
 def requirements(*extras: str) -> list[Requirement]:

@@ -20,6 +20,7 @@ from mmsoco.doctor.checks import (
     operators,
     requirements,
     selective_search,
+    unfit,
     version,
 )
 from mmsoco.errors import UserError
@@ -96,7 +97,7 @@ def mend(line: str | None = None, torch_index: str | None = None, dry_run: bool 
             # pip writes beside what it builds.
             stubs = [shutil.copytree(stub, Path(folder, stub.name)) for stub in stubs]
         # In one command, so that pip looks for neither elsewhere.
-        shell.pip('install', '--no-build-isolation', *map(str, stubs), *map(str, wanted))
+        shell.pip('install', '--no-build-isolation', *map(str, stubs), *map(str, wanted + unfit()))
 
 
 def _settled(line: str | None) -> str:

@@ -1,9 +1,14 @@
 """The projector."""
 
-from mmpretrain.models.necks import NonLinearNeck
 from torch import Tensor
 
+from mmsoco.errors import UserError
 from mmsoco.registry import MODELS
+
+try:
+    from mmpretrain.models.necks import NonLinearNeck
+except TypeError as error:  # of a class whose base transformers no longer has
+    raise UserError(f'mmpretrain cannot be imported ({error}); run: mmsoco doctor') from error
 
 
 @MODELS.register_module()

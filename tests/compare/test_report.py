@@ -43,7 +43,7 @@ def test_nothing_yet(comparison):
     report = collect(comparison, {})
     assert all(row[3] == '0 of 3' for row in rows(comparison, report)[1:])
     write(comparison, report)
-    assert 'Nothing is finished' in (comparison.out / 'results.md').read_text()
+    assert 'No comparison is finished' in (comparison.out / 'results.md').read_text()
     assert not (comparison.out / 'results.png').exists()
 
 
@@ -56,6 +56,31 @@ def test_the_table_grows(comparison):
     table = rows(comparison, collect(comparison, {}))
     assert table[1][2:6] == ['scratch', '2 of 3', '12.5 ± 0.7', '25.0 ± 1.4']
     assert table[2][2:] == ['soco', '1 of 3', '14.0', '28.0', '+2.0', 'seeds are missing']
+
+
+def evaluate(comparison, run, *values):
+    """A run that is under way, evaluated at 50, 100, ... steps."""
+    path = comparison.folder(run) / 'training/curve.json'
+    path.parent.mkdir(parents=True)
+    points = [{'step': 50 * (i + 1), 'seconds': 5.0, 'box AP': value} for i, value in enumerate(values)]
+    path.write_text(json.dumps(points))
+
+
+def test_arms_that_are_not_finished_are_compared_where_all_of_them_are(comparison):
+    for seed in range(3):
+        finish(comparison, Run('scratch', 0.1, 1.0, seed), 12.0 + seed)  # at 50 steps 6.0, 6.5, 7.0
+    evaluate(comparison, Run('soco', 0.1, 1.0, 0), 9.0, 20.0)
+    evaluate(comparison, Run('soco', 0.1, 1.0, 1), 10.5)
+    assert collect(comparison, {})['meanwhile'] == []  # of a seed nothing is known
+    evaluate(comparison, Run('soco', 0.1, 1.0, 2), 9.0)
+    (found,) = collect(comparison, {})['meanwhile']
+    assert found['step'] == 50 and found['arms']['scratch']['figures']['box AP']['mean'] == 6.5
+    assert found['arms']['soco']['difference']['box AP']['mean'] == 3.0
+    write(comparison, collect(comparison, {}))
+    text = (comparison.out / 'results.md').read_text()
+    assert '- 1x, 10 % of the labels, box AP after 50 steps: scratch 6.5 ± 0.5, soco 9.5 ± 0.9 (+3.0 [+0.5, ' in text
+    finish_all(comparison)
+    assert collect(comparison, {})['meanwhile'] == []
 
 
 def test_what_is_larger_than_the_noise_is_said_and_what_is_not(comparison):

@@ -45,6 +45,13 @@ def test_what_is_missing_or_of_another_version(installed):
     assert found['numpy'] == 'is not <2.3; run: mmsoco doctor --fix'
 
 
+def test_what_keeps_mmpretrain_from_being_imported(installed):
+    installed(transformers='4.57.6')
+    assert 'transformers' not in faults(checks.packages())
+    installed(transformers='5.0.0')
+    assert 'mmpretrain' in faults(checks.packages())['transformers']
+
+
 def only(*there):
     """Versions of the OpenMMLab packages: of these one, of others none."""
     names = [name for line in checks.LINES.values() for name in line]

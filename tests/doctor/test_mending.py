@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from mmsoco.doctor import checks, mending
 from mmsoco.errors import UserError
@@ -54,6 +55,12 @@ def test_mending_installs_empty_packages_with_all_others(commands):
     assert '/opencv-python /' in last and '/opencv-python-headless numpy' in last
     assert not any('uninstall' in one or 'pip wheel' in one for one in commands)
     assert commands[0].startswith('-m pip install -qq torch')
+
+
+def test_mending_takes_a_version_of_others_that_fits(monkeypatch, commands):
+    monkeypatch.setattr(mending, 'unfit', lambda: [Requirement('transformers<5')])
+    mending.mend()
+    assert commands[-1].endswith(' transformers<5')
 
 
 def test_mending_takes_opencvs_that_write_the_same_files_away(monkeypatch, commands):

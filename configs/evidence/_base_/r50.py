@@ -1,5 +1,5 @@
-# What the fine-tunings of a ResNet-50 have in common: a schedule that takes an H100 a minute or two, beside the detectors
-# of ../../own for one GPU; the names are new.
+# What the fine-tunings of a ResNet-50 have in common: some hundred steps of AdamW, beside a detector of ../../own for
+# one GPU; the names are new.
 adamw = dict(
     optimizer=dict(_delete_=True, type='AdamW', lr=5e-4, weight_decay=0.05), paramwise_cfg=dict(norm_decay_mult=0)
 )

@@ -1,5 +1,5 @@
 # One GPU of 8 to 24 GB: the paper's ResNet-50 with FPN and views of 224 px, in mixed
-# precision. Not run: nobody has measured these recipes yet.
+# precision. Run so far: 100-pictures_gpu (docs/recipes.md).
 _base_ = './contrastive.py'
 
 total_batch_size = 64

@@ -1,5 +1,5 @@
-# Table 4, row 1, with the paper's ResNet-50: the whole image as the instance, the backbone alone, two views.
-_base_ = './r50_soco.py'
+# Table 4, row 1, with a ResNet-18 at half its width: the whole image as the instance, the backbone alone, two views.
+_base_ = './row7_soco_r18.py'
 
 model = dict(
     backbone=dict(out_indices=(3,)),
@@ -8,7 +8,7 @@ model = dict(
         bbox_roi_extractor=dict(_delete_=True, type='ScaleAwareRoIExtractor', max_sizes=(), output_size=7),
         bbox_head=None,
     ),
-    projector=dict(in_channels=2048),
+    projector=dict(in_channels=256),
 )
 views = dict(v1=dict(jitter=None), v3=None)
 train_dataloader = dict(
