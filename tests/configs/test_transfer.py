@@ -550,6 +550,7 @@ def test_example_trains_and_evaluates(path, coco, monkeypatch, tmp_path):
     if '-r50' in path.stem:  # for the sake of CPUs
         options |= {'train_dataloader.dataset.pipeline.2.scale': (64, 64)}
         options |= {'val_dataloader.dataset.pipeline.1.scale': (64, 64)}
+        options |= {'model.train_cfg.rcnn.sampler.num': 8, 'model.test_cfg.rpn.max_per_img': 20}
     if path.stem.endswith('soco'):
         pretraining = CONFIGS / f'transfer/examples/soco_r18fpn_{data.lower()}.py'
         with DefaultScope.overwrite_default_scope('mmsoco'):
