@@ -1,16 +1,5 @@
-# Table 4, row 1, with the paper's ResNet-50: the whole image as the instance, the backbone alone, two views.
-_base_ = './row7_soco_r50.py'
+# Table 4, row 1, with the paper's ResNet-50: the whole image as the instance.
+_base_ = ['./row7_soco_r50.py', './_base_/image_level.py']
 
-model = dict(
-    backbone=dict(out_indices=(3,)),
-    neck=None,
-    roi_head=dict(
-        bbox_roi_extractor=dict(_delete_=True, type='ScaleAwareRoIExtractor', max_sizes=(), output_size=7),
-        bbox_head=None,
-    ),
-    projector=dict(in_channels=2048),
-)
-views = dict(v1=dict(jitter=None), v3=None)
-train_dataloader = dict(
-    dataset=dict(pipeline=dict(multi_view=dict(num_proposals=0, views=views, pairs=[('v1', 'v2')]))),
-)
+model = dict(**_base_.backbone_alone, projector=dict(in_channels=2048))
+train_dataloader = dict(dataset=dict(pipeline=dict(multi_view=_base_.whole_images)))
