@@ -186,12 +186,13 @@ def compare(
                     left = sum(prepared.steps[run] for run in runs) - before - here
                     seconds = time.monotonic() - began
                     _tell(prepared, runs, over, say, seconds * left / here if here > 0 else None)
+                elif newest != points:
+                    # The picture is of runs that are over.
+                    report.write(comparison, report.collect(comparison, prepared.facts), picture=False)
                 for run, point in newest.items():
                     if point != points.get(run):
                         figures = (f', {name} {v:.1f}' for name, v in point.items() if 'AP' in name and v is not None)
                         say(f'{run.name}: {point["step"]} of {prepared.steps[run]} steps{next(figures, "")}')
-                if newest != points:
-                    report.write(comparison, report.collect(comparison, prepared.facts))
                 points = newest
                 if not busy:
                     break

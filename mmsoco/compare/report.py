@@ -52,7 +52,10 @@ def collect(comparison: Comparison, facts: dict) -> dict:
         for init in comparison.inits
     ]
     report = {**facts, 'cells': cells, 'failed': failed, 'runs': {run.name: found for run, found in results.items()}}
-    return report | {'summary': summary(comparison, cells, results), 'meanwhile': meanwhile(comparison, results)}
+    return report | {
+        'summary': summary(comparison, cells, results),
+        'meanwhile': meanwhile(comparison, results, failed),
+    }
 
 
 def cell(
@@ -301,10 +304,10 @@ def as_markdown(comparison: Comparison, report: dict) -> str:
         lines += [
             '## Half-way',
             '',
-            'Before all runs are over, at the last step that all of them were evaluated at:',
-            '',
+            'Of arms that have begun, at the last step at which all of them were evaluated. The intervals are no',
+            'verdict: to look and to stop at what pleases finds differences that are not there.',
         ]
-        lines += [f'- {_half_way(found)}' for found in report['meanwhile']] + ['']
+        lines += ['', *(f'- {_half_way(found)}' for found in report['meanwhile']), '']
     if sentences := [found for found in report['cells'] if found['sentence']]:
         lines += ['## Cell by cell', '']
         lines += [f'- {found["schedule"]:g}x, {_labels(found["fraction"])}: {found["sentence"]}' for found in sentences]
@@ -340,11 +343,11 @@ def _main(report: dict) -> str | None:
     return next((column for found in report['cells'] for column in found['figures']), None)
 
 
-def write(comparison: Comparison, report: dict) -> None:
-    """Write the report as JSON, Markdown and PNG, ``results`` unless the comparison names it otherwise."""
+def write(comparison: Comparison, report: dict, picture: bool = True) -> None:
+    """Write the report as JSON, Markdown and, where asked for, PNG, ``results`` unless the comparison names it."""
     for name, text in (('json', json.dumps(report, indent=1)), ('md', as_markdown(comparison, report))):
         with atomic_path(comparison.out / f'{comparison.report}.{name}') as temporary:
             temporary.write_text(text, 'utf-8')
-    if _main(report):
+    if picture and _main(report):
         with atomic_path(comparison.out / f'{comparison.report}.png') as temporary:
             draw(comparison, report, _main(report), temporary)

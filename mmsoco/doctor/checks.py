@@ -144,7 +144,8 @@ def packages() -> Iterator[Finding]:
 
 def unfit() -> list[Requirement]:
     """What is installed, by nobody's requirement here, of a version that does not go with the OpenMMLab packages."""
-    return [wanted for wanted in BESIDE if (there := version(wanted.name)) and there not in wanted.specifier]
+    there = ((wanted, version(wanted.name)) for wanted in BESIDE)
+    return [wanted for wanted, found in there if found and not wanted.specifier.contains(found, prereleases=True)]
 
 
 def requirements(*extras: str) -> list[Requirement]:

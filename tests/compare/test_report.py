@@ -1,5 +1,6 @@
 """The table that grows, its sentences and files."""
 
+import itertools
 import json
 from dataclasses import replace
 
@@ -75,11 +76,24 @@ def test_arms_that_are_not_finished_are_compared_where_all_of_them_are(compariso
     evaluate(comparison, Run('soco', 0.1, 1.0, 2), 9.0)
     (found,) = collect(comparison, {})['meanwhile']
     assert found['step'] == 50 and found['arms']['scratch']['figures']['box AP']['mean'] == 6.5
+    assert found['arms']['soco']['values'] == {0: 9.0, 1: 10.5, 2: 9.0}
     assert found['arms']['soco']['difference']['box AP']['mean'] == 3.0
-    write(comparison, collect(comparison, {}))
+    write(comparison, collect(comparison, {}), picture=False)
     text = (comparison.out / 'results.md').read_text()
     assert '- 1x, 10 % of the labels, box AP after 50 steps: scratch 6.5 ± 0.5, soco 9.5 ± 0.9 (+3.0 [+0.5, ' in text
+    assert not (comparison.out / 'results.png').exists()
+    # One that failed is no longer under way, whatever it has reached.
+    (comparison.folder(Run('soco', 0.1, 1.0, 2)) / FAILED).write_text(json.dumps({'error': 'out of memory'}))
+    assert collect(comparison, {})['meanwhile'] == []
     finish_all(comparison)
+    assert collect(comparison, {})['meanwhile'] == []
+
+
+def test_evaluations_without_a_figure_are_not_compared(comparison):
+    for name, seed in itertools.product(('scratch', 'soco'), range(3)):
+        path = comparison.folder(Run(name, 0.1, 1.0, seed)) / 'training/curve.json'
+        path.parent.mkdir(parents=True)
+        path.write_text(json.dumps([{'step': 50, 'seconds': 5.0}]))
     assert collect(comparison, {})['meanwhile'] == []
 
 

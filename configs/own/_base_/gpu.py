@@ -1,4 +1,4 @@
-# One GPU of 8 to 24 GB: the paper's ResNet-50 with FPN and views of 224 px, in mixed
+# One GPU of 12 to 24 GB: the paper's ResNet-50 with FPN and views of 224 px, in mixed
 # precision. Run so far: 100-pictures_gpu (docs/recipes.md).
 _base_ = './contrastive.py'
 
