@@ -34,7 +34,9 @@ def draw(comparison: Comparison, report: dict, column: str, path: Path) -> None:
     bottom[0].set_ylabel(f'{column}, %')
     handles, names = top[0].get_legend_handles_labels()
     if handles:
-        figure.legend(handles, names, loc='outside upper center', ncols=len(names), frameon=False)
+        # As many beside each other as there is room for: a character takes some 0.09 inch, a handle 0.6.
+        columns = int(figure.get_figwidth() // (0.6 + 0.09 * max(map(len, names))))
+        figure.legend(handles, names, loc='outside upper center', ncols=max(1, columns), frameon=False)
     figure.savefig(path, dpi=150, format='png')
 
 

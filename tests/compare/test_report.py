@@ -5,7 +5,9 @@ import json
 from dataclasses import replace
 
 import pytest
+from matplotlib.figure import Figure
 
+from mmsoco.compare.drawing import draw
 from mmsoco.compare.plan import Comparison, Init, Run
 from mmsoco.compare.report import as_text, collect, rows, write
 from mmsoco.compare.running import FAILED, RESULT
@@ -193,3 +195,21 @@ def test_images_without_a_class_have_no_figure(comparison):
     report = collect(comparison, {})
     assert report['cells'][0]['figures']['box AP'] == {'mean': None, 'sd': None, 'count': 0}
     write(comparison, report)
+
+
+@pytest.mark.parametrize('names', [['soco'], [f'an-arm-of-a-long-name-{i}' for i in range(8)]])
+def test_the_names_of_all_arms_are_in_the_picture(tmp_path, monkeypatch, names):
+    (tmp_path / 'a.pth').touch()
+    inits = (Init('scratch'), *(Init(name, str(tmp_path / 'a.pth')) for name in names))
+    comparison = Comparison('detector.py', inits, tmp_path / 'out', seeds=1)
+    for init in inits:
+        finish(comparison, Run(init.name, 1.0, 1.0, 0), 10.0)
+    drawn = []
+    monkeypatch.setattr(Figure, 'savefig', lambda figure, *_, **__: drawn.append(figure))
+    draw(comparison, collect(comparison, {}), 'box AP', tmp_path / 'a.png')
+    (figure,) = drawn
+    figure.canvas.draw()
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ['scratch', *names]
+    place = legend.get_window_extent()
+    assert figure.bbox.x0 <= place.x0 and place.x1 <= figure.bbox.x1
