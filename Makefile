@@ -16,7 +16,7 @@ setup:  ## build .venv: torch, the OpenMMLab packages, mmsoco
 quickstart: setup  ## pretrain on real images, fine-tune, look at it (about 8 minutes on 2 cores)
 	@$(PYTHON) -W ignore tools/quickstart.py $(ARGS)
 
-evidence: setup  ## what docs/evidence.md reports: DATA=FOLDER, some 15 hours on 2 cores; goes on where it was stopped
+evidence: setup  ## what docs/evidence.md reports: DATA=FOLDER, some 17 hours on 2 cores; goes on where it was stopped
 	@$(MAKE) -f tools/evidence/Makefile all
 
 test: setup  ## the core tests (some minutes)
